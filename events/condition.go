@@ -1,0 +1,167 @@
+package events
+
+// Condition is the memory of one expression: which operands have come, and
+// with which event. A class has one for its "start on", each instance one
+// for its "stop on". An event whose operand it holds is blocked by it until
+// Reset.
+type Condition struct {
+	expr  *Expr
+	nodes []cell
+}
+
+type cell struct {
+	value bool
+	event *Event // the event of an operand that has come
+}
+
+// NewCondition makes a condition in which nothing has come yet; nil for an
+// expression that is nil.
+func NewCondition(expr *Expr) *Condition {
+	if expr == nil {
+		return nil
+	}
+	return &Condition{expr: expr, nodes: make([]cell, len(expr.Nodes))}
+}
+
+// Expr returns the expression.
+func (c *Condition) Expr() *Expr { return c.expr }
+
+// Handle lets the operands see an event. Each that matches and has not come
+// yet comes now and blocks the event in q. It reports whether any did.
+func (c *Condition) Handle(q *Queue, ev *Event, lookup Lookup) bool {
+	if c == nil {
+		return false
+	}
+	any := false
+	for i, node := range c.expr.Nodes {
+		if node.Op != OpMatch || c.nodes[i].value || !node.Match.Matches(ev.Name, ev.Env, lookup) {
+			continue
+		}
+		c.nodes[i] = cell{value: true, event: ev}
+		q.Block(ev)
+		any = true
+	}
+	if any {
+		c.update()
+	}
+	return any
+}
+
+// update gives the operators their values from those of their operands.
+func (c *Condition) update() {
+	c.walk(func(i, left, right int) {
+		if c.expr.Nodes[i].Op == OpAnd {
+			c.nodes[i].value = c.nodes[left].value && c.nodes[right].value
+		} else {
+			c.nodes[i].value = c.nodes[left].value || c.nodes[right].value
+		}
+	})
+}
+
+// walk calls visit for each operator with the nodes of its two sides,
+// operands before operators.
+func (c *Condition) walk(visit func(i, left, right int)) {
+	var room [16]int
+	stack := room[:0]
+	for i, node := range c.expr.Nodes {
+		if node.Op != OpMatch {
+			n := len(stack)
+			visit(i, stack[n-2], stack[n-1])
+			stack = stack[:n-2]
+		}
+		stack = append(stack, i)
+	}
+}
+
+// True reports whether the expression has come true.
+func (c *Condition) True() bool {
+	return c != nil && c.nodes[len(c.nodes)-1].value
+}
+
+// Came reports whether the operand at that place of Expr().Nodes has come,
+// and with which event.
+func (c *Condition) Came(node int) (*Event, bool) {
+	return c.nodes[node].event, c.nodes[node].value
+}
+
+// Events returns the events that made the expression true, in the order of
+// the expression, each once. Sides of an "or" that are not true themselves
+// do not count.
+func (c *Condition) Events() []*Event {
+	counts := make([]bool, len(c.nodes))
+	counts[len(counts)-1] = c.True()
+	type sides struct{ i, left, right int }
+	var operators []sides
+	c.walk(func(i, left, right int) { operators = append(operators, sides{i, left, right}) })
+	for n := len(operators) - 1; n >= 0; n-- {
+		o := operators[n]
+		counts[o.left] = counts[o.i] && c.nodes[o.left].value
+		counts[o.right] = counts[o.i] && c.nodes[o.right].value
+	}
+	var out []*Event
+next:
+	for i, counted := range counts {
+		ev := c.nodes[i].event
+		if !counted || ev == nil {
+			continue
+		}
+		for _, have := range out {
+			if have == ev {
+				continue next
+			}
+		}
+		out = append(out, ev)
+	}
+	return out
+}
+
+// Reset forgets what has come and gives back the blocks in q.
+func (c *Condition) Reset(q *Queue) {
+	if c == nil {
+		return
+	}
+	for i := range c.nodes {
+		if ev := c.nodes[i].event; ev != nil {
+			c.nodes[i].event = nil
+			q.Unblock(ev)
+		}
+		c.nodes[i].value = false
+	}
+}
+
+// Adopt takes over from old what has come for operands that c has too: the
+// same words, each of old's used once. What old held and c has no place for
+// is given back in q. old must not be used afterwards.
+func (c *Condition) Adopt(q *Queue, old *Condition) {
+	if old == nil {
+		return
+	}
+	if c != nil {
+		for i, node := range c.expr.Nodes {
+			if node.Op != OpMatch {
+				continue
+			}
+			for k := range old.nodes {
+				if old.nodes[k].event != nil && old.expr.Nodes[k].Match.equal(node.Match) {
+					c.nodes[i] = old.nodes[k]
+					old.nodes[k] = cell{}
+					break
+				}
+			}
+		}
+		c.update()
+	}
+	old.Reset(q)
+}
+
+func (m *Match) equal(other *Match) bool {
+	if len(m.Words) != len(other.Words) {
+		return false
+	}
+	for i := range m.Words {
+		if m.Words[i] != other.Words[i] {
+			return false
+		}
+	}
+	return true
+}

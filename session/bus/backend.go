@@ -1,0 +1,22 @@
+package bus
+
+import "github.com/session-init/session-init/session/engine"
+
+// Backend is what the bus needs of the daemon. None of its methods blocks;
+// what one goroutine asks for is done in the order in which it asked.
+type Backend interface {
+	// Step hands an input to the engine. Its replies and announcements come
+	// back through Server.Reply and Server.Notify.
+	Step(in engine.Input)
+	// Read calls f on the engine's goroutine, after everything that was
+	// asked for before has been done. f must not block.
+	Read(f func(engine.View))
+	// Reload reads the whole configuration again. done is called on the
+	// engine's goroutine when the last change has been applied.
+	Reload(done func())
+	// LogPriority is the least severity that is logged: debug, info,
+	// message, warn, error or fatal. SetLogPriority changes it; the error
+	// names a word that is none of these.
+	LogPriority() string
+	SetLogPriority(word string) error
+}

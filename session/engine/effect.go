@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/job"
+)
+
+// Effect is what Step returns: something for the world to do, in this order.
+type Effect interface{ effect() }
+
+// Spawn asks for a process. Env is complete: nothing is added to it. The
+// class is the definition that the instance was started with.
+type Spawn struct {
+	Proc     ProcID
+	Class    *job.Class
+	Instance string
+	Kind     job.ProcessKind
+	Env      events.Env
+}
+
+// Kill asks for a signal to a process; with Group to its whole process
+// group.
+type Kill struct {
+	Proc   ProcID
+	Signal int
+	Group  bool
+}
+
+// Reply answers a call. Class and Instance are set when the answer names an
+// instance (Start, Restart).
+type Reply struct {
+	Call            CallID
+	Class, Instance string
+	Err             *Error
+}
+
+// NotifyKind is what a Notify announces.
+type NotifyKind uint8
+
+// The announcements, with the fields of Notify that they use.
+const (
+	JobAdded        NotifyKind = iota // Class
+	JobRemoved                        // Class
+	InstanceAdded                     // Class, Instance
+	InstanceRemoved                   // Class, Instance
+	GoalChanged                       // Class, Instance, Text
+	StateChanged                      // Class, Instance, Text
+	Failed                            // Class, Instance, Status
+	EventEmitted                      // Text (the event's name), Env
+	ProcessChanged                    // Class, Instance: a process came, went or forked
+)
+
+// Notify announces a change to whoever listens.
+type Notify struct {
+	Kind            NotifyKind
+	Class, Instance string
+	Text            string
+	Env             events.Env
+	// Status is the exit status; a signal's number times 256; -1 when the
+	// process could not be executed; 0 for too many respawns.
+	Status int
+}
+
+// Level is the weight of a Log effect.
+type Level uint8
+
+// The levels, as log/slog has them.
+const (
+	Debug Level = iota
+	Info
+	Warn
+	ErrorLevel
+)
+
+// Log is a line for the daemon's log. Class and Instance name the job it is
+// about, if any; Msg is complete without them.
+type Log struct {
+	Level           Level
+	Class, Instance string
+	Msg             string
+}
+
+// Quit says that the session has ended: no instance is left.
+type Quit struct{}
+
+func (Spawn) effect()  {}
+func (Kill) effect()   {}
+func (Reply) effect()  {}
+func (Notify) effect() {}
+func (Log) effect()    {}
+func (Quit) effect()   {}

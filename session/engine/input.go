@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/job"
+)
+
+// CallID names a caller that waits for an answer; 0 is a caller that wants
+// none. The loop's clients choose them, each once. A call gets exactly one
+// Reply, unless it is abandoned first.
+type CallID uint64
+
+// ProcID names a process of an instance, from the moment the engine asks for
+// it until its one SpawnFailed or Exited. Numbers count up from 1 and are
+// never used again; a pid is only data.
+type ProcID uint64
+
+// Input is what Step takes: a wish of a client, or news from the world.
+type Input interface{ input() }
+
+// Target names what a Start, Stop, Restart or Reload is for: the instance of
+// that very name when ByName is set (a method of an instance object), else
+// the instance whose name the class's template and the given variables make
+// (a method of the job object).
+type Target struct {
+	Class    string
+	Instance string
+	ByName   bool
+}
+
+// Start asks for an instance to be started. Env replaces the variables of an
+// earlier start, unless the target is ByName: then it is ignored, and the
+// instance keeps what it has. With Wait the reply comes when the instance is
+// running (a task: has finished), else at once.
+type Start struct {
+	Call   CallID
+	Target Target
+	Env    events.Env
+	Wait   bool
+}
+
+// Stop asks for an instance to be stopped. Env is seen by pre-stop and
+// post-stop. Force lets nothing be waited for that the user cannot see end:
+// hooks that run get the kill signal, then KILL.
+type Stop struct {
+	Call   CallID
+	Target Target
+	Env    events.Env
+	Wait   bool
+}
+
+// Restart stops an instance and starts it again, in one go.
+type Restart struct {
+	Call   CallID
+	Target Target
+	Env    events.Env
+	Wait   bool
+}
+
+// Reload sends the reload signal to the main process.
+type Reload struct {
+	Call   CallID
+	Target Target
+}
+
+// Emit adds an event. With Wait the reply comes when it has finished.
+type Emit struct {
+	Call CallID
+	Name string
+	Env  events.Env
+	Wait bool
+}
+
+// SetEnv changes the table of environment variables: entries are KEY=VALUE
+// (or KEY alone: empty), Unset holds keys. For an instance when Class is
+// not empty, else for all. Reset puts the table back to what the daemon
+// started with, first.
+type SetEnv struct {
+	Call    CallID
+	Class   string
+	Target  string // the instance's name, with Class
+	Entries []string
+	Replace bool // replace what is set already
+	Unset   []string
+	Reset   bool
+}
+
+// SetClass loads or replaces a definition.
+type SetClass struct{ Class *job.Class }
+
+// DropClass removes a definition; a live instance keeps it until it ends.
+type DropClass struct{ Name string }
+
+// Spawned reports that a process runs its program.
+type Spawned struct {
+	Proc ProcID
+	Pid  int
+}
+
+// SpawnFailed reports that a process could not be made: the reason is a
+// sentence without the job's name ("cannot execute /x: no such file or
+// directory").
+type SpawnFailed struct {
+	Proc   ProcID
+	Reason string
+}
+
+// Forked reports that the process to follow is the given child from now on.
+type Forked struct {
+	Proc ProcID
+	Pid  int
+}
+
+// SelfStopped reports that the process raised SIGSTOP.
+type SelfStopped struct{ Proc ProcID }
+
+// Exited reports the end of the followed process; it is the last that is
+// heard of Proc. Signal is 0 when it exited by itself.
+type Exited struct {
+	Proc   ProcID
+	Status int
+	Signal int
+}
+
+// Tick says that time has passed: deadlines up to now are due.
+type Tick struct{}
+
+// Abandon says that a caller has gone away: its call runs on, its answer is
+// not wanted.
+type Abandon struct{ Call CallID }
+
+// Shutdown ends the session: session-end is emitted with TYPE, every job is
+// stopped by its rules, and Quit follows when none is left. What is left at
+// Timeout is killed.
+type Shutdown struct{ Type string }
+
+func (Start) input()       {}
+func (Stop) input()        {}
+func (Restart) input()     {}
+func (Reload) input()      {}
+func (Emit) input()        {}
+func (SetEnv) input()      {}
+func (SetClass) input()    {}
+func (DropClass) input()   {}
+func (Spawned) input()     {}
+func (SpawnFailed) input() {}
+func (Forked) input()      {}
+func (SelfStopped) input() {}
+func (Exited) input()      {}
+func (Tick) input()        {}
+func (Abandon) input()     {}
+func (Shutdown) input()    {}

@@ -1,0 +1,168 @@
+// Package job turns the text of a job file into a Class, and says what is
+// wrong with a text that is none. It reads no files, asks nobody for users
+// or programs, and knows nothing of instances or events that happen: the
+// same text gives the same Class everywhere. One table of stanzas (stanza.go)
+// says what exists; the rules are those of Upstart 1.13, byte for byte, where
+// the specification does not depart.
+package job
+
+import (
+	"time"
+
+	"github.com/session-init/session-init/events"
+)
+
+// ProcessKind is one of the five processes of an instance.
+type ProcessKind uint8
+
+// The processes, in the order in which lists show them.
+const (
+	Main ProcessKind = iota
+	PreStart
+	PostStart
+	PreStop
+	PostStop
+	NumProcesses
+)
+
+func (k ProcessKind) String() string {
+	return [...]string{"main", "pre-start", "post-start", "pre-stop", "post-stop"}[k]
+}
+
+// Process is a command of a job file. It is run by the shell when Script is
+// set or Text has characters that the shell would treat, else split on blanks.
+type Process struct {
+	Script bool
+	// Text is the command line of "exec", without its leading and trailing
+	// blanks, or the lines of "script" with their common indentation
+	// removed, ending in a newline.
+	Text string
+	// Line is where the stanza stands in its file, from 1.
+	Line int
+}
+
+// Expect says how a service tells that it is ready.
+type Expect uint8
+
+// The kinds of readiness that Upstart knows.
+const (
+	ExpectNone   Expect = iota // when exec succeeded
+	ExpectStop                 // it raises SIGSTOP
+	ExpectDaemon               // it forks twice
+	ExpectFork                 // it forks once
+)
+
+func (e Expect) String() string {
+	return [...]string{"none", "stop", "daemon", "fork"}[e]
+}
+
+// Console says where standard input, output and error of a process lead.
+type Console uint8
+
+// The consoles. ConsoleDefault is that of the daemon's flags, "log" unless
+// they say otherwise.
+const (
+	ConsoleDefault Console = iota
+	ConsoleNone
+	ConsoleLog
+	ConsoleOutput
+	ConsoleOwner
+)
+
+func (c Console) String() string {
+	return [...]string{"default", "none", "log", "output", "owner"}[c]
+}
+
+// Exit is an entry of "normal exit": a status, or a signal when Signal is
+// not 0.
+type Exit struct {
+	Status int
+	Signal int
+}
+
+// Limit is a "limit" stanza. Resource is the number of setrlimit(2).
+// Unlimited is ^uint64(0).
+type Limit struct {
+	Resource   int
+	Soft, Hard uint64
+}
+
+// Unlimited is the value of a limit without bound, as the kernel has it.
+const Unlimited = ^uint64(0)
+
+// Defaults of stanzas that a class may leave out.
+const (
+	DefaultKillTimeout     = 5 * time.Second
+	DefaultKillSignal      = 15 // SIGTERM
+	DefaultReloadSignal    = 1  // SIGHUP
+	DefaultRespawnLimit    = 10
+	DefaultRespawnInterval = 5 * time.Second
+)
+
+// Class is what one job file, with its override, defines. It is immutable
+// once parsed; instances, the engine and the bus share it.
+type Class struct {
+	// Name is the path below the directory of jobs, without extension:
+	// "net/dhcp".
+	Name string
+	// Path is the job file, Override the override applied to it, if any.
+	Path, Override string
+
+	Description, Author, Version, Usage string
+
+	StartOn, StopOn *events.Expr
+	Emits           []string
+
+	Processes [NumProcesses]*Process
+
+	Task    bool
+	Respawn bool
+	// RespawnLimit 0 means without limit.
+	RespawnLimit    int
+	RespawnInterval time.Duration
+	NormalExit      []Exit
+
+	// Instance is the template of the instances' names; empty for a
+	// singleton.
+	Instance string
+	// Env holds KEY=VALUE, or KEY alone for a value that is inherited from
+	// the daemon, in the order of the file.
+	Env []string
+	// Export names the variables that the job's events carry.
+	Export []string
+
+	Expect       Expect
+	KillSignal   int
+	KillTimeout  time.Duration
+	ReloadSignal int
+
+	Console Console
+	// SessionLeader: main leads its session and process group.
+	SessionLeader bool
+
+	// Settings of the processes; nil or empty leaves what the daemon has.
+	Umask    *uint32
+	Nice     *int
+	OOMScore *int // -1000 to 1000, -1000 being "never"
+	Limits   []Limit
+	Chdir    string
+	Chroot   string
+	Setuid   string
+	Setgid   string
+
+	// Inert names stanzas that were accepted and have no effect here, for
+	// one line in the log: "apparmor", "cgroup", "debug".
+	Inert []string
+}
+
+// NewClass returns a class of that name with every default set.
+func NewClass(name string) *Class {
+	return &Class{
+		Name:            name,
+		KillSignal:      DefaultKillSignal,
+		KillTimeout:     DefaultKillTimeout,
+		ReloadSignal:    DefaultReloadSignal,
+		RespawnLimit:    DefaultRespawnLimit,
+		RespawnInterval: DefaultRespawnInterval,
+	}
+}

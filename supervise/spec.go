@@ -1,0 +1,71 @@
+package supervise
+
+// ProcID is the caller's number of a process, never used twice. A pid is
+// only data: it may name another process tomorrow.
+type ProcID uint64
+
+// Follow says what a process does before it counts as ready.
+type Follow uint8
+
+// The ways in which a process becomes ready.
+const (
+	FollowNone   Follow = iota // the exec is enough
+	FollowStop                 // it raises SIGSTOP
+	FollowFork                 // the first child is the one to follow
+	FollowDaemon               // the second generation is
+)
+
+// Output says where standard output and error of a process lead.
+type Output uint8
+
+// The outputs.
+const (
+	OutputNull     Output = iota // the null device
+	OutputFile                   // Spec.LogPath, appended to
+	OutputTerminal               // the terminal that the daemon was started on
+)
+
+// Limit is one resource limit, as setrlimit(2) takes it.
+type Limit struct {
+	Resource   int
+	Soft, Hard uint64
+}
+
+// Spec is a process to be made. It is plain data; the supervisor does not
+// change it and keeps it until the process is reported.
+type Spec struct {
+	ID ProcID
+	// Path is the program, absolute or looked for in the PATH of Env.
+	Path string
+	Argv []string
+	Env  []string
+	// Dir is the working directory, inside Chroot when that is set; empty
+	// for the daemon's own.
+	Dir string
+
+	// Leader: the process leads the session and group that it gets. Else
+	// it leads neither.
+	Leader bool
+
+	Output  Output
+	LogPath string
+	// OwnTerminal gives standard input too, and makes the terminal the
+	// controlling one.
+	OwnTerminal bool
+
+	Umask    *uint32
+	Nice     *int
+	OOMScore *int
+	Limits   []Limit
+	Chroot   string
+	// Credentials to take on; nil keeps the daemon's.
+	Credential *Credential
+
+	Follow Follow
+}
+
+// Credential is whom a process runs as.
+type Credential struct {
+	UID, GID uint32
+	Groups   []uint32
+}
