@@ -148,3 +148,22 @@ func (x *Expr) Postfix() [][]string {
 	}
 	return out
 }
+
+// HasVariables reports whether what the expression matches depends on the
+// environment that it is looked at in.
+func (x *Expr) HasVariables() bool {
+	if x == nil {
+		return false
+	}
+	for _, node := range x.Nodes {
+		if node.Op != OpMatch {
+			continue
+		}
+		for _, arg := range node.Match.Args {
+			if strings.Contains(arg.Pattern, "$") {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -47,7 +47,6 @@ const (
 	StateChanged                      // Class, Instance, Text
 	Failed                            // Class, Instance, Status
 	EventEmitted                      // Text (the event's name), Env
-	ProcessChanged                    // Class, Instance: a process came, went or forked
 )
 
 // Notify announces a change to whoever listens.

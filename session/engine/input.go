@@ -40,8 +40,7 @@ type Start struct {
 }
 
 // Stop asks for an instance to be stopped. Env is seen by pre-stop and
-// post-stop. Force lets nothing be waited for that the user cannot see end:
-// hooks that run get the kill signal, then KILL.
+// post-stop.
 type Stop struct {
 	Call   CallID
 	Target Target
@@ -130,8 +129,8 @@ type Tick struct{}
 type Abandon struct{ Call CallID }
 
 // Shutdown ends the session: session-end is emitted with TYPE, every job is
-// stopped by its rules, and Quit follows when none is left. What is left at
-// Timeout is killed.
+// stopped by its rules, and Quit follows when none is left. What is left
+// after Config.StopTimeout is killed.
 type Shutdown struct{ Type string }
 
 func (Start) input()       {}

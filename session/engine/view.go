@@ -15,11 +15,12 @@ type ProcessInfo struct {
 type InstanceInfo struct {
 	Class, Name string
 	// Seq counts the instances of a class, from 0.
-	Seq         uint64
-	Goal        Goal
-	State       State
-	Processes   []ProcessInfo // main first
-	LastFailure string        // a sentence, empty when nothing failed in this pass
+	Seq       uint64
+	Goal      Goal
+	State     State
+	Processes []ProcessInfo // main first
+	// Failure is a sentence, empty when nothing failed in this pass.
+	Failure string
 }
 
 // View reads the engine between two steps. It changes nothing; what it
@@ -72,6 +73,15 @@ func (v View) Instance(class, name string) (InstanceInfo, bool) {
 	return InstanceInfo{}, false
 }
 
+// LastFailure returns a sentence about the last failure of a class, which
+// outlives the instance that failed; empty when its last run did not fail.
+func (v View) LastFailure(class string) string {
+	if c := v.e.classes[class]; c != nil {
+		return c.failure
+	}
+	return ""
+}
+
 // InstanceName returns the name of the instance that the class's template
 // makes of these variables. The error's kind is UnknownJob or InvalidArgs.
 func (v View) InstanceName(class string, env events.Env) (string, *Error) {
@@ -82,7 +92,7 @@ func (v View) InstanceName(class string, env events.Env) (string, *Error) {
 	if err := checkEnv(env); err != nil {
 		return "", err
 	}
-	return v.e.instanceName(c, v.e.classEnv(c.def, env))
+	return v.e.instanceName(c, env)
 }
 
 // Env returns the table of environment variables or, with a class, the
@@ -96,13 +106,13 @@ func (v View) Env(class, instance string) (events.Env, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	return in.lookupEnv(), nil
+	return v.e.instanceEnv(in), nil
 }
 
 func (in *instance) info() InstanceInfo {
 	info := InstanceInfo{
 		Class: in.class.def.Name, Name: in.name, Seq: in.seq,
-		Goal: in.goal, State: in.state, LastFailure: in.failure,
+		Goal: in.goal, State: in.state, Failure: in.failure,
 	}
 	for kind := range in.procs {
 		if in.procs[kind].pid != 0 {

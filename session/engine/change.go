@@ -1,0 +1,143 @@
+package engine
+
+import "github.com/session-init/session-init/session/job"
+
+// setGoal changes the goal and announces it; the instance is not pushed.
+func (e *Engine) setGoal(in *instance, goal Goal) {
+	if in.goal == goal {
+		return
+	}
+	e.debugf(in, "%s (#%d) goal changed from %s to %s", in.class.def.Name, in.seq, in.goal, goal)
+	in.goal = goal
+	e.notify(GoalChanged, in, goal.String())
+}
+
+// changeGoal changes the goal and pushes the instance where it waits for
+// nothing but a wish.
+func (e *Engine) changeGoal(in *instance, goal Goal) {
+	if in.goal == goal {
+		return
+	}
+	e.setGoal(in, goal)
+	switch in.state {
+	case Waiting:
+		e.advance(in)
+	case Running, InSpawned:
+		if goal == GoalStop {
+			e.advance(in)
+		}
+	}
+}
+
+// advance takes an instance that has got what it waited for through as many
+// states as need no waiting.
+func (e *Engine) advance(in *instance) {
+	for {
+		to, ok := nextState(in.state, in.goal, in.facts())
+		if !ok {
+			return
+		}
+		from := in.state
+		e.debugf(in, "%s (#%d) state changed from %s to %s", in.class.def.Name, in.seq, from, to)
+		in.state = to
+		e.notify(StateChanged, in, to.String())
+		if !e.enter(in, from) {
+			return
+		}
+	}
+}
+
+// enter does what belongs to the state that the instance has come to. It
+// reports whether there is nothing to wait for in it.
+func (e *Engine) enter(in *instance, from State) bool {
+	switch in.state {
+	case Starting:
+		e.enterStarting(in)
+		return false
+	case PreStart:
+		return !e.spawn(in, job.PreStart)
+	case InSpawned:
+		return !e.spawn(in, job.Main)
+	case PostStart:
+		return !e.spawn(in, job.PostStart)
+	case Running:
+		e.enterRunning(in, from)
+		return false
+	case PreStop:
+		return !e.spawn(in, job.PreStop)
+	case Stopping:
+		in.again = false
+		e.emitJobEvent(in, "stopping", true)
+		return false
+	case Killed:
+		return !e.killMain(in)
+	case PostStop:
+		return !e.spawn(in, job.PostStop)
+	case Waiting:
+		e.emitJobEvent(in, "stopped", false)
+		e.release(in, false)
+		e.remove(in)
+		return false
+	}
+	return false
+}
+
+// enterStarting begins a pass: what is known of an earlier one is forgotten,
+// and the variables of the newest start come into force.
+func (e *Engine) enterStarting(in *instance) {
+	in.failed, in.failure, in.result = false, "", failure{}
+	in.class.failure = ""
+	in.mainRan, in.forks = false, 0
+	if in.hasNext {
+		in.env, in.startEvents = in.nextEnv, in.nextEvents
+		in.nextEnv, in.nextEvents, in.hasNext = nil, nil, false
+	}
+	in.stopEnv, in.stopEvents = nil, nil
+	in.lateStart = e.ending.begun
+	in.stopOn.Reset(&e.queue)
+	e.rewatch(in)
+	e.emitJobEvent(in, "starting", true)
+}
+
+// enterRunning completes a start, or cancels a stop.
+func (e *Engine) enterRunning(in *instance, from State) {
+	if from == PreStop {
+		in.stopEnv, in.stopEvents = nil, nil
+		e.release(in, false)
+		return
+	}
+	e.emitJobEvent(in, "started", false)
+	if !in.class.def.Task {
+		e.release(in, false)
+	}
+}
+
+// killMain sends main the kill signal and sets the deadline for KILL. It
+// reports whether there was a main to kill.
+func (e *Engine) killMain(in *instance) bool {
+	main := in.procs[job.Main]
+	if main.id == 0 {
+		return false
+	}
+	e.debugf(in, "Sending %s signal to %s main process (%d)", job.SignalName(in.class.def.KillSignal), in.label(), main.pid)
+	e.do(Kill{Proc: main.id, Signal: in.class.def.KillSignal, Group: true})
+	if in.class.def.KillTimeout <= 0 {
+		e.do(Kill{Proc: main.id, Signal: sigKill, Group: true})
+		return true
+	}
+	e.setDeadline(in, e.now+in.class.def.KillTimeout)
+	return true
+}
+
+const sigKill = 9
+
+// killTimedOut sends KILL to a main that did not end in time.
+func (e *Engine) killTimedOut(in *instance) {
+	main := in.procs[job.Main]
+	if in.state != Killed || main.id == 0 {
+		return
+	}
+	e.logf(Warn, in, "%s main process (%d) did not end within %s of %s: sending KILL", in.label(), main.pid,
+		in.class.def.KillTimeout, job.SignalName(in.class.def.KillSignal))
+	e.do(Kill{Proc: main.id, Signal: sigKill, Group: true})
+}

@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"sort"
+	"strings"
+
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/job"
+)
+
+// class is a definition and its instances.
+type class struct {
+	def *job.Class
+	// kept is what becomes of the class when its last instance is gone:
+	// another definition, or none when drop is set.
+	kept *job.Class
+	drop bool
+
+	startOn *events.Condition
+	watch   *watch
+
+	instances   map[string]*instance
+	first, last *instance // oldest to newest
+	nextSeq     uint64
+
+	failure string // of the last run, for status
+}
+
+// watch is what the index returns: the start condition of a class, or the
+// stop condition of an instance.
+type watch struct {
+	class *class
+	in    *instance // nil: the class's start condition
+	filed events.Filed[*watch]
+	seen  uint64 // the event that found it last
+}
+
+// setClass loads a definition. One with live instances is kept back until
+// the last of them is gone: properties, restart and conditions are those of
+// the old one till then.
+func (e *Engine) setClass(def *job.Class) {
+	c := e.classes[def.Name]
+	switch {
+	case c == nil:
+		c = &class{def: def, instances: make(map[string]*instance)}
+		e.classes[def.Name] = c
+		at := e.classPlace(def.Name)
+		e.order = append(e.order, nil)
+		copy(e.order[at+1:], e.order[at:])
+		e.order[at] = c
+		e.adopt(c, def)
+	case c.first != nil:
+		c.kept, c.drop = def, false
+	default:
+		e.do(Notify{Kind: JobRemoved, Class: def.Name})
+		e.adopt(c, def)
+	}
+}
+
+// adopt puts a definition in force and announces it. What has come of the
+// old start condition is kept where the new one has it too.
+func (e *Engine) adopt(c *class, def *job.Class) {
+	c.def, c.kept, c.drop = def, nil, false
+	old := c.startOn
+	c.startOn = events.NewCondition(def.StartOn)
+	c.startOn.Adopt(&e.queue, old)
+	if c.watch != nil {
+		e.index.Remove(c.watch.filed)
+	}
+	c.watch = &watch{class: c}
+	c.watch.filed = e.index.Add(def.StartOn, c.watch, noVariables)
+	e.do(Notify{Kind: JobAdded, Class: def.Name})
+	if len(def.Inert) > 0 {
+		e.do(Log{Level: Info, Class: def.Name, Msg: def.Name + ": without effect here: " + strings.Join(def.Inert, ", ")})
+	}
+}
+
+// noVariables is the environment of a start condition.
+func noVariables(string) (string, bool) { return "", false }
+
+func (e *Engine) dropClass(name string) {
+	c := e.classes[name]
+	switch {
+	case c == nil:
+	case c.first != nil:
+		c.kept, c.drop = nil, true
+	default:
+		e.removeClass(c)
+	}
+}
+
+func (e *Engine) removeClass(c *class) {
+	c.startOn.Reset(&e.queue)
+	e.index.Remove(c.watch.filed)
+	delete(e.classes, c.def.Name)
+	at := e.classPlace(c.def.Name)
+	e.order = append(e.order[:at], e.order[at+1:]...)
+	e.do(Notify{Kind: JobRemoved, Class: c.def.Name})
+}
+
+// classPlace returns where a class of that name stands in e.order, or would.
+func (e *Engine) classPlace(name string) int {
+	return sort.Search(len(e.order), func(i int) bool { return e.order[i].def.Name >= name })
+}
+
+// rested is called when the last instance of a class has gone: a definition
+// that was kept back takes over.
+func (e *Engine) rested(c *class) {
+	switch {
+	case c.drop:
+		e.removeClass(c)
+	case c.kept != nil:
+		e.do(Notify{Kind: JobRemoved, Class: c.def.Name})
+		e.adopt(c, c.kept)
+	}
+}

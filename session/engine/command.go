@@ -1,0 +1,156 @@
+package engine
+
+import "github.com/session-init/session-init/events"
+
+// find returns the instance that a target names. The error's kind is
+// UnknownJob, InvalidArgs or UnknownInstance.
+func (e *Engine) find(t Target, env events.Env) (*instance, *Error) {
+	c := e.classes[t.Class]
+	if c == nil {
+		return nil, errUnknownJob(t.Class)
+	}
+	name := t.Instance
+	if !t.ByName {
+		if err := checkEnv(env); err != nil {
+			return nil, err
+		}
+		var err *Error
+		if name, err = e.instanceName(c, env); err != nil {
+			return nil, err
+		}
+	}
+	in := c.instances[name]
+	if in == nil {
+		return nil, errorf(UnknownInstance, "Unknown instance: %s", name)
+	}
+	return in, nil
+}
+
+// take lets a wish overtake whoever waits, and notes the caller: to be
+// answered when the instance has come to rest, or by the caller of take when
+// it does not wait.
+func (e *Engine) take(in *instance, call CallID, wait bool, v verb) {
+	e.release(in, false)
+	if wait && call != 0 {
+		e.await(call)
+		in.waiters = append(in.waiters, waiter{call: call, verb: v})
+	}
+}
+
+func (e *Engine) start(msg Start) {
+	in, err := e.find(msg.Target, msg.Env)
+	if err != nil && err.Kind == UnknownInstance && !msg.Target.ByName {
+		if e.ending.begun {
+			err = errEnding(verbStart)
+		} else {
+			c := e.classes[msg.Target.Class]
+			name, _ := e.instanceName(c, msg.Env)
+			in, err = e.newInstance(c, name), nil
+		}
+	}
+	if err == nil && in.goal == GoalStart {
+		err = errorf(AlreadyStarted, "Job is already running: %s", in.label())
+	}
+	if err != nil {
+		e.reply(msg.Call, nil, err)
+		return
+	}
+	if !msg.Target.ByName {
+		in.nextEnv, in.nextEvents, in.hasNext = msg.Env, nil, true
+	}
+	in.respawnCount = 0
+	e.take(in, msg.Call, msg.Wait, verbStart)
+	e.changeGoal(in, GoalStart)
+	if !msg.Wait {
+		e.reply(msg.Call, in, nil)
+	}
+}
+
+func (e *Engine) stop(msg Stop) {
+	in, err := e.find(msg.Target, msg.Env)
+	if err == nil && in.goal == GoalStop {
+		err = errorf(AlreadyStopped, "Job has already been stopped: %s", in.label())
+	}
+	if err != nil {
+		e.reply(msg.Call, nil, err)
+		return
+	}
+	in.stopEnv, in.stopEvents = nil, nil
+	if !msg.Target.ByName {
+		in.stopEnv = msg.Env
+	}
+	e.take(in, msg.Call, msg.Wait, verbStop)
+	e.changeGoal(in, GoalStop)
+	if !msg.Wait {
+		e.reply(msg.Call, in, nil)
+	}
+}
+
+// restart is goal stop and then goal start in one go. An instance that had
+// main running goes round through stopping, also when a pre-stop process
+// runs first.
+func (e *Engine) restart(msg Restart) {
+	in, err := e.find(msg.Target, msg.Env)
+	switch {
+	case err != nil:
+	case e.ending.begun:
+		err = errEnding(verbRestart)
+	case in.goal == GoalStop:
+		err = errorf(AlreadyStopped, "Job has already been stopped: %s", in.label())
+	}
+	if err != nil {
+		e.reply(msg.Call, nil, err)
+		return
+	}
+	if !msg.Target.ByName {
+		in.nextEnv, in.nextEvents, in.hasNext = msg.Env, nil, true
+	}
+	in.stopEnv, in.stopEvents = nil, nil
+	in.respawnCount = 0
+	e.take(in, msg.Call, msg.Wait, verbRestart)
+	if in.state == Running {
+		in.again = true
+	}
+	e.changeGoal(in, GoalStop)
+	e.changeGoal(in, GoalStart)
+	if !msg.Wait {
+		e.reply(msg.Call, in, nil)
+	}
+}
+
+func (e *Engine) reload(msg Reload) {
+	in, err := e.find(msg.Target, nil)
+	if err == nil {
+		if main := in.procs[0]; main.id != 0 && main.pid != 0 {
+			e.do(Kill{Proc: main.id, Signal: in.class.def.ReloadSignal})
+		} else {
+			err = errorf(NotRunning, "Job is not running: %s", in.label())
+		}
+	}
+	e.reply(msg.Call, nil, err)
+}
+
+func (e *Engine) emit(msg Emit) {
+	err := checkEnv(msg.Env)
+	if msg.Name == "" {
+		err = errorf(InvalidArgs, "Event name may not be empty string")
+	}
+	if err != nil {
+		e.reply(msg.Call, nil, err)
+		return
+	}
+	ev := e.newEvent(msg.Name, msg.Env)
+	if msg.Wait {
+		e.await(msg.Call)
+		ev.Call = uint64(msg.Call)
+		return
+	}
+	e.reply(msg.Call, nil, nil)
+}
+
+// errEnding refuses a start when the session is ending.
+func errEnding(v verb) *Error {
+	err := errorf(JobFailed, "%s", failureText[v])
+	err.Reason = "the session is ending"
+	return err
+}

@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"container/heap"
+	"time"
+)
+
+// deadline is a time at which something is due for an instance. One that was
+// cleared stays in the heap and is passed over, so that a late one can never
+// strike what it was not set for.
+type deadline struct {
+	at   time.Duration
+	seq  uint64 // of two at the same time, the older one first
+	in   *instance
+	dead bool
+}
+
+type deadlines struct {
+	heap []*deadline
+	seq  uint64
+}
+
+func (d *deadlines) Len() int { return len(d.heap) }
+func (d *deadlines) Less(i, k int) bool {
+	if d.heap[i].at != d.heap[k].at {
+		return d.heap[i].at < d.heap[k].at
+	}
+	return d.heap[i].seq < d.heap[k].seq
+}
+func (d *deadlines) Swap(i, k int) { d.heap[i], d.heap[k] = d.heap[k], d.heap[i] }
+func (d *deadlines) Push(x any)    { d.heap = append(d.heap, x.(*deadline)) }
+func (d *deadlines) Pop() any {
+	last := d.heap[len(d.heap)-1]
+	d.heap[len(d.heap)-1] = nil
+	d.heap = d.heap[:len(d.heap)-1]
+	return last
+}
+
+// next returns the earliest deadline that still counts.
+func (d *deadlines) next() (time.Duration, bool) {
+	for len(d.heap) > 0 && d.heap[0].dead {
+		heap.Pop(d)
+	}
+	if len(d.heap) == 0 {
+		return 0, false
+	}
+	return d.heap[0].at, true
+}
+
+func (d *deadlines) add(at time.Duration, in *instance) *deadline {
+	d.seq++
+	due := &deadline{at: at, seq: d.seq, in: in}
+	heap.Push(d, due)
+	return due
+}
+
+// due returns a deadline that has come, and takes it out.
+func (d *deadlines) due(now time.Duration) *deadline {
+	if at, ok := d.next(); !ok || at > now {
+		return nil
+	}
+	return heap.Pop(d).(*deadline)
+}
+
+func (e *Engine) setDeadline(in *instance, at time.Duration) {
+	e.clearDeadline(in)
+	in.deadline = e.deadlines.add(at, in)
+}
+
+func (e *Engine) clearDeadline(in *instance) {
+	if in.deadline != nil {
+		in.deadline.dead = true
+		in.deadline = nil
+	}
+}
+
+// expire does what is due.
+func (e *Engine) expire() {
+	for {
+		due := e.deadlines.due(e.now)
+		switch {
+		case due == nil:
+			return
+		case due.in == nil:
+			e.endTimedOut()
+		default:
+			due.in.deadline = nil
+			e.killTimedOut(due.in)
+		}
+	}
+}

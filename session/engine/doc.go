@@ -1,0 +1,66 @@
+// Package engine is the machine: classes and their instances, goal and
+// state, the events that hold and release them, callers who wait, respawn,
+// deadlines. It is a pure function of (its state, the time, an input) that
+// returns effects:
+//
+//	effects := engine.Step(now, input)
+//
+// Step never blocks, fails or panics on anything that comes from outside;
+// it runs until nothing more can happen without news from the world. There
+// is no goroutine, clock, file, process or map iteration here: the same
+// inputs at the same times give the same effects, byte for byte. The loop in
+// package session owns the one Engine, feeds it and carries out the effects.
+//
+// # Goal and state
+//
+// An instance has a goal (start or stop) and a state. A wish changes the
+// goal; what the instance waits for in its state (a process, an event) is
+// let finish, and then the next state follows from state and goal by one
+// table, nextState. That is why a start in the middle of a stop, or the other
+// way round, needs no case of its own. A new goal pushes the instance only
+// where it waits for nothing but wishes: in waiting, in running, and in
+// spawned, which a stop leaves at once.
+//
+//	state       waits for                     goal start     goal stop
+//	waiting     a wish                        starting       -
+//	starting    the event "starting"          pre-start      stopping
+//	pre-start   the pre-start process         spawned        stopping
+//	spawned     main to be ready              post-start (1) stopping
+//	post-start  the post-start process        running (1)    stopping
+//	running     a wish, or the end of main    stopping       pre-stop (2)
+//	pre-stop    the pre-stop process          running (1)    stopping
+//	stopping    the event "stopping"          killed         killed
+//	killed      the end of main               post-stop      post-stop
+//	post-stop   the post-stop process         starting       waiting
+//
+//	(1) stopping when main has ended or the instance is to go round: a
+//	    respawn or a restart.
+//	(2) stopping when there is no main alive.
+//
+// Every state is passed through and announced, also when the job lacks its
+// process. Entering starting and stopping emits the event of that name and
+// waits until it has finished; entering running emits "started", entering
+// waiting "stopped", and nobody waits for these.
+//
+// # Waiting
+//
+// Waiting is a record in a list, never a call that has not returned. A caller
+// or an event that waits for an instance stands in instance.waiters, and is
+// released once: when the instance has come to rest (a service in running, a
+// task and every stop in waiting), when it failed, or when a newer wish
+// overtakes. An event counts its blockers; at none it finishes when the queue
+// comes to it and resumes the instance or the caller that it held. Nothing is
+// resumed in the middle of something else.
+//
+// # Failure
+//
+// The first failure of a pass (from starting on) is the one that is told:
+// Failed is announced, waiters are answered, and stopping and stopped carry
+// it. Main's end while the goal is stop is never a failure; a respawn is none
+// either, as long as its limit holds.
+//
+// # Identity
+//
+// Processes are known by ProcID, which is never used twice. News of a process
+// that the engine does not know any more is ignored by that number.
+package engine

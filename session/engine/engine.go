@@ -1,0 +1,220 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/job"
+)
+
+// Config is what an Engine is made with.
+type Config struct {
+	// Table is the environment that every process gets, in the order in
+	// which it shows; the stanzas of a job are stronger.
+	Table events.Env
+	// Daemon is the daemon's own environment, for "env KEY".
+	Daemon events.Env
+	// Session is the address that processes get as UPSTART_SESSION.
+	Session string
+	// PathEnd is a directory that stands at the end of every PATH; empty
+	// for none.
+	PathEnd string
+	// StopTimeout bounds the end of the session.
+	StopTimeout time.Duration
+	// Debug asks for Log effects of level Debug.
+	Debug bool
+}
+
+// Engine holds all classes and instances. It belongs to one goroutine.
+type Engine struct {
+	cfg     Config
+	now     time.Duration
+	effects []Effect
+
+	queue events.Queue
+	// index finds the conditions that an event may concern.
+	index events.Index[*watch]
+	found []*watch
+
+	classes map[string]*class
+	order   []*class // sorted by name
+
+	instances map[uint64]*instance
+	procs     map[ProcID]*instance
+	calls     map[CallID]bool // callers that wait
+	lastInst  uint64
+	lastProc  ProcID
+
+	deadlines deadlines
+	ending    ending
+	// budget is how many events this step may still take; unfinished is
+	// set when it was not enough.
+	budget     int
+	unfinished bool
+
+	table, firstTable events.Env
+}
+
+// New returns an engine without classes.
+func New(cfg Config) *Engine {
+	e := &Engine{
+		cfg:       cfg,
+		classes:   make(map[string]*class),
+		instances: make(map[uint64]*instance),
+		procs:     make(map[ProcID]*instance),
+		calls:     make(map[CallID]bool),
+	}
+	e.table = events.Env{}.Merge(cfg.Table)
+	for _, key := range reservedKeys {
+		e.table = e.table.Unset(key)
+	}
+	e.firstTable = e.table.Clone()
+	return e
+}
+
+// SetDebug turns Log effects of level Debug on or off.
+func (e *Engine) SetDebug(on bool) { e.cfg.Debug = on }
+
+// Step takes one input at the time now, a reading of a clock that never goes
+// back, and returns what is to be done, in this order. The effects are the
+// caller's.
+func (e *Engine) Step(now time.Duration, in Input) []Effect {
+	if now > e.now {
+		e.now = now
+	}
+	e.effects = nil
+	switch in := in.(type) {
+	case Start:
+		e.start(in)
+	case Stop:
+		e.stop(in)
+	case Restart:
+		e.restart(in)
+	case Reload:
+		e.reload(in)
+	case Emit:
+		e.emit(in)
+	case SetEnv:
+		e.setEnv(in)
+	case SetClass:
+		e.setClass(in.Class)
+	case DropClass:
+		e.dropClass(in.Name)
+	case Spawned:
+		e.spawned(in)
+	case SpawnFailed:
+		e.spawnFailed(in)
+	case Forked:
+		e.forked(in)
+	case SelfStopped:
+		e.selfStopped(in)
+	case Exited:
+		e.exited(in)
+	case Abandon:
+		delete(e.calls, in.Call)
+	case Shutdown:
+		e.shutdown(in)
+	case Tick:
+	}
+	e.expire()
+	e.budget, e.unfinished = stepBudget, false
+	e.drain()
+	for !e.unfinished && e.settleEnd() {
+		e.drain()
+	}
+	effects := e.effects
+	e.effects = nil
+	return effects
+}
+
+// stepBudget bounds the events of one step. Jobs without processes that
+// start each other in a circle never come to rest; what is left goes on in
+// the next step, so that they cost the processor but not the daemon.
+const stepBudget = 100_000
+
+// NextDeadline returns the time at which Step wants a Tick, if any.
+func (e *Engine) NextDeadline() (time.Duration, bool) {
+	if e.unfinished {
+		return e.now, true
+	}
+	return e.deadlines.next()
+}
+
+// drain takes events as far as they go.
+func (e *Engine) drain() {
+	for ; ; e.budget-- {
+		if e.budget <= 0 {
+			e.unfinished = true
+			return
+		}
+		ev := e.queue.Next()
+		if ev == nil {
+			return
+		}
+		if ev.Progress == events.Handling {
+			e.debugf(nil, "Handling %s event", ev.Name)
+			e.dispatch(ev)
+			if !e.queue.Handled(ev) {
+				continue
+			}
+		}
+		e.eventFinished(ev)
+	}
+}
+
+func (e *Engine) do(effect Effect) { e.effects = append(e.effects, effect) }
+
+func (e *Engine) notify(kind NotifyKind, in *instance, text string) {
+	e.do(Notify{Kind: kind, Class: in.class.def.Name, Instance: in.name, Text: text})
+}
+
+// reply answers a caller that is there to be answered.
+func (e *Engine) reply(call CallID, in *instance, err *Error) {
+	if call == 0 {
+		return
+	}
+	r := Reply{Call: call, Err: err}
+	if in != nil {
+		r.Class, r.Instance = in.class.def.Name, in.name
+	}
+	e.do(r)
+}
+
+// await notes a caller that is to be answered later.
+func (e *Engine) await(call CallID) {
+	if call != 0 {
+		e.calls[call] = true
+	}
+}
+
+// replyLater answers a caller that waited, unless it has gone away.
+func (e *Engine) replyLater(call CallID, in *instance, err *Error) {
+	if call != 0 && e.calls[call] {
+		delete(e.calls, call)
+		e.reply(call, in, err)
+	}
+}
+
+func (e *Engine) logf(level Level, in *instance, format string, args ...any) {
+	entry := Log{Level: level, Msg: fmt.Sprintf(format, args...)}
+	if in != nil {
+		entry.Class, entry.Instance = in.class.def.Name, in.name
+	}
+	e.do(entry)
+}
+
+// debugf tells the story of a life, for --debug.
+func (e *Engine) debugf(in *instance, format string, args ...any) {
+	if e.cfg.Debug {
+		e.logf(Debug, in, format, args...)
+	}
+}
+
+// errUnknownJob is the refusal of a name that no class has.
+func errUnknownJob(name string) *Error {
+	return errorf(UnknownJob, "Unknown job: %s", name)
+}
+
+// numProcesses is how many processes an instance can have at once.
+const numProcesses = int(job.NumProcesses)

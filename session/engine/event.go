@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/session-init/session-init/events"
+)
+
+// failedSuffix ends the name of the event that tells of a failed one.
+const failedSuffix = "/failed"
+
+// newEvent adds an event to the queue.
+func (e *Engine) newEvent(name string, env events.Env) *events.Event {
+	e.debugf(nil, "event_new: Pending %s event", name)
+	return e.queue.Emit(name, env)
+}
+
+// emitJobEvent emits starting, started, stopping or stopped for an instance;
+// with hold the instance waits until the event has finished.
+func (e *Engine) emitJobEvent(in *instance, name string, hold bool) {
+	def := in.class.def
+	env := make(events.Env, 0, 5+len(def.Export))
+	env = append(env, "JOB="+def.Name, "INSTANCE="+in.name)
+	if name == "stopping" || name == "stopped" {
+		if in.failed {
+			env = append(env, "RESULT=failed", "PROCESS="+in.result.process)
+			if in.result.status != "" {
+				env = append(env, in.result.status)
+			}
+		} else {
+			env = append(env, "RESULT=ok")
+		}
+	}
+	lookup := e.lookup(in)
+	for _, key := range def.Export {
+		if value, ok := lookup(key); ok {
+			env = append(env, key+"="+value)
+		}
+	}
+	ev := e.newEvent(name, env)
+	if hold {
+		ev.Instance = in.id
+		in.blocker = ev
+	}
+}
+
+// dispatch lets every condition see an event that may match it: by class, a
+// class's running instances before the class itself, so that an event that
+// both stops and starts a job stops it first.
+func (e *Engine) dispatch(ev *events.Event) {
+	e.found = e.found[:0]
+	e.index.Find(ev.Name, ev.Env, func(w *watch) {
+		if w.seen != ev.ID {
+			w.seen = ev.ID
+			e.found = append(e.found, w)
+		}
+	})
+	slices.SortFunc(e.found, compareWatch)
+	for _, w := range e.found {
+		if w.in != nil {
+			e.handleStop(w.in, ev)
+		} else {
+			e.handleStart(w.class, ev)
+		}
+	}
+	clear(e.found)
+}
+
+func compareWatch(a, b *watch) int {
+	if a.class != b.class {
+		return strings.Compare(a.class.def.Name, b.class.def.Name)
+	}
+	switch {
+	case a.in == nil:
+		return 1
+	case b.in == nil:
+		return -1
+	case a.in.id < b.in.id:
+		return -1
+	}
+	return 1
+}
+
+func (e *Engine) handleStop(in *instance, ev *events.Event) {
+	if in.gone || !in.stopOn.Handle(&e.queue, ev, e.lookup(in)) || !in.stopOn.True() {
+		return
+	}
+	if in.goal != GoalStop {
+		evs := in.stopOn.Events()
+		in.stopEnv, in.stopEvents = gather(evs)
+		e.release(in, false)
+		e.waitFor(in, evs)
+		e.changeGoal(in, GoalStop)
+	}
+	in.stopOn.Reset(&e.queue)
+}
+
+func (e *Engine) handleStart(c *class, ev *events.Event) {
+	if !c.startOn.Handle(&e.queue, ev, noVariables) || !c.startOn.True() {
+		return
+	}
+	evs := c.startOn.Events()
+	env, names := gather(evs)
+	if e.ending.cut {
+		c.startOn.Reset(&e.queue)
+		return
+	}
+	if name, err := e.instanceName(c, env); err != nil {
+		e.do(Log{Level: Warn, Class: c.def.Name, Msg: c.def.Name + ": cannot start on " + strings.Join(names, " ") + ": " + err.Msg})
+	} else {
+		in := c.instances[name]
+		if in == nil {
+			in = e.newInstance(c, name)
+		}
+		if in.goal != GoalStart {
+			in.nextEnv, in.nextEvents, in.hasNext = env, names, true
+			e.release(in, false)
+			e.waitFor(in, evs)
+			e.changeGoal(in, GoalStart)
+		}
+	}
+	c.startOn.Reset(&e.queue)
+}
+
+// gather returns the variables of events, the later ones laid over the
+// earlier, and the events' names.
+func gather(evs []*events.Event) (env events.Env, names []string) {
+	for _, ev := range evs {
+		env = env.Merge(ev.Env)
+		names = append(names, ev.Name)
+	}
+	return env, names
+}
+
+// eventFinished announces the end of an event and resumes what it held.
+func (e *Engine) eventFinished(ev *events.Event) {
+	e.debugf(nil, "event_finished: Finished %s event", ev.Name)
+	e.do(Notify{Kind: EventEmitted, Text: ev.Name, Env: ev.Env})
+	if in := e.instances[ev.Instance]; in != nil && in.blocker == ev {
+		in.blocker = nil
+		e.advance(in)
+	}
+	if ev.Call != 0 {
+		var err *Error
+		if ev.Failed {
+			err = errorf(EventFailed, "Event failed")
+		}
+		e.replyLater(CallID(ev.Call), nil, err)
+	}
+	if ev.Failed && !strings.HasSuffix(ev.Name, failedSuffix) {
+		e.newEvent(ev.Name+failedSuffix, ev.Env)
+	}
+}

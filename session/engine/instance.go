@@ -1,0 +1,201 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/job"
+)
+
+// instance is an embodiment of a class, from its first goal to the end of its
+// last stop.
+type instance struct {
+	id    uint64
+	class *class
+	name  string
+	seq   uint64 // among the class's
+	// prev and next link the instances of a class, oldest first.
+	prev, next *instance
+
+	goal  Goal
+	state State
+	// again: the instance goes through stopping although its goal is
+	// start: a respawn or a restart. Entering stopping clears it.
+	again bool
+	gone  bool
+
+	// env holds the variables that this pass was started with, startEvents
+	// the names of the events that did. next* are those of a newer start,
+	// exchanged on entering starting.
+	env         events.Env
+	startEvents []string
+	nextEnv     events.Env
+	nextEvents  []string
+	hasNext     bool
+	// stopEnv and stopEvents are those of the stop, for pre-stop and
+	// post-stop.
+	stopEnv    events.Env
+	stopEvents []string
+
+	stopOn *events.Condition
+	watch  *watch
+
+	procs [numProcesses]process
+	// mainRan: a main was made in this pass.
+	mainRan bool
+	forks   int
+
+	// blocker is the starting or stopping event that the instance waits
+	// for.
+	blocker *events.Event
+	waiters []waiter
+
+	failed  bool
+	failure string // a sentence
+	result  failure
+
+	respawnSince time.Duration
+	respawnCount int
+	deadline     *deadline
+
+	// lateStart: the pass began when the session was ending already.
+	lateStart bool
+}
+
+// process is one of the five; id 0 when it does not run.
+type process struct {
+	id  ProcID
+	pid int
+}
+
+// waiter is who waits for an instance: an event, or a caller.
+type waiter struct {
+	event *events.Event
+	call  CallID
+	verb  verb
+}
+
+type verb uint8
+
+const (
+	verbStart verb = iota
+	verbStop
+	verbRestart
+)
+
+// failureText is what clients print when the wish of a verb failed.
+var failureText = [...]string{
+	verbStart:   "Job failed to start",
+	verbStop:    "Job failed while stopping",
+	verbRestart: "Job failed to restart",
+}
+
+// newInstance makes an instance at rest.
+func (e *Engine) newInstance(c *class, name string) *instance {
+	e.lastInst++
+	in := &instance{id: e.lastInst, class: c, name: name, seq: c.nextSeq}
+	c.nextSeq++
+	c.instances[name] = in
+	e.instances[in.id] = in
+	in.prev = c.last
+	if c.last != nil {
+		c.last.next = in
+	} else {
+		c.first = in
+	}
+	c.last = in
+	in.stopOn = events.NewCondition(c.def.StopOn)
+	e.do(Notify{Kind: InstanceAdded, Class: c.def.Name, Instance: name})
+	return in
+}
+
+// remove takes an instance away that has come to its end.
+func (e *Engine) remove(in *instance) {
+	c := in.class
+	in.gone = true
+	in.stopOn.Reset(&e.queue)
+	e.unwatch(in)
+	e.clearDeadline(in)
+	delete(c.instances, in.name)
+	delete(e.instances, in.id)
+	if in.prev != nil {
+		in.prev.next = in.next
+	} else {
+		c.first = in.next
+	}
+	if in.next != nil {
+		in.next.prev = in.prev
+	} else {
+		c.last = in.prev
+	}
+	e.notify(InstanceRemoved, in, "")
+	if c.def.Instance == "" {
+		// Once stopped, every event of an "and" must come again.
+		c.startOn.Reset(&e.queue)
+	}
+	if c.first == nil {
+		e.rested(c)
+	}
+}
+
+// rewatch files the stop condition under the variables of now.
+func (e *Engine) rewatch(in *instance) {
+	e.unwatch(in)
+	if in.stopOn == nil {
+		return
+	}
+	in.watch = &watch{class: in.class, in: in}
+	in.watch.filed = e.index.Add(in.stopOn.Expr(), in.watch, e.lookup(in))
+}
+
+func (e *Engine) unwatch(in *instance) {
+	if in.watch != nil {
+		e.index.Remove(in.watch.filed)
+		in.watch = nil
+	}
+}
+
+// label is JOB, or JOB (INSTANCE), as messages name an instance.
+func (in *instance) label() string {
+	if in.name == "" {
+		return in.class.def.Name
+	}
+	return in.class.def.Name + " (" + in.name + ")"
+}
+
+func (in *instance) alive(kind job.ProcessKind) bool { return in.procs[kind].id != 0 }
+
+func (in *instance) facts() facts {
+	alive := in.alive(job.Main)
+	return facts{mainAlive: alive, mainEnded: in.mainRan && !alive, again: in.again}
+}
+
+// release answers everyone who waits for the instance: it has come to rest,
+// a newer wish overtakes, or it failed.
+func (e *Engine) release(in *instance, failed bool) {
+	waiters := in.waiters
+	in.waiters = nil
+	for _, w := range waiters {
+		if w.event != nil {
+			if failed {
+				w.event.Failed = true
+			}
+			e.queue.Unblock(w.event)
+			continue
+		}
+		var err *Error
+		if failed {
+			err = errorf(JobFailed, "%s", failureText[w.verb])
+			err.Reason = in.failure
+		}
+		e.replyLater(w.call, in, err)
+	}
+}
+
+// waitFor lets the events that made a condition true wait for the instance.
+func (e *Engine) waitFor(in *instance, evs []*events.Event) {
+	for _, ev := range evs {
+		e.queue.Block(ev)
+		in.waiters = append(in.waiters, waiter{event: ev})
+	}
+}

@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/session-init/session-init/session/job"
+)
+
+// failure is what the events of a failed pass say.
+type failure struct {
+	process string // PROCESS=
+	status  string // EXIT_STATUS=, EXIT_SIGNAL= entry, or empty
+}
+
+// spawn asks for a process of the instance. It reports false when the job
+// has none of that kind.
+func (e *Engine) spawn(in *instance, kind job.ProcessKind) bool {
+	def := in.class.def
+	if def.Processes[kind] == nil || e.ending.cut {
+		return false
+	}
+	e.lastProc++
+	in.procs[kind] = process{id: e.lastProc}
+	e.procs[e.lastProc] = in
+	if kind == job.Main {
+		in.mainRan, in.forks = true, 0
+	}
+	e.do(Spawn{Proc: e.lastProc, Class: def, Instance: in.name, Kind: kind, Env: e.processEnv(in, kind)})
+	return true
+}
+
+// locate returns whose process it is, or nil for one that is not known.
+func (e *Engine) locate(proc ProcID) (*instance, job.ProcessKind) {
+	in := e.procs[proc]
+	if in == nil {
+		return nil, 0
+	}
+	for kind := range in.procs {
+		if in.procs[kind].id == proc {
+			return in, job.ProcessKind(kind)
+		}
+	}
+	return nil, 0
+}
+
+func (e *Engine) spawned(msg Spawned) {
+	in, kind := e.locate(msg.Proc)
+	if in == nil {
+		return
+	}
+	in.procs[kind].pid = msg.Pid
+	e.debugf(in, "process_spawn: Spawned %s process %d for %s (#%d)", kind, msg.Pid, in.class.def.Name, in.seq)
+	e.debugf(in, "Active %s (#%d) %s process (%d)", in.class.def.Name, in.seq, kind, msg.Pid)
+	if kind == job.Main && in.state == InSpawned && in.class.def.Expect == job.ExpectNone {
+		e.advance(in)
+	}
+}
+
+func (e *Engine) forked(msg Forked) {
+	in, kind := e.locate(msg.Proc)
+	if in == nil {
+		return
+	}
+	e.debugf(in, "%s (#%d) %s process (%d) forked new child %d", in.class.def.Name, in.seq, kind, in.procs[kind].pid, msg.Pid)
+	in.procs[kind].pid = msg.Pid
+	if kind != job.Main || in.state != InSpawned {
+		return
+	}
+	in.forks++
+	switch want := in.class.def.Expect; {
+	case want == job.ExpectFork && in.forks == 1, want == job.ExpectDaemon && in.forks == 2:
+		e.advance(in)
+	}
+}
+
+func (e *Engine) selfStopped(msg SelfStopped) {
+	in, kind := e.locate(msg.Proc)
+	if in != nil && kind == job.Main && in.state == InSpawned && in.class.def.Expect == job.ExpectStop {
+		e.advance(in)
+	}
+}
+
+// forget takes a process off the books.
+func (e *Engine) forget(in *instance, kind job.ProcessKind) {
+	delete(e.procs, in.procs[kind].id)
+	in.procs[kind] = process{}
+}
+
+func (e *Engine) spawnFailed(msg SpawnFailed) {
+	in, kind := e.locate(msg.Proc)
+	if in == nil {
+		return
+	}
+	e.forget(in, kind)
+	reason := fmt.Sprintf("%s process: %s", kind, msg.Reason)
+	e.logf(Warn, in, "Failed to spawn %s %s", in.label(), reason)
+	switch kind {
+	case job.Main:
+		switch in.state {
+		case InSpawned:
+			e.fail(in, failure{process: kind.String()}, -1, reason)
+			e.setGoal(in, GoalStop)
+			e.advance(in)
+		case Killed:
+			e.advance(in)
+		}
+	case job.PreStart, job.PostStop:
+		e.fail(in, failure{process: kind.String()}, -1, reason)
+		e.setGoal(in, GoalStop)
+		e.advance(in)
+	default:
+		e.advance(in)
+	}
+}
+
+func (e *Engine) exited(msg Exited) {
+	in, kind := e.locate(msg.Proc)
+	if in == nil {
+		return
+	}
+	pid := in.procs[kind].pid
+	e.forget(in, kind)
+	end, failedAs, number := describe(kind, msg)
+	expected := kind == job.Main && (in.state == Killed || in.goal == GoalStop)
+	if msg.Status != 0 || msg.Signal != 0 {
+		level := Warn
+		if expected || kind == job.Main && isNormal(in.class.def, msg) {
+			level = Info
+		}
+		e.logf(level, in, "%s %s process (%d) %s", in.label(), kind, pid, end)
+	} else {
+		e.debugf(in, "%s (#%d) %s process (%d) exited normally", in.class.def.Name, in.seq, kind, pid)
+	}
+	reason := fmt.Sprintf("%s process %s", kind, end)
+	switch kind {
+	case job.Main:
+		e.mainExited(in, msg, failedAs, number, reason)
+	case job.PreStart, job.PostStop:
+		if msg.Status != 0 || msg.Signal != 0 {
+			e.fail(in, failedAs, number, reason)
+			e.setGoal(in, GoalStop)
+		}
+		e.advance(in)
+	default:
+		e.advance(in)
+	}
+}
+
+// mainExited decides what the end of main means, by the state it ended in.
+func (e *Engine) mainExited(in *instance, msg Exited, failedAs failure, number int, reason string) {
+	switch in.state {
+	case Stopping:
+		// The event is waited for.
+		return
+	case Killed:
+		e.clearDeadline(in)
+		e.advance(in)
+		return
+	case PostStart, PreStop:
+		// The process beside it is let finish.
+		e.judgeMain(in, msg, failedAs, number, reason)
+		if !in.alive(job.PostStart) && !in.alive(job.PreStop) {
+			e.advance(in)
+		}
+		return
+	}
+	e.judgeMain(in, msg, failedAs, number, reason)
+	e.advance(in)
+}
+
+// judgeMain sets failure and goal after main ended by itself. Main's end
+// while the instance is to stop is as good as any.
+func (e *Engine) judgeMain(in *instance, msg Exited, failedAs failure, number int, reason string) {
+	if in.goal == GoalStop {
+		return
+	}
+	def := in.class.def
+	bad := msg.Status != 0 || msg.Signal != 0 || def.Respawn && !def.Task
+	if bad && !isNormal(def, msg) {
+		if def.Respawn {
+			if e.mayRespawn(in) {
+				e.logf(Warn, in, "%s main process ended, respawning", in.label())
+				in.again = true
+				return
+			}
+			e.logf(Warn, in, "%s respawning too fast, stopped", in.label())
+			e.fail(in, failure{process: "respawn"}, 0, fmt.Sprintf("respawned more than %d times in %s, last time %s",
+				def.RespawnLimit, def.RespawnInterval, reason))
+		} else {
+			e.fail(in, failedAs, number, reason)
+		}
+	}
+	e.setGoal(in, GoalStop)
+}
+
+// isNormal reports whether "normal exit" lists how main ended.
+func isNormal(def *job.Class, msg Exited) bool {
+	for _, exit := range def.NormalExit {
+		if exit.Signal == msg.Signal && (exit.Signal != 0 || exit.Status == msg.Status) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayRespawn counts a death and reports whether the limit still holds. The
+// first death opens a window; the window does not slide.
+func (e *Engine) mayRespawn(in *instance) bool {
+	def := in.class.def
+	if def.RespawnLimit == 0 || def.RespawnInterval == 0 {
+		return true
+	}
+	if in.respawnCount > 0 && e.now-in.respawnSince < def.RespawnInterval {
+		in.respawnCount++
+	} else {
+		in.respawnSince, in.respawnCount = e.now, 1
+	}
+	return in.respawnCount <= def.RespawnLimit
+}
+
+// describe puts the end of a process in words: a sentence, the variables of
+// the job's events, and the number that Failed announces.
+func describe(kind job.ProcessKind, msg Exited) (end string, f failure, number int) {
+	f.process = kind.String()
+	if msg.Signal != 0 {
+		name := job.SignalName(msg.Signal)
+		f.status = "EXIT_SIGNAL=" + name
+		return "killed by " + name + " signal", f, msg.Signal << 8
+	}
+	f.status = fmt.Sprintf("EXIT_STATUS=%d", msg.Status)
+	return fmt.Sprintf("terminated with status %d", msg.Status), f, msg.Status
+}
+
+// fail records the first failure of a pass, announces it and answers whoever
+// waits.
+func (e *Engine) fail(in *instance, f failure, number int, reason string) {
+	if in.failed {
+		return
+	}
+	in.failed, in.failure, in.result = true, reason, f
+	in.class.failure = reason
+	e.do(Notify{Kind: Failed, Class: in.class.def.Name, Instance: in.name, Status: number})
+	e.release(in, true)
+}

@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/session-init/session-init/events"
+)
+
+// ending is how far the end of the session has come. First the event
+// session-end is emitted and every job that it did not start is stopped;
+// when the event has finished, the rest is. At the deadline what is left is
+// killed, and no further process is made; a second deadline gives up on
+// what even that did not end.
+type ending struct {
+	begun bool
+	event *events.Event
+	cut   bool
+	quit  bool
+}
+
+// lastGrace is how long killed processes may take to be reaped.
+const lastGrace = 2 * time.Second
+
+func (e *Engine) shutdown(msg Shutdown) {
+	if e.ending.begun {
+		return
+	}
+	e.logf(Info, nil, "The session ends (%s)", msg.Type)
+	e.ending.begun = true
+	e.ending.event = e.newEvent("session-end", events.Env{"TYPE=" + msg.Type})
+	e.deadlines.add(e.now+e.cfg.StopTimeout, nil)
+}
+
+// settleEnd is called when nothing moves. It stops what is to be stopped now
+// and reports whether it stopped anything.
+func (e *Engine) settleEnd() bool {
+	if !e.ending.begun || e.ending.quit {
+		return false
+	}
+	if len(e.instances) == 0 {
+		e.quit()
+		return false
+	}
+	any := false
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			if in.goal == GoalStart && !e.mayFinish(in) {
+				in.stopEnv, in.stopEvents = nil, nil
+				e.release(in, false)
+				e.changeGoal(in, GoalStop)
+				any = true
+			}
+		}
+	}
+	return any
+}
+
+// mayFinish reports whether an instance is let run on for now: a task that
+// the end itself has started, and whatever session-end waits for.
+func (e *Engine) mayFinish(in *instance) bool {
+	if e.ending.cut {
+		return false
+	}
+	if in.lateStart && in.class.def.Task {
+		return true
+	}
+	for _, w := range in.waiters {
+		if w.event == e.ending.event {
+			return true
+		}
+	}
+	return false
+}
+
+// endTimedOut kills what is left, and names it; the second time it gives up.
+func (e *Engine) endTimedOut() {
+	if e.ending.quit {
+		return
+	}
+	if e.ending.cut {
+		e.eachProcess(func(in *instance, kind int) {
+			e.logf(ErrorLevel, in, "%s: process %d does not end even by KILL: left behind", in.label(), in.procs[kind].pid)
+		})
+		e.quit()
+		return
+	}
+	e.ending.cut = true
+	e.eachProcess(func(in *instance, kind int) {
+		e.logf(Warn, in, "%s was still in %s after %s: process %d killed", in.label(), in.state, e.cfg.StopTimeout, in.procs[kind].pid)
+		e.do(Kill{Proc: in.procs[kind].id, Signal: sigKill, Group: true})
+	})
+	e.deadlines.add(e.now+lastGrace, nil)
+}
+
+func (e *Engine) eachProcess(visit func(in *instance, kind int)) {
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			for kind := range in.procs {
+				if in.procs[kind].id != 0 {
+					visit(in, kind)
+				}
+			}
+		}
+	}
+}
+
+func (e *Engine) quit() {
+	e.ending.quit = true
+	e.do(Quit{})
+}
