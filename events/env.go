@@ -104,7 +104,7 @@ func (e Env) Merge(over Env) Env {
 	return out
 }
 
-// Lookup gives the value of a variable; see Expand.
+// Lookup gives the value of a variable; see Expand. A nil Lookup knows none.
 type Lookup func(name string) (value string, ok bool)
 
 // ErrUnknownParameter is wrapped by the error of Expand for a variable that
@@ -122,6 +122,9 @@ var ErrUnknownParameter = errors.New("unknown parameter")
 func Expand(s string, lookup Lookup) (string, error) {
 	if !strings.Contains(s, "$") {
 		return s, nil
+	}
+	if lookup == nil {
+		lookup = func(string) (string, bool) { return "", false }
 	}
 	x := expander{src: s, lookup: lookup}
 	return x.text(false)

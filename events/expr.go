@@ -1,9 +1,6 @@
 package events
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // Op is the kind of a node of an expression.
 type Op uint8
@@ -109,24 +106,49 @@ func (a Arg) value(i int, env Env) (string, bool) {
 
 // String gives the expression fully parenthesised, as show-config prints it:
 // "(a and (b or c))"; a single operand stands bare.
-func (x *Expr) String() string {
+func (x *Expr) String() string { return x.Infix((*Match).String) }
+
+// Infix is String with the operands written by operand.
+func (x *Expr) Infix(operand func(*Match) string) string {
 	if x == nil || len(x.Nodes) == 0 {
 		return ""
 	}
-	var stack []string
-	for _, node := range x.Nodes {
-		if node.Op == OpMatch {
-			stack = append(stack, node.Match.String())
-			continue
+	// A node's right side ends just before it, its left side where the
+	// right one begins. Lists of operators can be long and nested deeply,
+	// so this neither recurses nor joins strings again and again.
+	begins := make([]int, len(x.Nodes))
+	for i, node := range x.Nodes {
+		begins[i] = i
+		if node.Op != OpMatch {
+			begins[i] = begins[begins[i-1]-1]
 		}
-		word := "and"
-		if node.Op == OpOr {
-			word = "or"
-		}
-		left, right := stack[len(stack)-2], stack[len(stack)-1]
-		stack = append(stack[:len(stack)-2], fmt.Sprintf("(%s %s %s)", left, word, right))
 	}
-	return stack[0]
+	type piece struct {
+		node int
+		text string // when node is -1
+	}
+	var out strings.Builder
+	todo := []piece{{node: len(x.Nodes) - 1}}
+	for len(todo) > 0 {
+		p := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		switch {
+		case p.node < 0:
+			out.WriteString(p.text)
+		case x.Nodes[p.node].Op == OpMatch:
+			out.WriteString(operand(x.Nodes[p.node].Match))
+		default:
+			word := " and "
+			if x.Nodes[p.node].Op == OpOr {
+				word = " or "
+			}
+			right := p.node - 1
+			left := begins[right] - 1
+			out.WriteByte('(')
+			todo = append(todo, piece{-1, ")"}, piece{node: right}, piece{-1, word}, piece{node: left})
+		}
+	}
+	return out.String()
 }
 
 // Postfix gives the expression as the bus does: each operand as its words,

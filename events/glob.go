@@ -76,7 +76,7 @@ func globSet(pattern string, c byte) (length int, in, closed bool) {
 			return i + 1, in != negated, true
 		}
 		if strings.HasPrefix(pattern[i:], "[:") {
-			if end := strings.Index(pattern[i:], ":]"); end > 0 {
+			if end := strings.Index(pattern[i:], ":]"); end >= 2 {
 				if inClass(pattern[i+2:i+end], c) {
 					in = true
 				}

@@ -48,8 +48,8 @@ func Parse(tokens []Token, end Token) (*Expr, error) {
 		return nil, p.fail(p.end, "expected an event")
 	}
 	for i := len(p.stack) - 1; i >= 0; i-- {
-		if p.stack[i].Kind == Open {
-			return nil, p.fail(p.stack[i], "mismatched parentheses: this one is never closed")
+		if waiting := tokens[p.stack[i]]; waiting.Kind == Open {
+			return nil, p.fail(waiting, "mismatched parentheses: this one is never closed")
 		}
 		p.apply(p.stack[i])
 	}
@@ -63,8 +63,8 @@ type exprParser struct {
 	end     Token
 	pos     int
 	out     []Node
-	stack   []Token
-	operand bool // the last thing read is a complete operand
+	stack   []int // places in tokens
+	operand bool  // the last thing read is a complete operand
 }
 
 func (p *exprParser) fail(at Token, msg string) error {
@@ -83,13 +83,13 @@ func (p *exprParser) step(t Token) error {
 			return p.fail(t, fmt.Sprintf("expected an event, not the operator '%s'", t.Text))
 		}
 		p.reduce()
-		p.stack = append(p.stack, t)
+		p.stack = append(p.stack, p.pos)
 		p.operand = false
 	case Open:
 		if p.operand {
 			return p.fail(t, "expected an operator (and, or) before the parenthesis")
 		}
-		p.stack = append(p.stack, t)
+		p.stack = append(p.stack, p.pos)
 	case Close:
 		if !p.operand && len(p.stack) > 0 {
 			return p.fail(t, "expected an event before the parenthesis")
@@ -124,15 +124,15 @@ func (p *exprParser) match() error {
 // reduce applies the operators since the last open parenthesis: equal
 // precedence, so whatever waits there binds first.
 func (p *exprParser) reduce() {
-	for len(p.stack) > 0 && p.stack[len(p.stack)-1].Kind != Open {
+	for len(p.stack) > 0 && p.tokens[p.stack[len(p.stack)-1]].Kind != Open {
 		p.apply(p.stack[len(p.stack)-1])
 		p.stack = p.stack[:len(p.stack)-1]
 	}
 }
 
-func (p *exprParser) apply(t Token) {
+func (p *exprParser) apply(at int) {
 	op := OpAnd
-	if t.Kind == Or {
+	if p.tokens[at].Kind == Or {
 		op = OpOr
 	}
 	p.out = append(p.out, Node{Op: op})

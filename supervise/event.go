@@ -1,7 +1,7 @@
 package supervise
 
 import (
-	"fmt"
+	"strings"
 	"syscall"
 )
 
@@ -48,12 +48,16 @@ type Orphan struct {
 	Signal syscall.Signal
 }
 
+// Childless: since KillAll, the last child has been reaped.
+type Childless struct{}
+
 func (Spawned) event()     {}
 func (SpawnFailed) event() {}
 func (Forked) event()      {}
 func (SelfStopped) event() {}
 func (Exited) event()      {}
 func (Orphan) event()      {}
+func (Childless) event()   {}
 
 // Step is what was being done when a process could not be made.
 type Step uint8
@@ -63,6 +67,7 @@ const (
 	StepNone Step = iota
 	StepFollow
 	StepPipe
+	StepScript
 	StepOutput
 	StepFork
 	StepSession
@@ -86,6 +91,7 @@ var stepText = [numSteps]string{
 	StepNone:        "cannot start",
 	StepFollow:      "cannot follow %s",
 	StepPipe:        "cannot make a pipe",
+	StepScript:      "cannot hand over the script",
 	StepOutput:      "cannot open log file %s",
 	StepFork:        "cannot fork",
 	StepSession:     "cannot make a session",
@@ -115,9 +121,9 @@ type SpawnError struct {
 
 // Error gives the sentence: "cannot execute /x: no such file or directory".
 func (e *SpawnError) Error() string {
-	text := stepText[e.Step]
+	text := strings.TrimSuffix(stepText[e.Step], " %s")
 	if e.Arg != "" {
-		text = fmt.Sprintf(text, e.Arg)
+		text += " " + e.Arg
 	}
 	if e.Hint != "" {
 		return text + ": " + e.Hint

@@ -21,7 +21,7 @@ type Output uint8
 // The outputs.
 const (
 	OutputNull     Output = iota // the null device
-	OutputFile                   // Spec.LogPath, appended to
+	OutputFile                   // Spec.LogPath, appended to; made if missing
 	OutputTerminal               // the terminal that the daemon was started on
 )
 
@@ -38,7 +38,13 @@ type Spec struct {
 	// Path is the program, absolute or looked for in the PATH of Env.
 	Path string
 	Argv []string
-	Env  []string
+	// Env is the whole environment, as KEY=VALUE.
+	Env []string
+	// Script, when it is not empty, is the text that the program, a shell,
+	// shall run: a path to read it from becomes the last argument. It may be
+	// of any length; what the script runs does not inherit the descriptor.
+	// Inside a Chroot this needs a /proc there.
+	Script string
 	// Dir is the working directory, inside Chroot when that is set; empty
 	// for the daemon's own.
 	Dir string
@@ -49,8 +55,9 @@ type Spec struct {
 
 	Output  Output
 	LogPath string
-	// OwnTerminal gives standard input too, and makes the terminal the
-	// controlling one.
+	// OwnTerminal gives standard input too, makes the process a leader and
+	// the terminal its controlling one; when another session has that, only
+	// the input is given.
 	OwnTerminal bool
 
 	Umask    *uint32

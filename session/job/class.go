@@ -150,8 +150,12 @@ type Class struct {
 	Setuid   string
 	Setgid   string
 
-	// Inert names stanzas that were accepted and have no effect here, for
-	// one line in the log: "apparmor", "cgroup", "debug".
+	// What these stanzas say, kept for printing: they have no effect here.
+	AppArmorLoad, AppArmorSwitch string
+	CGroups                      [][]string
+	Debug                        bool
+	// Inert names those of them that the file has, for one line in the log:
+	// "apparmor", "cgroup", "debug", in this order.
 	Inert []string
 }
 

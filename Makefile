@@ -1,0 +1,67 @@
+# session-init: what can be done in this tree. `make help` lists it.
+# The work of the longer targets is done by the scripts in .ci, which can be
+# run alone as well.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+bindir  = $(DESTDIR)$(PREFIX)/bin
+mandir  = $(DESTDIR)$(PREFIX)/share/man
+docdir  = $(DESTDIR)$(PREFIX)/share/doc/session-init
+linkdir = $(DESTDIR)$(PREFIX)/libexec/session-init
+xmldir  = $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces
+
+# The version, with the commit where there is one to ask for.
+COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null)
+VERSION ?= 0.1.0-dev$(if $(COMMIT),+$(COMMIT))
+
+# The version is given above: the build does not ask git, which refuses to
+# answer in a tree that belongs to another user.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+PURE  = ./events/... ./session/job/... ./session/engine/... ./session/api/...
+# Names of sctl that are commands of their own.
+LINKS = initctl start stop restart reload status emit
+
+.PHONY: all build run test quick check lint bench soak install clean help
+
+all: build
+
+build: ## build bin/session-init and bin/sctl, static
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/session-init ./cmd/sctl
+
+run: build ## start a session on share/examples and watch it; Ctrl-C ends it
+	@exec bin/session-init --confdir share/examples --runtime-dir auto --logdir bin/log --verbose
+
+test: ## everything that must hold, as .ci/run does it
+	@.ci/test
+
+quick: ## the tests of the pure part, in seconds
+	go test $(PURE)
+
+check: ## gofmt, vet, staticcheck, architecture, man pages
+	@.ci/lint
+
+lint: check
+
+bench: ## every benchmark
+	go test -run '^$$' -bench . -benchmem ./...
+
+soak: ## fuzz each target for a minute, repeat the tests that touch the kernel
+	@.ci/fuzz $${FUZZTIME:-60s}
+	go test -race -count=$${COUNT:-20} -timeout 60m ./supervise/... ./session/... ./cmd/...
+
+install: build ## install below PREFIX (and DESTDIR)
+	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man8 $(docdir)/examples $(linkdir) $(xmldir)
+	install -m 755 bin/session-init bin/sctl $(bindir)
+	for name in $(LINKS); do ln -sf ../../bin/sctl $(linkdir)/$$name || exit; done
+	for page in share/man/man?/*; do install -m 644 $$page $(mandir)/$$(basename $$(dirname $$page)) || exit; done
+	install -m 644 share/examples/*.conf $(docdir)/examples
+	install -m 644 README.md CHANGELOG.md LICENSE $(docdir)
+	install -m 644 share/dbus-1/interfaces/*.xml $(xmldir)
+
+clean: ## remove what build made
+	rm -rf bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/session-init/session-init/session/api"
+)
+
+func showUsage(c *command) error {
+	t, err := c.target("show the usage of")
+	if err != nil {
+		return err
+	}
+	text, err := c.callString(api.JobPath(t.job), api.PropertiesInterface, "Get", api.JobInterface, "usage")
+	if err != nil {
+		return c.explain(t, err)
+	}
+	c.print("Usage: " + text)
+	return nil
+}
+
+// showConfig prints what jobs emit and their conditions, as initctl(8)
+// describes it.
+func showConfig(c *command) error {
+	var paths []string
+	var err error
+	if len(c.args) > 0 {
+		c.doing = "show the configuration of '" + c.args[0] + "'"
+		var path string
+		path, err = c.callString(api.ManagerPath, api.ManagerInterface, "GetJobByName", c.args[0])
+		paths = []string{path}
+	} else {
+		c.doing = "show the configuration"
+		paths, err = c.callStrings(api.ManagerPath, api.ManagerInterface, "GetAllJobs")
+	}
+	if err != nil {
+		return err
+	}
+	requests := make([]api.Request, len(paths))
+	for i, path := range paths {
+		requests[i] = api.GetAll(path, api.JobInterface)
+	}
+	replies, err := c.callAll("for session-init to answer", requests...)
+	if err != nil {
+		return err
+	}
+	configs := make([]jobConfig, 0, len(replies))
+	for _, reply := range replies {
+		properties, err := reply.Properties()
+		if gone(err) {
+			continue // it went away meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		config, err := readConfig(properties)
+		if err != nil {
+			return err
+		}
+		configs = append(configs, config)
+	}
+	sort.Slice(configs, func(i, j int) bool { return configs[i].name < configs[j].name })
+	for _, config := range configs {
+		lines, err := config.lines(c.options.enumerate)
+		if err != nil {
+			return err
+		}
+		for _, line := range lines {
+			c.print(line)
+		}
+	}
+	return nil
+}
+
+// jobConfig is what show-config shows of a job. Conditions are in reverse
+// Polish notation: an operator is one word that begins with "/".
+type jobConfig struct {
+	name            string
+	emits           []string
+	startOn, stopOn [][]string
+}
+
+func readConfig(properties map[string]any) (jobConfig, error) {
+	var config jobConfig
+	var ok [4]bool
+	config.name, ok[0] = properties["name"].(string)
+	config.emits, ok[1] = properties["emits"].([]string)
+	config.startOn, ok[2] = properties["start_on"].([][]string)
+	config.stopOn, ok[3] = properties["stop_on"].([][]string)
+	if ok != [4]bool{true, true, true, true} {
+		return config, fmt.Errorf("session-init leaves out a property of a job, or gives it another type")
+	}
+	return config, nil
+}
+
+// lines are the lines that show the job.
+func (config jobConfig) lines(enumerate bool) ([]string, error) {
+	out := []string{config.name}
+	for _, event := range config.emits {
+		out = append(out, "  emits "+event)
+	}
+	for _, stanza := range []struct {
+		name      string
+		condition [][]string
+	}{{"start on", config.startOn}, {"stop on", config.stopOn}} {
+		if len(stanza.condition) == 0 {
+			continue
+		}
+		if enumerate {
+			for _, words := range stanza.condition {
+				if !isOperator(words) {
+					out = append(out, "  "+stanza.name+" "+operandDetails(words))
+				}
+			}
+			continue
+		}
+		text, err := infix(stanza.condition)
+		if err != nil {
+			return nil, fmt.Errorf("the %s of %s: %w", stanza.name, config.name, err)
+		}
+		out = append(out, "  "+stanza.name+" "+text)
+	}
+	return out, nil
+}
+
+func isOperator(words []string) bool {
+	return len(words) == 1 && (words[0] == "/AND" || words[0] == "/OR")
+}
+
+// infix writes a condition with parentheses around every operator.
+func infix(condition [][]string) (string, error) {
+	var stack []string
+	for _, words := range condition {
+		if !isOperator(words) {
+			stack = append(stack, strings.Join(words, " "))
+			continue
+		}
+		if len(stack) < 2 {
+			return "", fmt.Errorf("an operator without two operands")
+		}
+		n := len(stack) - 2
+		operator := strings.ToLower(words[0][1:])
+		stack = append(stack[:n], "("+stack[n]+" "+operator+" "+stack[n+1]+")")
+	}
+	if len(stack) != 1 {
+		return "", fmt.Errorf("%d operands without an operator", len(stack))
+	}
+	return stack[0], nil
+}
+
+// operandDetails tells the job of a job event from its other variables. The
+// job is the first value without a name, or the value of JOB, as long as
+// none was found.
+func operandDetails(words []string) string {
+	if len(words) == 0 {
+		return "(job:, env:)"
+	}
+	event, job, env := words[0], "", ""
+	jobEvent := contains([]string{"starting", "started", "stopping", "stopped"}, event)
+	for i, word := range words[1:] {
+		value, isJob := strings.CutPrefix(word, "JOB=")
+		if jobEvent && job == "" && (isJob || i == 0 && !strings.Contains(word, "=")) {
+			job = " " + value
+			continue
+		}
+		env += " " + word
+	}
+	return event + " (job:" + job + ", env:" + env + ")"
+}

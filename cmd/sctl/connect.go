@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/session-init/session-init/session/api"
+)
+
+// noDaemonError says that there is no daemon to talk to, and where it was
+// looked for.
+type noDaemonError struct{ why string }
+
+func (e *noDaemonError) Error() string { return e.why }
+
+// startHint names the command that makes a daemon.
+const startHint = "start one with: session-init"
+
+// connect finds the daemon: at --address, else at UPSTART_SESSION, else by
+// the session file of a daemon that lives. An address that was given and
+// does not answer is an error: another daemon than the one that was meant
+// must not get the command.
+func (c *command) connect() error {
+	if c.client != nil {
+		return nil
+	}
+	if address := c.options.address; address != "" {
+		return c.dial(address, "")
+	}
+	if address := c.getenv(api.SessionVariable); address != "" {
+		return c.dial(address, " (from "+api.SessionVariable+")")
+	}
+	dir := api.SessionDir(c.runtimeDir())
+	sessions, err := api.Sessions(dir)
+	if err != nil {
+		return &noDaemonError{fmt.Sprintf("%s is not set, and %v", api.SessionVariable, err)}
+	}
+	return c.dialSessions(dir, sessions)
+}
+
+// runtimeDir is XDG_RUNTIME_DIR, or where it usually is: su, sudo and cron
+// leave the variable out.
+func (c *command) runtimeDir() string {
+	if dir := c.getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return dir
+	}
+	return fmt.Sprintf("/run/user/%d", os.Getuid())
+}
+
+func (c *command) dial(address, origin string) error {
+	client, err := api.Dial(c.ctx, address)
+	if err != nil {
+		if c.ctx.Err() != nil {
+			return context.Cause(c.ctx)
+		}
+		return &noDaemonError{fmt.Sprintf("%v%s; %s", err, origin, startHint)}
+	}
+	c.client = client
+	return nil
+}
+
+// dialSessions takes the one session that answers. A pid can have come to
+// another process since a daemon died, so that only connecting tells.
+func (c *command) dialSessions(dir string, sessions []api.Session) error {
+	var answering []string
+	var dead string
+	for _, session := range sessions {
+		client, err := api.Dial(c.ctx, session.Address)
+		if c.ctx.Err() != nil {
+			return context.Cause(c.ctx)
+		}
+		if err != nil {
+			dead += fmt.Sprintf(", %v (from %s)", err, session.File)
+			continue
+		}
+		answering = append(answering, session.Address)
+		if len(answering) > 1 {
+			client.Close()
+			continue
+		}
+		c.client = client
+	}
+	switch len(answering) {
+	case 1:
+		return nil
+	case 0:
+		if dead == "" {
+			dead = ", and " + dir + " has no session of a live process"
+		}
+		return &noDaemonError{api.SessionVariable + " is not set" + dead + "; " + startHint}
+	}
+	c.client.Close()
+	c.client = nil
+	return fmt.Errorf("%d sessions run, choose one with --address: %s", len(answering), strings.Join(answering, " "))
+}
+
+// call makes calls and waits for their answers. awaited completes "waiting"
+// in what is said when that takes long.
+func (c *command) callAll(awaited string, requests ...api.Request) ([]api.Reply, error) {
+	c.awaited = awaited
+	if err := c.connect(); err != nil {
+		return nil, err
+	}
+	stop := c.watch()
+	defer stop()
+	return c.client.CallAll(c.ctx, requests)
+}
+
+// call makes one call that waits for nothing but the daemon.
+func (c *command) call(path, iface, member string, args ...any) ([]any, error) {
+	return c.callFor("for session-init to answer", path, iface, member, args...)
+}
+
+func (c *command) callFor(awaited, path, iface, member string, args ...any) ([]any, error) {
+	replies, err := c.callAll(awaited, api.Request{Path: path, Interface: iface, Member: member, Args: args})
+	if err != nil {
+		return nil, err
+	}
+	if replies[0].Err != nil {
+		return nil, replies[0].Err
+	}
+	return replies[0].Body, nil
+}
+
+// callString makes a call whose one result is a string or an object path.
+func (c *command) callString(path, iface, member string, args ...any) (string, error) {
+	body, err := c.call(path, iface, member, args...)
+	if err != nil {
+		return "", err
+	}
+	return oneString(body)
+}
+
+func oneString(body []any) (string, error) {
+	if len(body) == 1 {
+		if text, ok := body[0].(string); ok {
+			return text, nil
+		}
+	}
+	return "", fmt.Errorf("session-init answered with another type than a string")
+}
+
+// callStrings makes a call whose one result is a list of strings or paths.
+func (c *command) callStrings(path, iface, member string, args ...any) ([]string, error) {
+	body, err := c.call(path, iface, member, args...)
+	if err != nil {
+		return nil, err
+	}
+	return oneList(body)
+}
+
+func oneList(body []any) ([]string, error) {
+	if len(body) == 1 {
+		if list, ok := body[0].([]string); ok {
+			return list, nil
+		}
+	}
+	return nil, fmt.Errorf("session-init answered with another type than a list")
+}
+
+// manager calls a method of the manager.
+func (c *command) manager(member string, args ...any) ([]any, error) {
+	return c.call(api.ManagerPath, api.ManagerInterface, member, args...)
+}
+
+// gone tells whether an object was not there.
+func gone(err error) bool {
+	return api.IsName(err, api.ErrUnknownObject, api.ErrUnknownMethod, api.ErrUnknownInterface,
+		api.ErrUnknownJob, api.ErrUnknownInstance)
+}
+
+// listSessions prints the sessions of this user. It asks no daemon.
+func listSessions(c *command) error {
+	c.doing = "list the sessions"
+	sessions, err := api.Sessions(api.SessionDir(c.runtimeDir()))
+	if err != nil {
+		return err
+	}
+	for _, session := range sessions {
+		c.print(fmt.Sprintf("%d %s", session.Pid, session.Address))
+	}
+	return nil
+}

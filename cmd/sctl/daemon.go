@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/session-init/session-init/session/api"
+)
+
+// emitEvent emits an event. A process of a job does not wait for it: it may
+// itself be what the event is held up by. Upstart's initctl does wait.
+func emitEvent(c *command) error {
+	if len(c.args) == 0 {
+		return usageError("missing event name")
+	}
+	name, env := c.args[0], append([]string{}, c.args[1:]...)
+	c.doing = "emit '" + name + "'"
+	if err := c.checkEntries(env); err != nil {
+		return err
+	}
+	wait := !c.options.noWait
+	if _, inJob := c.lookupEnv("UPSTART_JOB"); inJob && !c.style.isInitctl() {
+		wait = false
+	}
+	_, err := c.callFor("for '"+name+"' to finish", api.ManagerPath, api.ManagerInterface, "EmitEvent", name, env, wait)
+	return err
+}
+
+func showVersion(c *command) error {
+	c.doing = "ask for the version"
+	return c.showProperty("version")
+}
+
+func logPriority(c *command) error {
+	if len(c.args) == 0 {
+		c.doing = "ask for the log priority"
+		return c.showProperty("log_priority")
+	}
+	c.doing = "set the log priority"
+	replies, err := c.callAll("for session-init to answer",
+		api.SetProperty(api.ManagerPath, api.ManagerInterface, "log_priority", c.args[0]))
+	if err == nil && replies[0].Err != nil {
+		return replies[0].Err
+	}
+	return err
+}
+
+func (c *command) showProperty(name string) error {
+	text, err := c.callString(api.ManagerPath, api.PropertiesInterface, "Get", api.ManagerInterface, name)
+	if err == nil {
+		c.print(text)
+	}
+	return err
+}
+
+func reloadConfiguration(c *command) error {
+	c.doing = "reload the configuration"
+	_, err := c.callFor("for the job files to be read", api.ManagerPath, api.ManagerInterface, "ReloadConfiguration")
+	return err
+}
+
+// endSession ends the daemon; that it goes before it has answered is no
+// failure.
+func endSession(c *command) error {
+	c.doing = "end the session"
+	_, err := c.callFor("for the session to end", api.ManagerPath, api.ManagerInterface, "EndSession")
+	if errors.Is(err, api.ErrDisconnected) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/session-init/session-init/session/api"
+)
+
+// usageError is a command line that cannot be meant.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// notYet is something that is specified and not there yet.
+type notYet string
+
+func (e notYet) Error() string { return string(e) + ": not yet" }
+
+// report writes the message of an error and returns the exit status.
+func (c *command) report(err error) int {
+	var usage usageError
+	var later notYet
+	var absent *noDaemonError
+	status := exitFailed
+	switch {
+	case errors.As(err, &usage):
+		fmt.Fprintf(c.stderr, "%s: %s\n%s\n", c.prefix(), usage, c.style.suggestion(c))
+		return c.style.status(exitUsage)
+	case errors.As(err, &later):
+		fmt.Fprintf(c.stderr, "%s: %v\n", c.prefix(), later)
+		return exitUsage
+	case errors.Is(err, context.DeadlineExceeded):
+		fmt.Fprintf(c.stderr, "%s: timed out after %v of waiting %s\n", c.prefix(), c.options.timeout, c.awaited)
+		return exitTimeout
+	case errors.As(err, &absent), errors.Is(err, api.ErrDisconnected):
+		status = exitNoDaemon
+	}
+	fmt.Fprintf(c.stderr, "%s: %s\n", c.prefix(), c.style.failure(c, err))
+	return c.style.status(status)
+}
+
+// reason says in the founding document's words why the daemon refused; other
+// errors are sentences already.
+func reason(err error) string {
+	var reply *api.Error
+	if !errors.As(err, &reply) {
+		return err.Error()
+	}
+	switch reply.Name {
+	case api.ErrUnknownJob:
+		return "Unknown job"
+	case api.ErrUnknownInstance, api.ErrNotRunning:
+		return "Not running"
+	case api.ErrAlreadyStarted:
+		return "Already running"
+	case api.ErrAlreadyStopped:
+		// An instance that has stopped is unknown: this one is on its way.
+		return "Already stopping"
+	}
+	return reply.Error()
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// showHelp is the verb; help is what --help prints.
+func showHelp(c *command) error {
+	if len(c.args) == 0 {
+		c.verb = nil
+		if c.style.isInitctl() {
+			c.commandList()
+			return nil
+		}
+		c.help()
+		return nil
+	}
+	if err := c.setVerb(c.args[0]); err != nil {
+		return err
+	}
+	c.help()
+	return nil
+}
+
+// usageLine is how the verb is called.
+func usageLine(c *command) string {
+	line := "usage: " + c.usageName() + " [OPTION...]"
+	if c.verb.args != "" {
+		line += " " + c.verb.args
+	}
+	return line
+}
+
+func (c *command) help() {
+	switch {
+	case c.verb != nil:
+		fmt.Fprintf(c.out, "%s\n\n%s\n\n", usageLine(c), sentence(c.verb.help))
+		c.optionList()
+	case c.style.isInitctl():
+		fmt.Fprintf(c.out, "Usage: %s [OPTION]... COMMAND [OPTION]... [ARG]...\n\n", c.program)
+		c.optionList()
+		fmt.Fprintf(c.out, "\nFor a list of commands, try `%s help'.\n", c.program)
+	default:
+		fmt.Fprintf(c.out, "usage: %s [OPTION...] VERB [ARGUMENT...]\n\nVerbs:\n", c.program)
+		for _, v := range verbTable() {
+			if !v.initctlOnly {
+				line(c, strings.TrimRight(v.name+" "+v.args, " "), v.help)
+			}
+		}
+		fmt.Fprintln(c.out)
+		c.optionList()
+		fmt.Fprintf(c.out, "\nExit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no session-init, 4 timed out.\n")
+	}
+}
+
+// commandList lists the verbs under initctl's headings, in the order of
+// their first verb.
+func (c *command) commandList() {
+	groups := []string{"Job", "Event", "Environment", ""}
+	for _, group := range groups {
+		title := group
+		if group == "" {
+			title = "Other"
+		}
+		fmt.Fprintf(c.out, "%s commands:\n", title)
+		for _, v := range verbTable() {
+			if v.group == group {
+				line(c, v.name, sentence(v.help))
+			}
+		}
+		fmt.Fprintln(c.out)
+	}
+	fmt.Fprintf(c.out, "For more information on a command, try `%s COMMAND --help'.\n", c.program)
+}
+
+// optionList lists the options that the verb takes, or those of every verb.
+func (c *command) optionList() {
+	fmt.Fprintln(c.out, "Options:")
+	for _, o := range optionTable() {
+		if o.help == "" || !c.style.has(&o) {
+			continue
+		}
+		if o.verbs != nil && (c.verb == nil || !contains(o.verbs, c.verb.name)) {
+			continue
+		}
+		name := "    --" + o.long
+		if o.short != 0 {
+			name = "-" + string(o.short) + ", --" + o.long
+		}
+		if o.arg != "" {
+			name += "=" + o.arg
+		}
+		line(c, name, o.help)
+	}
+}
+
+// line writes a name and its description in two columns.
+func line(c *command, name, text string) {
+	const column = 28
+	if len(name) >= column {
+		fmt.Fprintf(c.out, "  %s\n  %*s%s\n", name, column, "", text)
+		return
+	}
+	fmt.Fprintf(c.out, "  %-*s%s\n", column, name, text)
+}
+
+// sentence makes one of a phrase.
+func sentence(phrase string) string {
+	return strings.ToUpper(phrase[:1]) + phrase[1:] + "."
+}

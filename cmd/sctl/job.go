@@ -1,0 +1,267 @@
+package main
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/session-init/session-init/session/api"
+)
+
+// target is the job that a verb is for.
+type target struct {
+	job string
+	env []string // never nil
+	// own is set when a process of the job itself calls, without naming it:
+	// then the instance is meant by its name. Such a call never waits, since
+	// the job would wait for itself.
+	own      bool
+	instance string
+}
+
+// target reads the arguments of a verb that is for a job. action is the word
+// after "cannot".
+func (c *command) target(action string) (target, error) {
+	t := target{env: []string{}}
+	if len(c.args) > 0 {
+		t.job = c.args[0]
+		t.env = append(t.env, c.args[1:]...)
+	} else {
+		job, isJob := c.lookupEnv("UPSTART_JOB")
+		instance, isInstance := c.lookupEnv("UPSTART_INSTANCE")
+		if !isJob || !isInstance {
+			return t, usageError("missing job name")
+		}
+		t.job, t.instance, t.own = job, instance, true
+	}
+	c.doing = action + " '" + t.job + "'"
+	c.watched = t.job
+	return t, c.checkEntries(t.env)
+}
+
+// checkEntries refuses what is not KEY=VALUE, before anything is done.
+// Called as initctl this is left to the daemon.
+func (c *command) checkEntries(entries []string) error {
+	if c.style.isInitctl() {
+		return nil
+	}
+	for _, entry := range entries {
+		if !strings.Contains(entry, "=") {
+			return usageError(fmt.Sprintf("'%s' is not KEY=VALUE", entry))
+		}
+	}
+	return nil
+}
+
+func startJob(c *command) error   { return c.change("start", "Start", "to start") }
+func restartJob(c *command) error { return c.change("restart", "Restart", "to restart") }
+func stopJob(c *command) error    { return c.change("stop", "Stop", "to stop") }
+
+// change calls a method that changes the goal, and shows what came of it.
+func (c *command) change(action, member, until string) error {
+	t, err := c.target(action)
+	if err != nil {
+		return err
+	}
+	awaited := "for '" + t.job + "' " + until
+	path := api.InstancePath(t.job, t.instance)
+	switch {
+	case t.own:
+		_, err = c.callFor(awaited, path, api.InstanceInterface, member, false)
+	case member == "Stop":
+		// A stop answers with nothing, and the instance is gone after it.
+		path, err = c.callString(api.JobPath(t.job), api.JobInterface, "GetInstance", t.env)
+		if err == nil {
+			_, err = c.callFor(awaited, api.JobPath(t.job), api.JobInterface, member, t.env, !c.options.noWait)
+		}
+	default:
+		var body []any
+		body, err = c.callFor(awaited, api.JobPath(t.job), api.JobInterface, member, t.env, !c.options.noWait)
+		if err == nil {
+			path, err = oneString(body)
+		}
+	}
+	if err != nil {
+		return c.explain(t, err)
+	}
+	return c.showInstance(path)
+}
+
+// explain finds out what is missing when an object was not there: asking for
+// the path of every job first would cost each command a call.
+func (c *command) explain(t target, err error) error {
+	if !api.IsName(err, api.ErrUnknownObject, api.ErrUnknownMethod, api.ErrUnknownInterface) {
+		return err
+	}
+	if _, better := c.manager("GetJobByName", t.job); better != nil {
+		return better
+	}
+	if t.own {
+		_, better := c.call(api.JobPath(t.job), api.JobInterface, "GetInstanceByName", t.instance)
+		if better != nil {
+			return better
+		}
+	}
+	return err
+}
+
+func reloadJob(c *command) error {
+	t, err := c.target("reload")
+	if err != nil {
+		return err
+	}
+	path := api.InstancePath(t.job, t.instance)
+	if !t.own {
+		path, err = c.callString(api.JobPath(t.job), api.JobInterface, "GetInstance", t.env)
+	}
+	if err == nil {
+		_, err = c.call(path, api.InstanceInterface, "Reload")
+	}
+	return c.explain(t, err)
+}
+
+// showStatus shows one instance. A job without variables means all its
+// instances, so that the question has an answer whether the job has an
+// instance stanza or not; initctl has to be given the variables.
+func showStatus(c *command) error {
+	t, err := c.target("show")
+	if err != nil {
+		return err
+	}
+	switch {
+	case t.own:
+		if c.style.isInitctl() {
+			_, err = c.call(api.JobPath(t.job), api.JobInterface, "GetInstanceByName", t.instance)
+			if err != nil {
+				return c.explain(t, err)
+			}
+		}
+		return c.showInstance(api.InstancePath(t.job, t.instance))
+	case len(t.env) == 0 && !c.style.isInitctl():
+		lines, err := c.jobStatus([]string{api.JobPath(t.job)})
+		if err == nil && len(lines) == 0 {
+			_, err = c.manager("GetJobByName", t.job)
+		}
+		if err != nil {
+			return err
+		}
+		c.printLines(lines)
+		return nil
+	}
+	path, err := c.callString(api.JobPath(t.job), api.JobInterface, "GetInstance", t.env)
+	switch {
+	case len(t.env) == 0 && api.IsName(err, api.ErrUnknownInstance):
+		c.print(c.style.resting(t.job, ""))
+		return nil
+	case err != nil:
+		return c.explain(t, err)
+	}
+	return c.showInstance(path)
+}
+
+// showInstance prints the status of an instance, which may be gone by now.
+func (c *command) showInstance(path string) error {
+	job, instance, isInstance, ok := api.ParsePath(path)
+	if !ok || !isInstance {
+		return fmt.Errorf("session-init answered with the path %q, which is no instance's", path)
+	}
+	if c.options.quiet {
+		return nil
+	}
+	replies, err := c.callAll("for session-init to answer", api.GetAll(path, api.InstanceInterface))
+	if err != nil {
+		return err
+	}
+	info, err := replies[0].Instance()
+	switch {
+	case gone(err):
+		c.print(c.style.resting(job, instance))
+	case err != nil:
+		return err
+	default:
+		c.print(c.style.running(job, info))
+	}
+	return nil
+}
+
+func listJobs(c *command) error {
+	c.doing = "list the jobs"
+	paths, err := c.callStrings(api.ManagerPath, api.ManagerInterface, "GetAllJobs")
+	if err != nil {
+		return err
+	}
+	lines, err := c.jobStatus(paths)
+	if err != nil {
+		return err
+	}
+	c.printLines(lines)
+	return nil
+}
+
+// statusLine is the status of an instance, or of a job without one.
+type statusLine struct{ job, instance, text string }
+
+func (c *command) printLines(lines []statusLine) {
+	sort.Slice(lines, func(i, j int) bool {
+		a, b := lines[i], lines[j]
+		return a.job < b.job || a.job == b.job && a.instance < b.instance
+	})
+	for _, line := range lines {
+		c.print(line.text)
+	}
+}
+
+// jobStatus asks for all instances of jobs. What goes away meanwhile is left
+// out.
+func (c *command) jobStatus(jobs []string) ([]statusLine, error) {
+	const awaited = "for session-init to answer"
+	var lines []statusLine
+	requests := make([]api.Request, len(jobs))
+	for i, path := range jobs {
+		requests[i] = api.Request{Path: path, Interface: api.JobInterface, Member: "GetAllInstances"}
+	}
+	replies, err := c.callAll(awaited, requests...)
+	if err != nil {
+		return nil, err
+	}
+	requests = requests[:0:0]
+	for i, reply := range replies {
+		if reply.Err != nil {
+			if gone(reply.Err) {
+				continue
+			}
+			return nil, reply.Err
+		}
+		instances, err := oneList(reply.Body)
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range instances {
+			requests = append(requests, api.GetAll(path, api.InstanceInterface))
+		}
+		if job, _, _, ok := api.ParsePath(jobs[i]); ok && len(instances) == 0 {
+			lines = append(lines, statusLine{job, "", c.style.resting(job, "")})
+		}
+	}
+	if len(requests) == 0 {
+		return lines, nil
+	}
+	if replies, err = c.callAll(awaited, requests...); err != nil {
+		return nil, err
+	}
+	for i, reply := range replies {
+		info, err := reply.Instance()
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		job, _, _, ok := api.ParsePath(requests[i].Path)
+		if !ok {
+			return nil, fmt.Errorf("session-init answered with the path %q, which is no instance's", requests[i].Path)
+		}
+		lines = append(lines, statusLine{job, info.Name, c.style.running(job, info)})
+	}
+	return lines, nil
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/session-init/session-init/session/api"
+)
+
+// options are the options as given.
+type options struct {
+	address       string
+	timeout       time.Duration // 0: for ever
+	noWait, quiet bool
+	help, version bool
+	enumerate     bool
+	global        bool
+	retain        bool
+	// own lists the options that only some verbs have, for the check when
+	// the verb is known.
+	own []string
+}
+
+// option is a line of the table of options.
+type option struct {
+	short byte
+	long  string
+	arg   string // the name of its argument, if it takes one
+	help  string
+	// verbs limits the option to these verbs.
+	verbs []string
+	// plain and initctl say which of the two programs has it.
+	plain, initctl bool
+	set            func(o *options, value string) error
+}
+
+func optionTable() []option {
+	return []option{
+		{long: "user", help: "talk to the session-init of this user (the default)", plain: true, initctl: true,
+			set: func(*options, string) error { return nil }},
+		{long: "system", help: "", plain: true, initctl: true,
+			set: func(*options, string) error { return notYet("--system") }},
+		{long: "session", help: "", plain: true, initctl: true,
+			set: func(*options, string) error { return notYet("--session") }},
+		{long: "json", help: "", plain: true,
+			set: func(*options, string) error { return notYet("--json") }},
+		{long: "dest", arg: "NAME", help: "", initctl: true,
+			set: func(*options, string) error { return usageError("--dest given without --system") }},
+		{long: "address", arg: "ADDRESS", help: "talk to the session-init that listens there", plain: true,
+			set: setAddress},
+		{short: 'n', long: "no-wait", help: "do not wait until it is done", plain: true, initctl: true,
+			verbs: []string{"start", "stop", "restart", "emit"},
+			set:   func(o *options, _ string) error { o.noWait = true; return nil }},
+		{long: "timeout", arg: "SECONDS", help: "give up after this time, with exit status 4", plain: true,
+			set: setTimeout},
+		{short: 'e', long: "enumerate", help: "list the events and jobs of the conditions, one a line", plain: true, initctl: true,
+			verbs: []string{"show-config"},
+			set:   func(o *options, _ string) error { o.enumerate = true; return nil }},
+		{short: 'g', long: "global", help: "use the table of all jobs, also in a process of a job", plain: true, initctl: true,
+			verbs: []string{"get-env", "set-env", "unset-env", "list-env", "reset-env"},
+			set:   func(o *options, _ string) error { o.global = true; return nil }},
+		{short: 'r', long: "retain", help: "leave a variable that is set already as it is", plain: true, initctl: true,
+			verbs: []string{"set-env"},
+			set:   func(o *options, _ string) error { o.retain = true; return nil }},
+		{short: 'q', long: "quiet", help: "print errors only", plain: true, initctl: true,
+			set: func(o *options, _ string) error { o.quiet = true; return nil }},
+		{short: 'v', long: "verbose", help: "accepted; there is nothing more to say", initctl: true,
+			set: func(*options, string) error { return nil }},
+		{short: 'h', long: "help", help: "print this help", plain: true,
+			set: func(o *options, _ string) error { o.help = true; return nil }},
+		{long: "help", help: "print this help", initctl: true,
+			set: func(o *options, _ string) error { o.help = true; return nil }},
+		{long: "version", help: "print the version of this program", plain: true, initctl: true,
+			set: func(o *options, _ string) error { o.version = true; return nil }},
+	}
+}
+
+func setAddress(o *options, value string) error {
+	if _, err := api.ParseAddress(value); err != nil {
+		return usageError(err.Error())
+	}
+	o.address = value
+	return nil
+}
+
+// maxTimeout keeps a time in seconds within a time.Duration.
+const maxTimeout = 1e9
+
+func setTimeout(o *options, value string) error {
+	seconds, err := strconv.ParseFloat(value, 64)
+	if err != nil || math.IsNaN(seconds) || seconds <= 0 || seconds > maxTimeout {
+		return usageError(fmt.Sprintf("--timeout takes a number of seconds above 0, not '%s'", value))
+	}
+	o.timeout = max(time.Duration(seconds*float64(time.Second)), time.Nanosecond)
+	return nil
+}
+
+// parse sorts options from other arguments; they may be mixed until "--".
+// The first other argument is the verb, unless the program's name is one.
+func (c *command) parse(args []string) error {
+	table := optionTable()
+	onlyArgs := false
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		switch {
+		case !utf8.ValidString(arg):
+			// Nothing of ours can carry it, so it is refused before any work.
+			return usageError(fmt.Sprintf("argument %q is not valid UTF-8", arg))
+		case onlyArgs || arg == "-" || !strings.HasPrefix(arg, "-"):
+			if c.verb != nil {
+				c.args = append(c.args, arg)
+			} else if err := c.setVerb(arg); err != nil {
+				return err
+			}
+		case arg == "--":
+			onlyArgs = true
+		case strings.HasPrefix(arg, "--"):
+			name, value, inline := strings.Cut(arg[2:], "=")
+			o := findOption(table, c.style, func(o *option) bool { return o.long == name })
+			if o == nil {
+				return usageError("invalid option: --" + name)
+			}
+			if o.arg == "" && inline {
+				return usageError("unexpected argument: " + arg)
+			}
+			if o.arg != "" && !inline {
+				if len(args) == 0 {
+					return usageError("missing argument: --" + name)
+				}
+				value, args = args[0], args[1:]
+			}
+			if err := c.apply(o, value); err != nil {
+				return err
+			}
+		default:
+			for i := 1; i < len(arg); i++ { // none of the short ones takes an argument
+				o := findOption(table, c.style, func(o *option) bool { return o.short != 0 && o.short == arg[i] })
+				if o == nil {
+					return usageError("invalid option: -" + arg[i:])
+				}
+				if err := c.apply(o, ""); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func findOption(table []option, s style, is func(*option) bool) *option {
+	for i := range table {
+		if is(&table[i]) && s.has(&table[i]) {
+			return &table[i]
+		}
+	}
+	return nil
+}
+
+func (c *command) apply(o *option, value string) error {
+	if o.verbs != nil {
+		c.options.own = append(c.options.own, o.long)
+	}
+	return o.set(&c.options, value)
+}
+
+func (c *command) setVerb(name string) error {
+	c.verb = findVerb(name)
+	if c.verb != nil && (!c.verb.initctlOnly || c.style.isInitctl()) {
+		return nil
+	}
+	c.verb = nil
+	if isLaterVerb(name) {
+		return notYet(name)
+	}
+	return usageError("invalid " + c.style.verbWord() + ": " + name)
+}
+
+// checkVerb refuses options and arguments that the verb does not take.
+func (c *command) checkVerb() error {
+	for _, name := range c.options.own {
+		for _, o := range optionTable() {
+			if o.long == name && !contains(o.verbs, c.verb.name) {
+				return usageError("--" + name + " is no option of " + c.verb.name)
+			}
+		}
+	}
+	if c.verb.max >= 0 && len(c.args) > c.verb.max {
+		return usageError("unexpected argument: " + c.args[c.verb.max])
+	}
+	return nil
+}
+
+func contains(list []string, word string) bool {
+	for _, have := range list {
+		if have == word {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,60 @@
+package main
+
+// verb is a line of the table of verbs.
+type verb struct {
+	name string
+	args string // what it takes, for the usage line
+	help string // one line
+	// group is the heading under which initctl lists it; "" is the last.
+	group string
+	// max is how many arguments it takes; -1 is any number.
+	max         int
+	initctlOnly bool
+	run         func(*command) error
+}
+
+// verbTable holds every verb that exists. It is a function, since help is a
+// verb that reads it.
+func verbTable() []verb {
+	return []verb{
+		{"start", "JOB [KEY=VALUE...]", "start a job and wait until it runs; a task: until it is done", "Job", -1, false, startJob},
+		{"stop", "JOB [KEY=VALUE...]", "stop a job and wait until it has stopped", "Job", -1, false, stopJob},
+		{"restart", "JOB [KEY=VALUE...]", "stop a job that runs and start it again", "Job", -1, false, restartJob},
+		{"reload", "JOB [KEY=VALUE...]", "send the main process of a job its reload signal", "Job", -1, false, reloadJob},
+		{"status", "JOB [KEY=VALUE...]", "show the goal, the state and the processes of a job", "Job", -1, false, showStatus},
+		{"list", "", "show the status of every job", "Job", 0, false, listJobs},
+		{"emit", "EVENT [KEY=VALUE...]", "emit an event and wait until what it started or stopped is done", "Event", -1, false, emitEvent},
+		{"version", "", "show the version of the session-init that runs", "", 0, false, showVersion},
+		{"log-priority", "[PRIORITY]", "show or change what is logged: debug, info, message, warn, error, fatal", "", 1, false, logPriority},
+		{"reload-configuration", "", "read all job files again", "", 0, false, reloadConfiguration},
+		{"show-config", "[JOB]", "show what jobs emit, and what starts and stops them", "", 1, false, showConfig},
+		{"usage", "JOB", "show how a job wants to be started", "", 1, false, showUsage},
+		{"get-env", "VARIABLE", "show a variable of the environment of jobs", "Environment", 1, false, getEnv},
+		{"list-env", "", "show all variables of the environment of jobs", "Environment", 0, false, listEnv},
+		{"set-env", "VARIABLE[=VALUE]...", "set variables in the environment of jobs", "Environment", -1, false, setEnv},
+		{"unset-env", "VARIABLE...", "remove variables from the environment of jobs", "Environment", -1, false, unsetEnv},
+		{"reset-env", "", "put the environment of jobs back to what it was at first", "Environment", 0, false, resetEnv},
+		{"list-sessions", "", "show the pid and the address of every session-init of this user", "", 0, false, listSessions},
+		{"end-session", "", "stop all jobs and end session-init", "", 0, false, endSession},
+		{"help", "[VERB]", "show this list, or what a verb takes", "", 1, false, showHelp},
+	}
+}
+
+// laterVerbs are specified and not there yet: they are refused by that name.
+var laterVerbs = [...]string{
+	"check-config", "notify-dbus-address", "notify-disk-writeable", "notify-cgroup-manager-address", "re-exec",
+	"why", "log", "monitor", "tree", "graph", "plot", "enable", "disable", "edit", "cat", "new", "signal",
+	"wait", "run", "session", "env", "autostart", "completion", "simulate",
+}
+
+func isLaterVerb(name string) bool { return contains(laterVerbs[:], name) }
+
+func findVerb(name string) *verb {
+	table := verbTable()
+	for i := range table {
+		if table[i].name == name {
+			return &table[i]
+		}
+	}
+	return nil
+}

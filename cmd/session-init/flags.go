@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/session-init/session-init/session"
+	"github.com/session-init/session-init/session/job"
+)
+
+// parsed is what the command line says.
+type parsed struct {
+	help, version bool
+	options       session.Options
+}
+
+// defaultStopTimeout is how long the end of a session may take.
+const defaultStopTimeout = 10 * time.Second
+
+// flag is one option of the command line. Set is nil for one that belongs to
+// a later part: it is refused, and absent from help.
+type flag struct {
+	name  string
+	value string // what its argument is called; empty for none
+	help  string
+	set   func(p *parsed, value string) error
+}
+
+// flags is the table of options, in the order of help.
+var flags = []flag{
+	{name: "user", help: "serve one user (the default)",
+		set: func(*parsed, string) error { return nil }},
+	{name: "system"},
+	{name: "container"},
+	{name: "confdir", value: "DIR", help: "read jobs from DIR only (repeatable); such a daemon is private and takes no lock",
+		set: func(p *parsed, v string) error { return addDir(&p.options.ConfDirs, v) }},
+	{name: "prepend-confdir", value: "DIR", help: "look for jobs in DIR before the other directories",
+		set: func(p *parsed, v string) error { return addDir(&p.options.PrependDirs, v) }},
+	{name: "append-confdir", value: "DIR", help: "look for jobs in DIR after the other directories",
+		set: func(p *parsed, v string) error { return addDir(&p.options.AppendDirs, v) }},
+	{name: "logdir", value: "DIR", help: "write the output of jobs to DIR ($XDG_STATE_HOME/session-init/log)",
+		set: func(p *parsed, v string) error { p.options.LogDir = v; return notEmpty(v) }},
+	{name: "no-log", help: "do not log the output of jobs",
+		set: func(p *parsed, _ string) error { p.options.NoLog = true; return nil }},
+	{name: "default-console", value: "WORD", help: "console of jobs that do not say: none, log, output or owner (log)",
+		set: setConsole},
+	{name: "no-inherit-env", help: "give jobs PATH and TERM only, not the daemon's environment",
+		set: func(p *parsed, _ string) error { p.options.NoInheritEnv = true; return nil }},
+	{name: "no-startup-event", help: "emit no event after the jobs are loaded",
+		set: func(p *parsed, _ string) error { p.options.NoStartup = true; return nil }},
+	{name: "startup-event", value: "NAME", help: "emit NAME in place of startup",
+		set: func(p *parsed, v string) error { p.options.StartupEvent = v; return notEmpty(v) }},
+	{name: "autostart"},
+	{name: "session"},
+	{name: "no-dbus", help: "do not connect to the session bus (which is not done yet anyway)",
+		set: func(*parsed, string) error { return nil }},
+	{name: "runtime-dir", value: "DIR|auto", help: "use DIR in place of XDG_RUNTIME_DIR; auto makes a directory and removes it at the end",
+		set: func(p *parsed, v string) error { p.options.RuntimeDir = v; return notEmpty(v) }},
+	{name: "stop-timeout", value: "SECONDS", help: "how long the end of the session may take (10)",
+		set: setStopTimeout},
+	{name: "no-keeper", help: "run without a keeper above the daemon (there is none yet)",
+		set: func(*parsed, string) error { return nil }},
+	{name: "debug", help: "log all that happens",
+		set: func(p *parsed, _ string) error { p.options.Priority = "debug"; return nil }},
+	{name: "verbose", help: "log events and states as they pass",
+		set: func(p *parsed, _ string) error {
+			if p.options.Priority != "debug" {
+				p.options.Priority = "info"
+			}
+			return nil
+		}},
+	{name: "version", help: "print the version and exit",
+		set: func(p *parsed, _ string) error { p.version = true; return nil }},
+	{name: "help", help: "print this text and exit",
+		set: func(p *parsed, _ string) error { p.help = true; return nil }},
+}
+
+func addDir(list *[]string, dir string) error {
+	*list = append(*list, dir)
+	return notEmpty(dir)
+}
+
+func notEmpty(value string) error {
+	if value == "" {
+		return errors.New("it may not be empty")
+	}
+	return nil
+}
+
+func setConsole(p *parsed, word string) error {
+	for _, console := range []job.Console{job.ConsoleNone, job.ConsoleLog, job.ConsoleOutput, job.ConsoleOwner} {
+		if console.String() == word {
+			p.options.Console = console
+			return nil
+		}
+	}
+	if word == "pty" {
+		return errors.New("'pty' is not supported yet")
+	}
+	return fmt.Errorf("expected none, log, output or owner, not '%s'", word)
+}
+
+func setStopTimeout(p *parsed, value string) error {
+	seconds, err := strconv.ParseUint(value, 10, 31)
+	if err != nil {
+		return fmt.Errorf("expected a number of seconds, not '%s'", value)
+	}
+	p.options.StopTimeout = time.Duration(seconds) * time.Second
+	return nil
+}
+
+// parseFlags reads the command line. The error is a sentence without the
+// program's name.
+func parseFlags(args []string) (*parsed, error) {
+	p := &parsed{options: session.Options{StopTimeout: defaultStopTimeout}}
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		if arg == "--" {
+			return nil, errors.New("'-- COMMAND' is not supported yet: start session-init alone, then the command")
+		}
+		name, value, hasValue := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+		f := findFlag(name)
+		switch {
+		case !strings.HasPrefix(arg, "--") || f == nil:
+			return nil, fmt.Errorf("unknown argument '%s': see --help", arg)
+		case f.set == nil:
+			return nil, fmt.Errorf("--%s is not supported yet", name)
+		case f.value == "" && hasValue:
+			return nil, fmt.Errorf("--%s takes no value", name)
+		case f.value != "" && !hasValue:
+			if len(args) == 0 {
+				return nil, fmt.Errorf("--%s needs a value: %s", name, f.value)
+			}
+			value, args = args[0], args[1:]
+		}
+		if err := f.set(p, value); err != nil {
+			return nil, fmt.Errorf("--%s: %w", name, err)
+		}
+	}
+	return p, nil
+}
+
+func findFlag(name string) *flag {
+	for i := range flags {
+		if flags[i].name == name {
+			return &flags[i]
+		}
+	}
+	return nil
+}
+
+func printHelp(w io.Writer) {
+	fmt.Fprint(w, "Usage: session-init [OPTION]...\n\nRun a session: what job files define is started, supervised and stopped.\n\n")
+	for _, f := range flags {
+		if f.set == nil {
+			continue
+		}
+		name := "--" + f.name
+		if f.value != "" {
+			name += " " + f.value
+		}
+		fmt.Fprintf(w, "  %-24s  %s\n", name, f.help)
+	}
+	fmt.Fprint(w, "\nExit status: 0 when the session has ended, 1 when it could not begin, 2 for wrong usage.\n")
+}

@@ -1,0 +1,126 @@
+// Command session-init is the daemon: one for each user, or for each
+// directory of jobs that it is given. It reads job files, runs what they
+// define, and answers on a private socket. What it does is in package
+// session and below; here are flags, signals and exit statuses only.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session"
+)
+
+// version is set by the linker.
+var version = "0.1.0"
+
+// Exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings as arguments. It returns the exit status.
+func run(args, environ []string, stdout, stderr io.Writer) int {
+	parsed, err := parseFlags(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "session-init: %v\n", err)
+		return exitUsage
+	}
+	switch {
+	case parsed.help:
+		printHelp(stdout)
+		return exitDone
+	case parsed.version:
+		fmt.Fprintf(stdout, "session-init %s\n", version)
+		return exitDone
+	}
+	opts := parsed.options
+	opts.Version = version
+	opts.Environ = environ
+	opts.Stderr = stderr
+	opts.Client = findClient(environ)
+
+	// Signals are taken before anything is made, so that none of them ends
+	// the daemon with its files behind it.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1)
+	defer signal.Stop(signals)
+
+	daemon, err := session.Start(opts)
+	if err != nil {
+		fmt.Fprintf(stderr, "session-init: %v\n", err)
+		return exitFailed
+	}
+	if parsed.options.RuntimeDir == "auto" {
+		fmt.Fprintf(stderr, "session-init: talk to this session from another terminal:\n\n    export UPSTART_SESSION=%s\n    %s list\n\n", daemon.Address(), clientName(opts.Client))
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go handleSignals(daemon, signals, stop, session.Terminal())
+	daemon.Run()
+	return exitDone
+}
+
+// handleSignals turns signals into wishes. A hangup ends the session when it
+// means that the terminal has gone; else it is the old way to say "reload".
+func handleSignals(daemon *session.Daemon, signals <-chan os.Signal, stop <-chan struct{}, terminal bool) {
+	for {
+		select {
+		case <-stop:
+			return
+		case s := <-signals:
+			switch {
+			case s == unix.SIGUSR1:
+				// Upstart looks for the bus again; without a bus yet
+				// there is nothing to look for.
+			case s == unix.SIGHUP && !terminal:
+				daemon.Reload(nil)
+			default:
+				daemon.EndSession("logout")
+			}
+		}
+	}
+}
+
+// findClient returns the path of sctl: beside this program, else in PATH.
+func findClient(environ []string) string {
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), "sctl")
+		if executable(beside) {
+			return beside
+		}
+	}
+	for _, entry := range environ {
+		if len(entry) > 5 && entry[:5] == "PATH=" {
+			for _, dir := range filepath.SplitList(entry[5:]) {
+				if path := filepath.Join(dir, "sctl"); filepath.IsAbs(path) && executable(path) {
+					return path
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+func clientName(client string) string {
+	if client == "" {
+		return "sctl"
+	}
+	return client
+}

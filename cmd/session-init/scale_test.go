@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// counts are what a daemon must not gather: descriptors, threads, children.
+type counts struct{ descriptors, zombies, children int }
+
+func (r *rig) counts() counts {
+	r.t.Helper()
+	pid := r.daemon.Process.Pid
+	var c counts
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	c.descriptors = len(entries)
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, task := range tasks {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, child := range strings.Fields(string(text)) {
+			c.children++
+			stat, err := os.ReadFile("/proc/" + child + "/stat")
+			if err == nil && strings.HasPrefix(string(stat[strings.LastIndex(string(stat), ")")+1:]), " Z") {
+				c.zombies++
+			}
+		}
+	}
+	return c
+}
+
+func TestChainOf300(t *testing.T) {
+	r := newRig(t)
+	const n = 300
+	r.job("j0", "start on go\nexec sleep 600")
+	for i := 1; i < n; i++ {
+		r.job(fmt.Sprintf("j%d", i), fmt.Sprintf("start on started j%d\nstop on stopping j%d\nexec sleep 600", i-1, i-1))
+	}
+	r.start()
+	before := r.counts()
+	r.ok("emit", "go")
+	r.becomes(fmt.Sprintf("j%d running (start), process PID\n", n-1), fmt.Sprintf("j%d", n-1))
+	if got := r.counts(); got.children != n {
+		t.Errorf("%d children; want %d", got.children, n)
+	}
+	r.ok("stop", "j0")
+	if out := r.ok("sctl", "list"); strings.Contains(out, "running") || strings.Count(out, "waiting (stop)\n") != n {
+		t.Errorf("not all have stopped:\n%s", out)
+	}
+	r.until("what was used to be given back", func() bool { return r.counts() == before })
+}
+
+func TestThousandOnOneEvent(t *testing.T) {
+	r := newRig(t)
+	const n = 1000
+	for i := range n {
+		r.job(fmt.Sprintf("j%d", i), "start on go\nexec sleep 600")
+	}
+	r.start()
+	r.ok("emit", "go")
+	if out := r.ok("sctl", "list"); strings.Count(out, " running (start), process ") != n {
+		t.Errorf("%d of %d run", strings.Count(out, " running (start), process "), n)
+	}
+	r.prints("", "sctl", "end-session")
+	if status := r.wait(); status != 0 {
+		t.Errorf("the daemon's exit status is %d", status)
+	}
+	if left := r.processes(); len(left) > 0 {
+		t.Errorf("%d processes are left", len(left))
+	}
+}
+
+// Nothing gathers over many starts, stops, events and clients.
+func TestNothingGathers(t *testing.T) {
+	r := newRig(t)
+	r.job("svc", "pre-start exec true\nscript\n    echo x\n    exec sleep 600\nend script")
+	r.start()
+	round := func() {
+		r.ok("start", "svc")
+		r.ok("stop", "svc")
+		r.ok("emit", "ev")
+	}
+	for range 5 {
+		round()
+	}
+	var before counts
+	r.until("the daemon to be at rest", func() bool { before = r.counts(); return before.children == 0 })
+	for range 40 {
+		round()
+	}
+	r.until("the daemon to hold no more than before", func() bool {
+		now := r.counts()
+		return now.descriptors <= before.descriptors && now.children == 0
+	})
+}

@@ -1,0 +1,377 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Client talks to a session-init over its private socket. It is synchronous
+// and has no goroutine of its own; it belongs to one goroutine at a time.
+//
+// The whole exchange of a client's first call is two writes' worth of bytes
+// in one:
+//
+//	client: NUL "AUTH EXTERNAL <uid in hex>" "BEGIN" method call
+//	server: "OK <guid>" signals... reply
+//
+// so that a command costs one round trip a call, and none to say hello.
+type Client struct {
+	// OnSignal, when set, is called with every signal that arrives while a
+	// call waits, in order, before the replies that follow them. It must
+	// not use the client. Without it signals are skipped undecoded.
+	OnSignal func(Signal)
+
+	conn   net.Conn
+	in     *bufio.Reader
+	out    bytes.Buffer // what the next call has to send first
+	serial uint32
+	begun  bool  // the server has said OK
+	broken error // why nothing more can be said
+}
+
+// Signal is an announcement of the daemon. The types in Body are those of
+// the results of Call.
+type Signal struct {
+	Path, Interface, Member string
+	Body                    []any
+}
+
+// Request is a method call. Args are string, bool or []string; GetAll and
+// SetProperty make requests with others.
+type Request struct {
+	Path, Interface, Member string
+	Args                    []any
+}
+
+// Reply is the answer to a Request: a Body, or an Err when it was refused.
+type Reply struct {
+	Body []any
+	Err  *Error
+}
+
+// Error is an error reply: Name is one of the names of this package, or any
+// other that the daemon sends; Message is a sentence.
+type Error struct {
+	Name, Message string
+}
+
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return e.Name
+	}
+	return e.Message
+}
+
+// IsName tells whether err is an error reply of one of these names.
+func IsName(err error, names ...string) bool {
+	var reply *Error
+	if !errors.As(err, &reply) {
+		return false
+	}
+	for _, name := range names {
+		if reply.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// ErrDisconnected is what a call gets when the daemon closes the connection
+// before it has answered.
+var ErrDisconnected = errors.New("session-init closed the connection")
+
+// ErrRejected is what the first call gets when the daemon does not accept
+// this user.
+var ErrRejected = errors.New("session-init does not accept this user")
+
+// maxMessage is the largest message that D-Bus allows, in bytes.
+const maxMessage = 1 << 27
+
+// Dial connects to the first socket of a D-Bus address that takes the
+// connection. The caller closes the client.
+func Dial(ctx context.Context, address string) (*Client, error) {
+	sockets, err := ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	var dialer net.Dialer
+	for _, socket := range sockets {
+		conn, dialErr := dialer.DialContext(ctx, "unix", socket)
+		if dialErr == nil {
+			return newClient(conn), nil
+		}
+		if err == nil {
+			err = dialErr
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var operation *net.OpError
+	if errors.As(err, &operation) {
+		err = operation.Err // without "dial unix ...": the address stands before it
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	return nil, fmt.Errorf("cannot connect to %s: %w", address, err)
+}
+
+func newClient(conn net.Conn) *Client {
+	c := &Client{conn: conn, in: bufio.NewReader(conn)}
+	uid := hex.EncodeToString([]byte(strconv.Itoa(os.Geteuid())))
+	c.out.WriteString("\x00AUTH EXTERNAL " + uid + "\r\nBEGIN\r\n")
+	return c
+}
+
+// Close ends the connection. Calls that the daemon has not answered run on.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// Call calls a method and waits for its answer. The results have plain
+// types: string (also for object paths), bool, integers, []string, map[string]any
+// and []any of these; variants are unwrapped. A refusal is an *Error.
+//
+// When ctx ends first, Call returns its cause; the daemon goes on with the
+// call, and the client cannot be used any more. So it is after any error
+// that is no *Error.
+func (c *Client) Call(ctx context.Context, path, iface, member string, args ...any) ([]any, error) {
+	replies, err := c.CallAll(ctx, []Request{{path, iface, member, args}})
+	if err != nil {
+		return nil, err
+	}
+	if replies[0].Err != nil {
+		return nil, replies[0].Err
+	}
+	return replies[0].Body, nil
+}
+
+// window is how many calls CallAll has under way at once: enough to hide the
+// way to the daemon and back, little enough that what it answers fits into
+// any queue.
+const window = 64
+
+// CallAll makes calls one after the other without waiting for each answer,
+// and returns their replies in the order of the requests. The error is as
+// with Call, but never an *Error: that stands in the reply.
+func (c *Client) CallAll(ctx context.Context, requests []Request) ([]Reply, error) {
+	if c.broken != nil {
+		return nil, c.broken
+	}
+	// Closing is the one way to wake a reader that leaves no half-read
+	// message behind for the next call.
+	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
+	defer stop()
+	replies := make([]Reply, len(requests))
+	for done := 0; done < len(requests); {
+		n := min(window, len(requests)-done)
+		if err := c.exchange(requests[done:done+n], replies[done:]); err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			c.broken = err
+			return nil, err
+		}
+		done += n
+	}
+	return replies, nil
+}
+
+// exchange sends a few requests in one write and reads until each has its
+// reply.
+func (c *Client) exchange(requests []Request, replies []Reply) error {
+	first := c.serial + 1
+	for _, request := range requests {
+		c.serial++
+		if err := encodeCall(&c.out, request, c.serial); err != nil {
+			return err
+		}
+	}
+	_, err := c.out.WriteTo(c.conn)
+	if err != nil {
+		return lost(err)
+	}
+	if !c.begun {
+		if err := c.readOK(); err != nil {
+			return err
+		}
+		c.begun = true
+	}
+	for missing := len(requests); missing > 0; {
+		msg, err := readMessage(c.in, c.OnSignal == nil)
+		switch {
+		case err != nil:
+			return lost(err)
+		case msg == nil:
+			continue // a signal that nobody wants
+		case msg.Type == dbus.TypeSignal:
+			if c.OnSignal != nil {
+				c.OnSignal(Signal{
+					Path:      headerString(msg, dbus.FieldPath),
+					Interface: headerString(msg, dbus.FieldInterface),
+					Member:    headerString(msg, dbus.FieldMember),
+					Body:      plainList(msg.Body),
+				})
+			}
+		case msg.Type == dbus.TypeMethodReply, msg.Type == dbus.TypeError:
+			serial, _ := msg.Headers[dbus.FieldReplySerial].Value().(uint32)
+			i := serial - first // wraps round for a serial that is not ours
+			if i >= uint32(len(requests)) {
+				continue
+			}
+			replies[i] = Reply{Body: plainList(msg.Body)}
+			if msg.Type == dbus.TypeError {
+				replies[i] = Reply{Err: newError(msg)}
+			}
+			missing--
+		}
+	}
+	return nil
+}
+
+// lost tells the end of the connection from other failures.
+func lost(err error) error {
+	var broken *net.OpError
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broken) {
+		return fmt.Errorf("%w (%w)", ErrDisconnected, err)
+	}
+	return err
+}
+
+// readOK reads the one line with which the server accepts us.
+func (c *Client) readOK() error {
+	line, err := c.in.ReadSlice('\n')
+	switch {
+	case bytes.HasPrefix(line, []byte("REJECTED")):
+		return ErrRejected
+	case err == bufio.ErrBufferFull, err == nil && !bytes.HasPrefix(line, []byte("OK")):
+		return fmt.Errorf("cannot talk to what listens there: it answered %.40q", line)
+	case err != nil:
+		return lost(err)
+	}
+	return nil
+}
+
+// encodeCall appends the request as a message. The codec has no way to give a
+// message its serial, so it is put where the specification has it: at byte
+// 8 of the header.
+func encodeCall(out *bytes.Buffer, request Request, serial uint32) error {
+	msg := &dbus.Message{
+		Type: dbus.TypeMethodCall,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(request.Path)),
+			dbus.FieldInterface: dbus.MakeVariant(request.Interface),
+			dbus.FieldMember:    dbus.MakeVariant(request.Member),
+		},
+		Body: request.Args,
+	}
+	for _, arg := range request.Args {
+		if err := checkText(arg); err != nil {
+			return fmt.Errorf("cannot call %s: %w", request.Member, err)
+		}
+	}
+	if len(request.Args) > 0 {
+		msg.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(request.Args...))
+	}
+	start := out.Len()
+	if err := msg.EncodeTo(out, binary.LittleEndian); err != nil {
+		out.Truncate(start)
+		return fmt.Errorf("cannot call %s: %w", request.Member, err)
+	}
+	binary.LittleEndian.PutUint32(out.Bytes()[start+8:], serial)
+	return nil
+}
+
+// checkText refuses what a D-Bus string cannot hold, and names it.
+func checkText(arg any) error {
+	var texts []string
+	switch v := arg.(type) {
+	case string:
+		texts = []string{v}
+	case []string:
+		texts = v
+	case dbus.Variant:
+		return checkText(v.Value())
+	}
+	for _, text := range texts {
+		if !utf8.ValidString(text) {
+			return fmt.Errorf("%q is not valid UTF-8, D-Bus cannot carry it", text)
+		}
+		if strings.IndexByte(text, 0) >= 0 {
+			return fmt.Errorf("%q has a zero byte, D-Bus cannot carry it", text)
+		}
+	}
+	return nil
+}
+
+// readMessage reads the next message. With skip it returns nil for a signal
+// and leaves it undecoded.
+func readMessage(in *bufio.Reader, skip bool) (*dbus.Message, error) {
+	// The fixed part: order, type, flags, version, length of the body,
+	// serial, length of the fields; they are padded to 8 bytes.
+	const fixed = 16
+	header, err := in.Peek(fixed)
+	if err != nil {
+		return nil, err
+	}
+	var order binary.ByteOrder
+	switch header[0] {
+	case 'l':
+		order = binary.LittleEndian
+	case 'B':
+		order = binary.BigEndian
+	default:
+		return nil, fmt.Errorf("cannot read a message that begins with byte %#x", header[0])
+	}
+	kind := dbus.Type(header[1])
+	body, fields := uint64(order.Uint32(header[4:])), uint64(order.Uint32(header[12:]))
+	size := fixed + (fields+7)&^7 + body
+	if size > maxMessage {
+		return nil, fmt.Errorf("cannot read a message of %d bytes, D-Bus has at most %d", size, maxMessage)
+	}
+	if skip && kind == dbus.TypeSignal {
+		_, err := in.Discard(int(size))
+		return nil, err
+	}
+	// Grown by what arrives, so that a wrong length costs no memory.
+	var raw bytes.Buffer
+	if _, err := io.CopyN(&raw, in, int64(size)); err != nil {
+		return nil, err
+	}
+	msg, err := dbus.DecodeMessage(&raw)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read a message: %w", err)
+	}
+	return msg, nil
+}
+
+func headerString(msg *dbus.Message, field dbus.HeaderField) string {
+	switch v := msg.Headers[field].Value().(type) {
+	case string:
+		return v
+	case dbus.ObjectPath:
+		return string(v)
+	}
+	return ""
+}
+
+func newError(msg *dbus.Message) *Error {
+	e := &Error{Name: headerString(msg, dbus.FieldErrorName)}
+	if len(msg.Body) > 0 {
+		e.Message, _ = msg.Body[0].(string)
+	}
+	return e
+}

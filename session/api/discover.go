@@ -1,0 +1,77 @@
+package api
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Session is a daemon that has left its address in a session file.
+type Session struct {
+	Pid     int
+	Address string
+	File    string
+}
+
+// SessionDir returns the directory of the session files in a runtime
+// directory.
+func SessionDir(runtimeDir string) string {
+	return filepath.Join(runtimeDir, "upstart", "sessions")
+}
+
+// Sessions returns the sessions of a directory whose daemon lives, by pid.
+// Files that are no session files, that cannot be read, or that a dead
+// daemon has left are passed over. A directory that is not there holds none.
+func Sessions(dir string) ([]Session, error) {
+	entries, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the sessions: %w", err)
+	}
+	var sessions []Session
+	for _, entry := range entries {
+		digits, found := strings.CutSuffix(entry.Name(), ".session")
+		pid, err := strconv.ParseInt(digits, 10, 32)
+		if !found || err != nil || pid <= 0 || strconv.FormatInt(pid, 10) != digits {
+			continue
+		}
+		file := filepath.Join(dir, entry.Name())
+		if address := readSession(file); address != "" && alive(int(pid)) {
+			sessions = append(sessions, Session{int(pid), address, file})
+		}
+	}
+	sort.Slice(sessions, func(i, j int) bool { return sessions[i].Pid < sessions[j].Pid })
+	return sessions, nil
+}
+
+// readSession returns the address in a session file, or "".
+func readSession(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	address, found := strings.CutPrefix(string(line), SessionVariable+"=")
+	if !found {
+		return ""
+	}
+	return address
+}
+
+// alive tells whether there is a process of that pid, ours or another's.
+func alive(pid int) bool {
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	defer process.Release()
+	err = process.Signal(syscall.Signal(0))
+	return err == nil || err == syscall.EPERM
+}

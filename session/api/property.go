@@ -1,0 +1,116 @@
+package api
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// GetAll is the request for all properties of an interface; Properties reads
+// its reply.
+func GetAll(path, iface string) Request {
+	return Request{path, PropertiesInterface, "GetAll", []any{iface}}
+}
+
+// SetProperty is the request that changes a property.
+func SetProperty(path, iface, name string, value any) Request {
+	return Request{path, PropertiesInterface, "Set", []any{iface, name, dbus.MakeVariant(value)}}
+}
+
+// Properties returns the properties in the reply to a GetAll.
+func (r Reply) Properties() (map[string]any, error) {
+	if r.Err != nil {
+		return nil, r.Err
+	}
+	if len(r.Body) == 1 {
+		if properties, ok := r.Body[0].(map[string]any); ok {
+			return properties, nil
+		}
+	}
+	return nil, fmt.Errorf("cannot read properties: the answer has another type")
+}
+
+// InstanceInfo is what an instance says of itself.
+type InstanceInfo struct {
+	Name, Goal, State string
+	Processes         []ProcessInfo // main first
+}
+
+// ProcessInfo is a process of an instance: main, pre-start, post-start,
+// pre-stop or post-stop.
+type ProcessInfo struct {
+	Kind string
+	Pid  int
+}
+
+// Instance reads the reply to a GetAll on an instance.
+func (r Reply) Instance() (InstanceInfo, error) {
+	properties, err := r.Properties()
+	if err != nil {
+		return InstanceInfo{}, err
+	}
+	var info InstanceInfo
+	var ok [4]bool
+	var processes []any
+	info.Name, ok[0] = properties["name"].(string)
+	info.Goal, ok[1] = properties["goal"].(string)
+	info.State, ok[2] = properties["state"].(string)
+	processes, ok[3] = properties["processes"].([]any)
+	if ok != [4]bool{true, true, true, true} {
+		return InstanceInfo{}, fmt.Errorf("cannot read the instance: a property is missing or of another type")
+	}
+	for _, p := range processes {
+		pair, _ := p.([]any)
+		if len(pair) != 2 {
+			return InstanceInfo{}, fmt.Errorf("cannot read the instance's processes")
+		}
+		kind, okKind := pair[0].(string)
+		pid, okPid := pair[1].(int32)
+		if !okKind || !okPid {
+			return InstanceInfo{}, fmt.Errorf("cannot read the instance's processes")
+		}
+		info.Processes = append(info.Processes, ProcessInfo{kind, int(pid)})
+	}
+	return info, nil
+}
+
+// plainList rids the codec's values of its types.
+func plainList(body []any) []any {
+	out := make([]any, len(body))
+	for i, v := range body {
+		out[i] = plain(v)
+	}
+	return out
+}
+
+func plain(v any) any {
+	switch v := v.(type) {
+	case dbus.Variant:
+		return plain(v.Value())
+	case dbus.ObjectPath:
+		return string(v)
+	case []dbus.ObjectPath:
+		out := make([]string, len(v))
+		for i, path := range v {
+			out[i] = string(path)
+		}
+		return out
+	case map[string]dbus.Variant:
+		out := make(map[string]any, len(v))
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			out[key] = plain(v[key])
+		}
+		return out
+	case []any:
+		return plainList(v)
+	case [][]any: // an array of structures
+		out := make([]any, len(v))
+		for i, fields := range v {
+			out[i] = plainList(fields)
+		}
+		return out
+	}
+	return v
+}

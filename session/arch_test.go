@@ -1,0 +1,252 @@
+// Package session_test holds the rules of the architecture as tests: who may
+// import whom, which names are forbidden where, and that everything is
+// documented. A rule that is broken says why it is there. The checks
+// themselves are in arch_check_test.go; arch_rules_test.go shows for each
+// rule a text that breaks it.
+package session_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	root   = ".."
+	module = "github.com/session-init/session-init"
+
+	dbus     = "github.com/godbus/dbus/v5"
+	fsnotify = "github.com/fsnotify/fsnotify"
+	xdg      = "github.com/adrg/xdg"
+	unix     = "golang.org/x/sys/unix"
+)
+
+// directions says what a package may import besides the standard library.
+// Imports only point down; all sideways traffic goes through the loop of
+// package session. A directory without a line here may not exist.
+var directions = []direction{
+	{"events", nil, "events know no jobs: they are the floor that everything stands on"},
+	{"session/job", in("events"), "a job file means the same everywhere: parsing asks nobody"},
+	{"session/engine", in("events", "session/job"), "the machine is a pure function; the world is behind inputs and effects"},
+	{"session/sim", in("events", "session/job", "session/engine"), "a simulated world must not touch the real one"},
+	{"session/api", []string{dbus}, "a client must not pull in the daemon"},
+	{"session/bus", append(in("events", "session/api", "session/engine", "session/job"), dbus, unix),
+		"the bus translates calls into inputs; it knows no rules and no processes"},
+	{"session/state", in("events", "session/job", "session/engine"), "what survives us is the engine's state and nothing else"},
+	{"session/login", append(in("events", "session/job"), xdg, fsnotify), "login sessions become classes and events; they do not act by themselves"},
+	{"session/conf", append(in("session/job"), xdg, fsnotify, unix), "loading files ends in definitions; it does not know what becomes of them"},
+	{"session/testkit", nil, "the helpers of tests must be usable by every package"},
+	{"supervise", append(in("supervise/began"), unix), "processes are kept apart from rules: supervise must be usable, and testable, without jobs"},
+	{"supervise/began", nil, "what reads the state before Go changed it must be initialised before everything else"},
+	{"supervise/keeper", []string{unix}, "what must not fail must be small"},
+	{"supervise/pid1", []string{unix}, "boot steps are values; deciding them is not their work"},
+	{"session", append(in("events", "session/api", "session/bus", "session/conf", "session/engine", "session/job",
+		"session/login", "session/state", "supervise"), dbus, unix), "the loop wires everything together; only commands stand above it"},
+	{"cmd/session-init", append(in("session", "session/api", "session/job", "supervise/keeper", "supervise/pid1"), unix),
+		"a command reads flags and calls run; what it does is in packages"},
+	{"cmd/sctl", append(in("session/api", "session/job"), dbus, unix), "the client must start fast and run without the daemon's parts"},
+	{"share", nil, "share is data"},
+}
+
+// in makes import paths of directories of this module.
+func in(dirs ...string) []string {
+	out := make([]string, len(dirs))
+	for i, dir := range dirs {
+		out[i] = module + "/" + dir
+	}
+	return out
+}
+
+// pureDirs are the packages that must give the same results for the same
+// calls, byte for byte.
+var pureDirs = []string{"events", "session/job", "session/engine", "session/sim"}
+
+// pureStdlib is what of the standard library neither asks the world nor
+// changes it.
+var pureStdlib = []string{
+	"bytes", "cmp", "container/heap", "container/list", "encoding/binary", "encoding/hex", "errors", "fmt",
+	"hash/fnv", "hash/maphash", "iter", "maps", "math", "math/bits", "slices", "sort", "strconv", "strings",
+	"time", "unicode", "unicode/utf8", "unsafe",
+}
+
+// rules are the bans, each with its reason.
+var rules = []rule{
+	{"pure imports", "the pure part asks nobody: no files, network, processes, randomness, locks",
+		pure, onlyImports(pureStdlib)},
+	{"pure time", "time is an argument: the same inputs must give the same effects",
+		pure, banNames("time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc",
+			"time.NewTimer", "time.NewTicker", "time.Tick")},
+	{"pure goroutines", "one goroutine owns the engine, and nothing in it waits",
+		pure, banConcurrency},
+	{"pure printing", "the pure part returns Log effects",
+		pure, banNames("fmt.Print", "fmt.Printf", "fmt.Println", "fmt.Scan", "fmt.Scanf", "fmt.Scanln")},
+	{"map keys unsorted", "map iteration never decides an order",
+		code, banUnsortedMapKeys},
+	{"no os/exec", "its Wait competes with the reaper, which takes every child there is",
+		outside(code, "session/testkit"), banImports("os/exec")},
+	{"no cgo", "the binaries are static and pure Go",
+		anyFile, banImports("C")},
+	{"one log", "the log is structured and handed in: use log/slog, without its global logger",
+		code, either(banImports("log"), banNames("slog.Default", "slog.SetDefault", "slog.Debug", "slog.Info",
+			"slog.Warn", "slog.Error", "slog.Log", "slog.LogAttrs"))},
+	{"no testify", "a test says F(x) = got; want",
+		anyFile, banImports("github.com/stretchr/testify/assert", "github.com/stretchr/testify/require")},
+	{"processes", "waiting, forking, tracing and killing live in supervise, on its one thread: a second waiter steals exits, a second killer hits recycled pids",
+		outside(code, "supervise"), banProcessCalls},
+	{"no polling", "nobody is waited for by polling: wake up for a reason",
+		code, banNames("time.Sleep")},
+	{"terminal", "only a command owns the terminal; a package gets a writer or a logger",
+		outside(code, "cmd"), either(banNames("fmt.Print", "fmt.Printf", "fmt.Println", "os.Stdout", "os.Stderr", "os.Stdin"),
+			banBuiltins("print", "println"))},
+	{"exit", "main alone ends the program, so that run can be tested",
+		code, banExit},
+	{"environment", "variables of the environment are arguments of packages: only a command reads them",
+		outside(code, "cmd"), banNames("os.Getenv", "os.LookupEnv", "os.Environ", "os.Setenv", "os.Unsetenv", "os.Clearenv", "os.ExpandEnv")},
+	{"no init", "importing a package has no side effects",
+		code, banInit},
+	{"no global state", "a variable of a package that changes is shared by everyone who imports it",
+		code, banGlobalState},
+	{"no shared variables", "a variable of a package that can be reached from elsewhere changes sooner or later; only the child of a fork must have its arguments at fixed places",
+		outside(code, "supervise"), banSharedVariables},
+	{"no dot import", "a name says where it comes from",
+		anyFile, banDotImports},
+	{"skips", "tests are skipped through testkit alone, so that every skip says what is missing and can be listed",
+		outside(tests, "session/testkit"), banSkips},
+	{"nothing for later", "what is unfinished is refused with a clear sentence, not noted in a comment",
+		anyFile, banNotes},
+}
+
+// Where a rule holds.
+func anyFile(string, bool) bool       { return true }
+func tests(_ string, test bool) bool  { return test }
+func code(_ string, test bool) bool   { return !test }
+func pure(dir string, test bool) bool { return !test && below(dir, pureDirs...) }
+
+func outside(where func(string, bool) bool, dirs ...string) func(string, bool) bool {
+	return func(dir string, test bool) bool { return where(dir, test) && !below(dir, dirs...) }
+}
+
+// below reports whether dir is one of dirs or inside it.
+func below(dir string, dirs ...string) bool {
+	for _, d := range dirs {
+		if dir == d || strings.HasPrefix(dir, d+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// A file of code may have this many lines, a file of tests a few more, since
+// tables are long and easily read.
+const (
+	maxLines     = 600
+	maxTestLines = 700
+)
+
+func TestArchImports(t *testing.T) {
+	for _, f := range tree(t) {
+		if !f.test {
+			report(t, checkDirections(f, directions))
+		}
+	}
+}
+
+func TestArchRules(t *testing.T) {
+	for _, f := range tree(t) {
+		for _, r := range rules {
+			report(t, r.apply(f))
+		}
+	}
+}
+
+func TestArchMapOrder(t *testing.T) {
+	c := newTypeChecker()
+	for _, dir := range pureDirs {
+		if _, err := os.Stat(filepath.Join(root, dir)); err != nil {
+			continue // a package of a later issue
+		}
+		found, err := c.mapRanges(dir)
+		if err != nil {
+			t.Errorf("cannot check %s: %v", dir, err)
+		}
+		report(t, found)
+	}
+}
+
+func TestArchPackageComments(t *testing.T) {
+	packages := make(map[string][]*source)
+	for _, f := range tree(t) {
+		if !f.test {
+			packages[f.dir] = append(packages[f.dir], f)
+		}
+	}
+	for _, files := range packages {
+		report(t, checkPackageComment(files))
+	}
+}
+
+func TestArchDocumented(t *testing.T) {
+	for _, f := range tree(t) {
+		if !f.test {
+			report(t, checkDocumented(f))
+		}
+	}
+}
+
+func TestArchFileLength(t *testing.T) {
+	for _, f := range tree(t) {
+		report(t, checkLength(f))
+	}
+}
+
+func report(t *testing.T, found []finding) {
+	t.Helper()
+	for _, f := range found {
+		t.Errorf("%s", f)
+	}
+}
+
+// tree parses every Go file of the module, test data left out: programs
+// there are fixtures, and may be as wicked as they like.
+func tree(t *testing.T) []*source {
+	t.Helper()
+	var files []*source
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := entry.Name()
+		if entry.IsDir() {
+			if path != root && (name == "testdata" || name == "bin" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		f, err := parseSource(filepath.ToSlash(rel), text)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("cannot read the tree: %v", err)
+	}
+	if len(files) == 0 {
+		t.Fatal("there are no Go files: the tests look in the wrong place")
+	}
+	return files
+}

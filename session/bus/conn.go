@@ -1,0 +1,277 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/engine"
+)
+
+const (
+	// maxWaitingCalls bounds the unanswered calls of one client.
+	maxWaitingCalls = 64 << 10
+	// saslTime is how long a client may take to say who it is.
+	saslTime = 30 * time.Second
+
+	// A client's calls go to the engine in batches, and no more than
+	// batchesAhead are let wait there: the engine's inbox has no bound of
+	// its own. A batch is batchCalls messages or batchBytes bytes.
+	batchCalls   = 256
+	batchBytes   = 1 << 20
+	batchesAhead = 4
+	// readBelow is how much may wait for a client before its next call is
+	// read, in bytes: who wants no answers gets to ask no more.
+	readBelow = 1 << 20
+)
+
+// conn is one client. Its reader goroutine owns everything that is not said
+// to be another's.
+type conn struct {
+	server *Server
+	socket *net.UnixConn
+	in     *frames
+	out    *outbox
+	// ahead holds a token for each batch of calls that the engine has not
+	// come to.
+	ahead        chan struct{}
+	calls, bytes int           // of the batch under way
+	gone         chan struct{} // closed at the end of the reader, or of the server
+	endOnce      sync.Once
+	dropOnce     sync.Once
+	dropped      atomic.Pointer[string]
+	writer       chan struct{} // closed at the end of the writer
+
+	// Of the server, under its mutex.
+	ready   bool
+	waiting map[engine.CallID]struct{}
+}
+
+func newConn(s *Server, socket *net.UnixConn) *conn {
+	return &conn{
+		server:  s,
+		socket:  socket,
+		in:      newFrames(socket),
+		out:     newOutbox(s.limits.outbox),
+		ahead:   make(chan struct{}, batchesAhead),
+		gone:    make(chan struct{}),
+		writer:  make(chan struct{}),
+		waiting: map[engine.CallID]struct{}{},
+	}
+}
+
+// serve is the reader goroutine: it lives as long as the connection.
+func (c *conn) serve() {
+	defer c.in.closeFDs(maxHeldFDs + maxHeldFDs)
+	err := c.authenticate()
+	if err == nil {
+		if c.server.admit(c) {
+			err = c.read()
+		}
+	}
+	c.end(err)
+}
+
+// end takes the connection down. When the server is closing, the writer is
+// let finish first.
+func (c *conn) end(err error) {
+	c.stop()
+	s := c.server
+	s.mu.Lock()
+	ready, closing := c.ready, s.closing
+	s.mu.Unlock()
+	if ready && closing {
+		<-c.writer
+	}
+	c.out.close()
+	_ = c.socket.Close()
+	s.remove(c)
+	if ready {
+		<-c.writer
+	}
+	switch reason := c.dropped.Load(); {
+	case reason != nil:
+		s.log.Warn("client sent away", "reason", *reason)
+	case err == nil, isDisconnect(err):
+		s.log.Debug("client gone")
+	case closing:
+	default:
+		s.log.Warn("client sent away", "reason", err.Error())
+	}
+}
+
+// isDisconnect tells the end of a client from one that it brought on itself.
+func isDisconnect(err error) bool {
+	return errors.Is(err, errGone) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+func (c *conn) stop() { c.endOnce.Do(func() { close(c.gone) }) }
+
+// drop ends the connection from another goroutine, without blocking it.
+func (c *conn) drop(reason string) {
+	c.dropOnce.Do(func() {
+		c.dropped.Store(&reason)
+		c.out.close()
+		c.stop()
+		// Wakes the reader and the writer; Close might wait for them.
+		_ = c.socket.SetDeadline(past())
+	})
+}
+
+// finish ends the connection from another goroutine: no more is read, and
+// what waits may be written until the deadline.
+func (c *conn) finish(deadline time.Time) {
+	_ = c.socket.SetWriteDeadline(deadline)
+	c.out.finish()
+	c.stop()
+	_ = c.socket.SetReadDeadline(past())
+}
+
+// past is a deadline that has passed on every clock.
+func past() time.Time { return time.Unix(1, 0) }
+
+// send queues a message. It is called on the engine's goroutine.
+func (c *conn) send(message []byte) {
+	if !c.out.push(message) {
+		c.drop(fmt.Sprintf("it does not read: more than %d bytes wait for it", c.out.limit))
+	}
+}
+
+// write is the writer goroutine.
+func (c *conn) write() {
+	defer close(c.writer)
+	if err := c.out.drain(c.socket); err != nil {
+		c.out.close()
+		_ = c.socket.Close() // wakes the reader
+	}
+}
+
+// authenticate goes through the exchange before the first message.
+func (c *conn) authenticate() error {
+	uid, err := peerUID(c.socket)
+	if err != nil {
+		return fmt.Errorf("cannot tell its user: %w", err)
+	}
+	machine := sasl{
+		peer:    uid,
+		allowed: uid == 0 || int(uid) == os.Getuid(),
+		guid:    c.server.guid,
+	}
+	if !machine.allowed {
+		c.server.log.Warn("client of another user refused", "uid", uid)
+	}
+	if err := c.setDeadline(time.Now().Add(saslTime)); err != nil {
+		return err
+	}
+	for {
+		if err := c.in.read(); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return fmt.Errorf("it did not authenticate within %v", saslTime)
+			}
+			return err
+		}
+		if len(c.in.fds) > 0 {
+			return errors.New("it sent file descriptors before it authenticated")
+		}
+		answer, used, done, err := machine.feed(c.in.pending())
+		c.in.consume(used)
+		if len(answer) > 0 {
+			if _, err := c.socket.Write(answer); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if done {
+			return c.setDeadline(time.Time{})
+		}
+	}
+}
+
+// setDeadline bounds the exchange, unless the server is closing and has set a
+// deadline of its own.
+func (c *conn) setDeadline(t time.Time) error {
+	s := c.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return net.ErrClosed
+	}
+	return c.socket.SetDeadline(t)
+}
+
+func peerUID(socket *net.UnixConn) (uint32, error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	var sockErr error
+	err = raw.Control(func(fd uintptr) {
+		cred, sockErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err == nil {
+		err = sockErr
+	}
+	if err != nil {
+		return 0, err
+	}
+	return cred.Uid, nil
+}
+
+// read hands the client's messages on, one after the other, until the end.
+func (c *conn) read() error {
+	for {
+		frame, err := c.in.next()
+		if err != nil {
+			return err
+		}
+		size := len(frame)
+		message, err := decode(frame, c.in.fds)
+		if err != nil {
+			return err
+		}
+		if message.kind == dbus.TypeMethodCall {
+			c.server.handle(c, message)
+		}
+		// No call of ours keeps a descriptor.
+		c.in.closeFDs(message.fds)
+		if !c.pace(size) {
+			return nil
+		}
+	}
+}
+
+// pace keeps a client from running ahead of the engine, and of its own
+// reading. It reports false at the end of the connection.
+func (c *conn) pace(size int) bool {
+	c.calls++
+	c.bytes += size
+	if c.calls >= batchCalls || c.bytes >= batchBytes {
+		c.calls, c.bytes = 0, 0
+		select {
+		case c.ahead <- struct{}{}:
+		case <-c.gone:
+			return false
+		}
+		c.server.backend.Read(func(engine.View) { <-c.ahead })
+	}
+	c.out.waitBelow(readBelow)
+	select {
+	case <-c.gone:
+		return false
+	default:
+		return true
+	}
+}

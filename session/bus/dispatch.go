@@ -1,0 +1,201 @@
+package bus
+
+import (
+	"strings"
+
+	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/engine"
+)
+
+// objectKind says what stands at an object path.
+type objectKind uint8
+
+const (
+	noObject       objectKind = iota
+	nodeObject                // a step on the way to the manager
+	managerObject             // the daemon
+	jobsObject                // the parent of the jobs
+	jobObject                 // a job class
+	instanceObject            // an instance
+)
+
+// object is what a path names. Whether a job or instance of that name exists
+// is known on the engine's goroutine only.
+type object struct {
+	kind          objectKind
+	path          string
+	job, instance string
+}
+
+func parseObject(path string) object {
+	o := object{path: path}
+	switch {
+	case path == api.ManagerPath:
+		o.kind = managerObject
+	case path == api.JobsPath:
+		o.kind = jobsObject
+	case path == "/", strings.HasPrefix(api.ManagerPath, path+"/"):
+		o.kind = nodeObject
+	default:
+		job, instance, isInstance, ok := api.ParsePath(path)
+		switch {
+		case !ok:
+		case isInstance:
+			o.kind, o.job, o.instance = instanceObject, job, instance
+		default:
+			o.kind, o.job = jobObject, job
+		}
+	}
+	return o
+}
+
+// missing tells why there is no such object, or nil. The name of the error
+// is the one by which Upstart's clients know a job that has gone meanwhile.
+func (o object) missing(v engine.View) *failure {
+	exists := true
+	switch o.kind {
+	case noObject:
+		exists = false
+	case jobObject:
+		_, exists = v.Class(o.job)
+	case instanceObject:
+		_, exists = v.Instance(o.job, o.instance)
+	}
+	if exists {
+		return nil
+	}
+	return failf(api.ErrUnknownMethod, "No such object: %s", o.path)
+}
+
+// arg is an argument of a method or signal.
+type arg struct{ name, sig string }
+
+// signature is that of all arguments together.
+func signature(args []arg) string {
+	var out strings.Builder
+	for _, a := range args {
+		out.WriteString(a.sig)
+	}
+	return out.String()
+}
+
+// method is an entry of the dispatch table. Introspection is made from the
+// same entry, so that it cannot say anything else.
+type method struct {
+	name    string
+	in, out []arg
+	run     func(*call)
+}
+
+// signal is an announcement of an object.
+type signal struct {
+	name string
+	args []arg
+}
+
+// property is a value of an object. get runs on the engine's goroutine, for
+// an object that exists. set is nil for what cannot be changed; it takes a
+// value of the property's signature.
+type property struct {
+	name, sig string
+	get       func(*Server, engine.View, object) any
+	set       func(*Server, any) *failure
+}
+
+// iface is an interface of an object.
+type iface struct {
+	name       string
+	methods    []method
+	signals    []signal
+	properties []property
+}
+
+// objects is the whole table: what interfaces each kind of object has.
+func objects() map[objectKind][]*iface {
+	peer, introspectable, properties := peerInterface(), introspectableInterface(), propertiesInterface()
+	standard := func(own ...*iface) []*iface {
+		return append(own, properties, introspectable, peer)
+	}
+	return map[objectKind][]*iface{
+		nodeObject:     standard(),
+		managerObject:  standard(managerInterface()),
+		jobsObject:     standard(),
+		jobObject:      standard(jobInterface()),
+		instanceObject: standard(instanceInterface()),
+	}
+}
+
+// handle takes a method call of a client, on its reader's goroutine.
+func (s *Server) handle(conn *conn, in incoming) {
+	c := &call{
+		server: s, conn: conn, object: parseObject(in.path), member: in.member,
+		serial: in.serial, quiet: in.noReply, body: in.body,
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			c.answer(nil, c.fault(v))
+		}
+	}()
+	method, fail := s.find(c.object, in)
+	if fail == nil && hasNUL(in.body) {
+		fail = failf(api.ErrInvalidArgs, "cannot call %s: a string holds a NUL byte", in.member)
+	}
+	if fail != nil {
+		c.read(func(v engine.View) ([]any, *failure) {
+			if gone := c.object.missing(v); gone != nil {
+				return nil, gone
+			}
+			return nil, fail
+		})
+		return
+	}
+	c.method = method
+	method.run(c)
+}
+
+// find looks a method up. Without an interface in the call, the first of the
+// object's interfaces that has the member counts.
+func (s *Server) find(o object, in incoming) (*method, *failure) {
+	known := in.iface == ""
+	for _, face := range s.objects[o.kind] {
+		if in.iface != "" && face.name != in.iface {
+			continue
+		}
+		known = true
+		for i := range face.methods {
+			m := &face.methods[i]
+			if m.name != in.member {
+				continue
+			}
+			if want := signature(m.in); in.signature != want {
+				return nil, failf(api.ErrInvalidArgs, "cannot call %s: its arguments are (%s), not (%s)",
+					in.member, want, in.signature)
+			}
+			return m, nil
+		}
+	}
+	if !known {
+		return nil, failf(api.ErrUnknownInterface, "No such interface on %s: %s", o.path, in.iface)
+	}
+	return nil, failf(api.ErrUnknownMethod, "No such method on %s: %s", o.path, in.member)
+}
+
+// hasNUL tells whether a string among the arguments holds a NUL byte, which
+// the protocol forbids and no variable or name can hold.
+func hasNUL(body []any) bool {
+	for _, value := range body {
+		switch v := value.(type) {
+		case string:
+			if strings.IndexByte(v, 0) >= 0 {
+				return true
+			}
+		case []string:
+			for _, s := range v {
+				if strings.IndexByte(s, 0) >= 0 {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,156 @@
+package bus
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxMessage bounds a message that we take, in bytes. The protocol
+	// allows 128 MiB; no call of ours needs a tenth of what we allow.
+	maxMessage = 32 << 20
+	// firstBuffer is what a connection costs that says little, in bytes.
+	firstBuffer = 4 << 10
+	// keepBuffer is the largest buffer kept after a large message.
+	keepBuffer = 256 << 10
+	// maxHeldFDs is the most descriptors that one sendmsg carries. More
+	// than that never wait for their message.
+	maxHeldFDs = 253
+
+	fixedHeader = 16 // up to and with the length of the header's fields
+)
+
+// frames cuts what a client sends into messages. It reads on demand, never
+// ahead of its buffer, and trusts no length: the buffer grows as bytes come.
+type frames struct {
+	conn *net.UnixConn
+	buf  []byte
+	// buf[start:end] is read and not consumed.
+	start, end int
+	// fds came in and belong to no message yet.
+	fds []int
+	oob []byte
+}
+
+func newFrames(conn *net.UnixConn) *frames {
+	return &frames{
+		conn: conn,
+		buf:  make([]byte, firstBuffer),
+		oob:  make([]byte, unix.CmsgSpace(maxHeldFDs*4)),
+	}
+}
+
+// pending returns what is read and not consumed, until the next read.
+func (f *frames) pending() []byte { return f.buf[f.start:f.end] }
+
+// consume drops the first n pending bytes.
+func (f *frames) consume(n int) { f.start += n }
+
+// read waits for more bytes. At least one is appended to what is pending.
+func (f *frames) read() error {
+	if f.start == f.end {
+		f.start, f.end = 0, 0
+		if len(f.buf) > keepBuffer {
+			f.buf = make([]byte, firstBuffer)
+		}
+	}
+	if f.end == len(f.buf) {
+		pending := f.pending()
+		into := f.buf
+		if len(pending) > len(f.buf)/2 {
+			into = make([]byte, 2*len(f.buf))
+		}
+		f.end = copy(into, pending)
+		f.start, f.buf = 0, into
+	}
+	n, oobn, flags, _, err := f.conn.ReadMsgUnix(f.buf[f.end:], f.oob)
+	if oobn > 0 {
+		f.receive(f.oob[:oobn])
+	}
+	if err != nil {
+		return err
+	}
+	if n <= 0 {
+		return errGone
+	}
+	if flags&unix.MSG_CTRUNC != 0 || len(f.fds) > maxHeldFDs {
+		return errors.New("too many file descriptors at once")
+	}
+	f.end += n
+	return nil
+}
+
+// errGone says that the client has closed its end.
+var errGone = errors.New("the client has closed the connection")
+
+// receive takes over descriptors that came with the bytes.
+func (f *frames) receive(oob []byte) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return
+	}
+	for i := range messages {
+		if fds, err := unix.ParseUnixRights(&messages[i]); err == nil {
+			f.fds = append(f.fds, fds...)
+		}
+	}
+}
+
+// closeFDs closes the first n descriptors that wait; all of them when there
+// are fewer.
+func (f *frames) closeFDs(n int) {
+	n = min(n, len(f.fds))
+	for _, fd := range f.fds[:n] {
+		_ = unix.Close(fd)
+	}
+	f.fds = append(f.fds[:0], f.fds[n:]...)
+}
+
+// next returns the next message, whole; it is valid until the next call. An
+// error other than errGone or one of the socket says what is wrong with it.
+func (f *frames) next() ([]byte, error) {
+	for {
+		pending := f.pending()
+		if len(pending) >= fixedHeader {
+			size, err := frameSize(pending)
+			if err != nil {
+				return nil, err
+			}
+			if len(pending) >= size {
+				f.consume(size)
+				return pending[:size:size], nil
+			}
+		}
+		if err := f.read(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// frameSize returns the length of a message of which the fixed part of the
+// header is there.
+func frameSize(head []byte) (int, error) {
+	var order binary.ByteOrder
+	switch head[0] {
+	case 'l':
+		order = binary.LittleEndian
+	case 'B':
+		order = binary.BigEndian
+	default:
+		return 0, fmt.Errorf("a message begins with byte %#x, which is no byte order", head[0])
+	}
+	if head[3] != 1 {
+		return 0, fmt.Errorf("a message has protocol version %d, not 1", head[3])
+	}
+	body := uint64(order.Uint32(head[4:]))
+	fields := uint64(order.Uint32(head[12:]))
+	size := fixedHeader + (fields+7)&^7 + body
+	if size > maxMessage {
+		return 0, fmt.Errorf("a message has %d bytes, more than %d", size, maxMessage)
+	}
+	return int(size), nil
+}

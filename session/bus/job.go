@@ -1,0 +1,104 @@
+package bus
+
+import (
+	"github.com/godbus/dbus/v5"
+
+	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/job"
+)
+
+func jobInterface() *iface {
+	env, wait := arg{"env", "as"}, arg{"wait", "b"}
+	instance := []arg{{"instance", "o"}}
+	return &iface{
+		name: api.JobInterface,
+		methods: []method{
+			{"GetInstance", []arg{env}, instance, getInstance},
+			{"GetInstanceByName", []arg{{"name", "s"}}, instance, getInstanceByName},
+			{"GetAllInstances", nil, []arg{{"instances", "ao"}}, getAllInstances},
+			{"Start", []arg{env, wait}, instance, func(c *call) {
+				c.step(true, func(id engine.CallID) engine.Input {
+					return engine.Start{Call: id, Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
+				})
+			}},
+			{"Stop", []arg{env, wait}, nil, func(c *call) {
+				c.step(false, func(id engine.CallID) engine.Input {
+					return engine.Stop{Call: id, Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
+				})
+			}},
+			{"Restart", []arg{env, wait}, instance, func(c *call) {
+				c.step(true, func(id engine.CallID) engine.Input {
+					return engine.Restart{Call: id, Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
+				})
+			}},
+		},
+		signals: []signal{
+			{"InstanceAdded", instance},
+			{"InstanceRemoved", instance},
+		},
+		properties: []property{
+			ofClass("name", "s", func(c *job.Class) any { return c.Name }),
+			ofClass("description", "s", func(c *job.Class) any { return c.Description }),
+			ofClass("author", "s", func(c *job.Class) any { return c.Author }),
+			ofClass("version", "s", func(c *job.Class) any { return c.Version }),
+			ofClass("usage", "s", func(c *job.Class) any { return c.Usage }),
+			ofClass("start_on", "aas", func(c *job.Class) any { return c.StartOn.Postfix() }),
+			ofClass("stop_on", "aas", func(c *job.Class) any { return c.StopOn.Postfix() }),
+			ofClass("emits", "as", func(c *job.Class) any { return c.Emits }),
+		},
+	}
+}
+
+// ofClass makes a property of what a job file says.
+func ofClass(name, sig string, get func(*job.Class) any) property {
+	return property{name: name, sig: sig, get: func(_ *Server, v engine.View, o object) any {
+		class, _ := v.Class(o.job)
+		return get(class)
+	}}
+}
+
+// readObject reads for an object that exists.
+func (c *call) readObject(f func(engine.View) ([]any, *failure)) {
+	c.read(func(v engine.View) ([]any, *failure) {
+		if gone := c.object.missing(v); gone != nil {
+			return nil, gone
+		}
+		return f(v)
+	})
+}
+
+func instancePath(v engine.View, class, name string) ([]any, *failure) {
+	if _, ok := v.Instance(class, name); !ok {
+		return nil, failf(api.ErrUnknownInstance, "Unknown instance: %s", name)
+	}
+	return []any{dbus.ObjectPath(api.InstancePath(class, name))}, nil
+}
+
+func getInstance(c *call) {
+	env := c.strs(0)
+	c.readObject(func(v engine.View) ([]any, *failure) {
+		name, err := v.InstanceName(c.object.job, env)
+		if err != nil {
+			return nil, refusal(err)
+		}
+		return instancePath(v, c.object.job, name)
+	})
+}
+
+func getInstanceByName(c *call) {
+	name := c.str(0)
+	c.readObject(func(v engine.View) ([]any, *failure) {
+		return instancePath(v, c.object.job, name)
+	})
+}
+
+func getAllInstances(c *call) {
+	c.readObject(func(v engine.View) ([]any, *failure) {
+		paths := []dbus.ObjectPath{}
+		for _, in := range v.Instances(c.object.job) {
+			paths = append(paths, dbus.ObjectPath(api.InstancePath(in.Class, in.Name)))
+		}
+		return []any{paths}, nil
+	})
+}

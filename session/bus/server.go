@@ -1,0 +1,294 @@
+package bus
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/engine"
+)
+
+const (
+	// maxConnections bounds the clients served at a time, so that no flood
+	// of them takes the descriptors that jobs need.
+	maxConnections = 2048
+	// maxSocketPath is what fits in a socket address, in bytes.
+	maxSocketPath = 107
+)
+
+// Options are the settings of a server.
+type Options struct {
+	// Version is the property "version", as it stands.
+	Version string
+	// Logger takes a line for each client that is sent away; nil: none.
+	Logger *slog.Logger
+}
+
+// Server is a private socket and its clients.
+type Server struct {
+	backend  Backend
+	log      *slog.Logger
+	version  string
+	path     string
+	guid     string
+	socket   os.FileInfo
+	listener *net.UnixListener
+	objects  map[objectKind][]*iface
+	limits   limits
+
+	calls   atomic.Uint64 // the last engine.CallID
+	serial  atomic.Uint32
+	ready   atomic.Int32 // clients that get signals
+	done    chan struct{}
+	workers sync.WaitGroup
+
+	mu      sync.Mutex
+	conns   []*conn // in the order in which they came
+	closing bool
+	waiting map[engine.CallID]waiting
+}
+
+// limits bound what one client may hold; see the constants of those names.
+type limits struct {
+	outbox int
+	calls  int
+}
+
+// waiting is a call that the engine has not answered.
+type waiting struct {
+	conn   *conn
+	serial uint32
+	// path: the answer is the instance's object path.
+	path bool
+}
+
+// Listen makes the socket, which only its owner can open, and serves it. A
+// socket that a dead daemon left at that path is replaced; one that answers
+// is an error.
+func Listen(socketPath string, backend Backend, opts Options) (*Server, error) {
+	s, err := listen(socketPath, backend, opts)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", socketPath, err)
+	}
+	s.workers.Go(s.accept)
+	return s, nil
+}
+
+func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
+	if len(socketPath) > maxSocketPath {
+		return nil, fmt.Errorf("the path has %d bytes, and a socket's address holds %d; use a runtime directory with a shorter name",
+			len(socketPath), maxSocketPath)
+	}
+	if !filepath.IsAbs(socketPath) {
+		return nil, errors.New("the path does not begin with /")
+	}
+	var guid [16]byte
+	if _, err := rand.Read(guid[:]); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		backend: backend,
+		log:     opts.Logger,
+		version: opts.Version,
+		path:    socketPath,
+		guid:    hex.EncodeToString(guid[:]),
+		objects: objects(),
+		limits:  limits{outbox: outboxLimit, calls: maxWaitingCalls},
+		done:    make(chan struct{}),
+		waiting: map[engine.CallID]waiting{},
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := removeStale(socketPath); err != nil {
+		return nil, err
+	}
+	address := &net.UnixAddr{Name: socketPath, Net: "unix"}
+	listener, err := net.ListenUnix("unix", address)
+	if err != nil {
+		return nil, errors.Unwrap(err) // the path is in the sentence already
+	}
+	// We remove the file ourselves, and only while it is ours.
+	listener.SetUnlinkOnClose(false)
+	s.listener = listener
+	// The directory, which nobody else can enter, guards the moment until
+	// the mode is set.
+	if err = os.Chmod(socketPath, 0o600); err == nil {
+		s.socket, err = os.Lstat(socketPath)
+	}
+	if err != nil {
+		_ = listener.Close()
+		_ = os.Remove(socketPath)
+		return nil, err
+	}
+	return s, nil
+}
+
+// removeStale removes a socket on which nobody listens any more.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return errors.New("there is a file that is no socket; remove it")
+	}
+	probe, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err == nil {
+		_ = probe.Close()
+		return errors.New("another daemon answers there")
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// Address returns the address of the socket, as D-Bus clients take it.
+func (s *Server) Address() string { return api.UnixAddress(s.path) }
+
+// Connections returns how many clients are connected.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Close ends the server: it listens no more, removes the socket, takes no
+// further call, writes what waits for clients that read, for grace at most,
+// and returns when all its goroutines have ended. Replies and announcements
+// that come after Close has begun are dropped.
+func (s *Server) Close(grace time.Duration) {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		s.workers.Wait()
+		return
+	}
+	s.closing = true
+	close(s.done)
+	conns := slices.Clone(s.conns)
+	s.mu.Unlock()
+
+	_ = s.listener.Close()
+	if info, err := os.Lstat(s.path); err == nil && os.SameFile(info, s.socket) {
+		_ = os.Remove(s.path)
+	}
+	deadline := time.Now().Add(grace)
+	for _, c := range conns {
+		c.finish(deadline)
+	}
+	s.workers.Wait()
+}
+
+// acceptDelay is how long to wait when there is no descriptor for another
+// client.
+const acceptDelay = 100 * time.Millisecond
+
+func (s *Server) accept() {
+	full := false
+	for {
+		socket, err := s.listener.AcceptUnix()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			s.log.Warn("cannot accept a client", "error", err)
+			select {
+			case <-time.After(acceptDelay):
+			case <-s.done:
+				return
+			}
+			continue
+		}
+		if added := s.add(socket); added != full {
+			continue
+		}
+		// Said once, not for each client of a flood.
+		if full = !full; full {
+			s.log.Warn("too many clients: further ones are sent away", "limit", maxConnections)
+		}
+	}
+}
+
+// add serves a client, or sends it away when there are too many.
+func (s *Server) add(socket *net.UnixConn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || len(s.conns) >= maxConnections {
+		_ = socket.Close()
+		return s.closing
+	}
+	c := newConn(s, socket)
+	s.conns = append(s.conns, c)
+	s.workers.Go(c.serve)
+	return true
+}
+
+// admit makes a client that has authenticated get signals. It reports false
+// when the server is closing.
+func (s *Server) admit(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	c.ready = true
+	s.ready.Add(1)
+	s.workers.Go(c.write)
+	return true
+}
+
+// remove forgets a client, and tells the engine that nobody waits for its
+// calls any more.
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	if i := slices.Index(s.conns, c); i >= 0 {
+		s.conns = slices.Delete(s.conns, i, i+1)
+	}
+	if c.ready {
+		c.ready = false
+		s.ready.Add(-1)
+	}
+	abandoned := make([]engine.CallID, 0, len(c.waiting))
+	for id := range c.waiting {
+		abandoned = append(abandoned, id)
+		delete(s.waiting, id)
+	}
+	c.waiting = nil
+	closing := s.closing
+	s.mu.Unlock()
+	if closing {
+		return // the engine has come to its end
+	}
+
+	slices.Sort(abandoned)
+	for _, id := range abandoned {
+		s.backend.Step(engine.Abandon{Call: id})
+	}
+}
+
+// nextSerial numbers the messages that we send. 0 is no number.
+func (s *Server) nextSerial() uint32 {
+	for {
+		if n := s.serial.Add(1); n != 0 {
+			return n
+		}
+	}
+}

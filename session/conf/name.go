@@ -1,0 +1,134 @@
+package conf
+
+import (
+	"path"
+	"strings"
+)
+
+// kind says what a file is by its name.
+type kind uint8
+
+const (
+	noJob kind = iota
+	jobFile
+	overrideFile
+)
+
+// place is where a file stands among those of its name in one search
+// directory.
+type place struct {
+	name string
+	kind kind
+	// flat counts the directories above it that add nothing to the name.
+	flat int
+	// plain: the file's name has no suffix.
+	plain bool
+	path  string
+}
+
+// before orders files of one name in one search directory: jobs.d before the
+// directory that holds it, as the machine's own search path has it; NAME.conf
+// before NAME; at last by path.
+func (p place) before(q place) int {
+	switch {
+	case p.flat != q.flat:
+		return q.flat - p.flat
+	case p.plain != q.plain && p.plain:
+		return 1
+	case p.plain != q.plain:
+		return -1
+	}
+	return strings.Compare(p.path, q.path)
+}
+
+// classify says which job the file at file, below the search directory root,
+// belongs to. Both are clean paths, and file is not root. It looks at names
+// only.
+func classify(root, file string) place {
+	p := place{path: file}
+	rel := strings.TrimPrefix(strings.TrimPrefix(file, root), "/")
+	dir, base := path.Split(rel)
+	if ignored(base) {
+		return p
+	}
+	last := path.Base(root)
+	var kept []string
+	for part := range strings.SplitSeq(strings.TrimSuffix(dir, "/"), "/") {
+		if part == "" {
+			continue
+		}
+		last = part
+		if flattened(part) {
+			p.flat++
+		} else {
+			kept = append(kept, part)
+		}
+	}
+
+	stem, isJob := strings.CutSuffix(base, ".conf")
+	if !isJob {
+		var isOverride bool
+		stem, isOverride = strings.CutSuffix(base, ".override")
+		switch {
+		case isOverride:
+			p.kind = overrideFile
+		case flattened(last) && !strings.Contains(base, "."):
+			p.kind, p.plain = jobFile, true
+		default:
+			return p
+		}
+	} else {
+		p.kind = jobFile
+	}
+	if stem == "" || backup(stem) {
+		p.kind = noJob
+		return p
+	}
+	p.name = strings.Join(append(kept, stem), "/")
+	return p
+}
+
+// flattened tells whether a directory of that name adds nothing to the names
+// of its jobs, and holds files without a suffix.
+func flattened(dir string) bool {
+	return dir == "jobs.d" || dir == "event.d"
+}
+
+// leftovers are the suffixes by which editors, patch and package managers
+// keep what they replaced or did not dare to replace.
+var leftovers = [...]string{
+	".bak", ".orig", ".rej", ".swp", ".swo",
+	".dpkg-old", ".dpkg-new", ".dpkg-dist", ".dpkg-tmp", ".dpkg-bak",
+	".ucf-old", ".ucf-new", ".ucf-dist",
+	".rpmsave", ".rpmnew", ".rpmorig",
+	".pacnew", ".pacsave",
+}
+
+// ignored tells whether neither a file nor a directory of that name is
+// looked at.
+func ignored(name string) bool {
+	if name == "" || name[0] == '.' || name[len(name)-1] == '~' || backup(name) {
+		return true
+	}
+	for _, suffix := range leftovers {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// backup knows the names under which Emacs saves.
+func backup(name string) bool {
+	return len(name) > 1 && name[0] == '#' && name[len(name)-1] == '#'
+}
+
+// versionControl tells whether a directory belongs to a version control
+// system. Those with a dot are ignored as hidden.
+func versionControl(dir string) bool {
+	switch dir {
+	case "CVS", "RCS", "SCCS", "BitKeeper", "_darcs", "{arch}":
+		return true
+	}
+	return false
+}

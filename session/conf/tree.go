@@ -1,0 +1,420 @@
+package conf
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Bounds of one search directory, for links that lead to the root of the
+// file system and the like.
+const (
+	maxDepth = 40
+	maxDirs  = 10000
+)
+
+// A tree is one search directory as it was last read. One goroutine at a
+// time works on it; what it finds it hands over in an outcome.
+type tree struct {
+	index int
+	root  string
+	// skip holds the other search directories.
+	skip  map[string]bool
+	watch *watchSet
+	quit  <-chan struct{}
+
+	gen uint64
+	found
+	groups map[string]group
+}
+
+// found is what a walk sees.
+type found struct {
+	entries map[string]entry  // by path
+	dirs    map[string]string // the real path of each directory
+	notes   map[string]note   // what is wrong, by path
+}
+
+type entry struct {
+	stamp stamp
+	file  *file
+}
+
+// group holds the files of one job in one search directory, the one that
+// counts first.
+type group struct{ confs, overrides []*file }
+
+// note is a line for the log.
+type note struct {
+	level slog.Level
+	text  string
+}
+
+// outcome is what work on a tree has found to be new.
+type outcome struct {
+	index int
+	// changed holds the jobs whose files are others than before.
+	changed map[string]group
+	notes   []note
+}
+
+func newFound() found {
+	return found{
+		entries: make(map[string]entry),
+		dirs:    make(map[string]string),
+		notes:   make(map[string]note),
+	}
+}
+
+// do does the work and returns what is new.
+func (t *tree) do(w work) outcome {
+	if !w.walk && !w.reread {
+		if out, ok := t.examine(w.names); ok {
+			return out
+		}
+	}
+	return t.walk(w)
+}
+
+// walk reads the tree. Files whose stamp is the same and which are not
+// called by name are not opened, unless all are to be read.
+func (t *tree) walk(w work) outcome {
+	t.gen++
+	k := &walker{tree: t, work: w, found: newFound(), wanted: make(map[string]bool)}
+	k.finder = finder{known: make(map[string]bool), looked: k.looked}
+	real, info, err := k.finder.follow(t.root)
+	switch {
+	case err == nil && info.IsDir():
+		k.descend(t.root, real, []inode{stampOf(info).inode})
+	case err == nil:
+		k.note(t.root, slog.LevelWarn, "cannot read job files in %s: it is not a directory", t.root)
+	case !absent(err):
+		k.unreadable(t.root, err)
+	}
+	if t.closed() {
+		return outcome{index: t.index}
+	}
+	t.watch.sweep(t.index, t.gen)
+
+	groups := make(map[string]group)
+	for _, e := range k.entries {
+		groups[e.file.name] = groups[e.file.name].with(e.file)
+	}
+	out := outcome{index: t.index, changed: make(map[string]group)}
+	for name, g := range groups {
+		groups[name] = g.sorted()
+		if !g.equal(t.groups[name]) {
+			out.changed[name] = g
+		}
+	}
+	for name := range t.groups {
+		if _, ok := groups[name]; !ok {
+			out.changed[name] = group{}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(k.notes)) {
+		if n := k.notes[path]; n != t.notes[path] {
+			out.notes = append(out.notes, n)
+		}
+	}
+	t.found, t.groups = k.found, groups
+	return out
+}
+
+// examine looks at the named files alone. ok is false when one of them turns
+// out to be more than a file; nothing has changed then.
+func (t *tree) examine(names map[string]struct{}) (out outcome, ok bool) {
+	k := &walker{tree: t, work: work{names: names}, found: newFound(), wanted: make(map[string]bool)}
+	k.finder = finder{known: make(map[string]bool), looked: k.looked}
+	paths := slices.Sorted(maps.Keys(names))
+	for _, path := range paths {
+		real, ok := t.dirs[filepath.Dir(path)]
+		if _, isDir := t.dirs[path]; isDir || !ok {
+			return outcome{}, false
+		}
+		if !k.look(path, filepath.Join(real, filepath.Base(path))) {
+			return outcome{}, false
+		}
+	}
+
+	out = outcome{index: t.index, changed: make(map[string]group)}
+	for _, path := range paths {
+		if n, ok := k.notes[path]; !ok {
+			delete(t.notes, path)
+		} else if n != t.notes[path] {
+			t.notes[path] = n
+			out.notes = append(out.notes, n)
+		}
+		before, after := t.entries[path], k.entries[path]
+		if after.file == nil {
+			delete(t.entries, path)
+		} else {
+			t.entries[path] = after
+		}
+		if before.file == after.file {
+			continue
+		}
+		name := cmp.Or(before.file, after.file).name
+		g := t.groups[name].without(before.file).with(after.file).sorted()
+		if g.empty() {
+			delete(t.groups, name)
+		} else {
+			t.groups[name] = g
+		}
+		out.changed[name] = g
+	}
+	return out, true
+}
+
+func (t *tree) closed() bool {
+	select {
+	case <-t.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// A walker is one pass over a tree, or over some files of it.
+type walker struct {
+	*tree
+	work work
+	found
+	finder finder
+	wanted map[string]bool // directories that this pass has asked to watch
+	link   string          // the job file or directory that is being followed
+}
+
+// looked asks for notice of what the finder looks at. What leads to the file
+// at the end of a link changes that file; what leads elsewhere, anything.
+func (k *walker) looked(dir, name string, last bool) {
+	t := target{index: k.index}
+	if last {
+		t.path = k.link
+	}
+	k.watch.name(dir, name, t, k.gen, !k.wanted[dir])
+	k.wanted[dir] = true
+}
+
+func (k *walker) note(path string, level slog.Level, format string, args ...any) {
+	k.notes[path] = note{level, fmt.Sprintf(format, args...)}
+}
+
+// descend reads the directory that the user knows as path. above holds the
+// directories that it is in, itself last.
+func (k *walker) descend(path, real string, above []inode) {
+	if k.closed() {
+		return
+	}
+	if len(above) > maxDepth || len(k.dirs) >= maxDirs {
+		k.note(path, slog.LevelWarn, "cannot read job files in %s: more than %d directories deep, or more than %d in all",
+			path, maxDepth, maxDirs)
+		return
+	}
+	k.dirs[path] = real
+	k.watch.list(real, target{k.index, path}, k.gen)
+	k.wanted[real] = true
+	list, err := readDir(real)
+	if err != nil {
+		if !absent(err) {
+			k.unreadable(path, err)
+		}
+		return
+	}
+	for _, item := range list {
+		name := item.Name()
+		if ignored(name) {
+			continue
+		}
+		here, there := filepath.Join(path, name), filepath.Join(real, name)
+		switch {
+		case item.IsDir():
+			if info, err := os.Lstat(there); err == nil {
+				k.enter(here, there, info, above)
+			}
+		case item.Type()&fs.ModeSymlink != 0:
+			if real, info, ok := k.chase(here, there); !ok {
+				continue
+			} else if info.IsDir() {
+				k.enter(here, real, info, above)
+			} else {
+				k.take(here, real, info)
+			}
+		case classify(k.root, here).kind != noJob:
+			if info, err := os.Lstat(there); err == nil {
+				k.take(here, there, info)
+			}
+		}
+	}
+}
+
+// enter descends into a sub-directory unless it is none of ours.
+func (k *walker) enter(path, real string, info fs.FileInfo, above []inode) {
+	name := filepath.Base(path)
+	if versionControl(name) || flattened(name) && k.skip[path] {
+		return
+	}
+	id := stampOf(info).inode
+	if slices.Contains(above, id) {
+		k.note(path, slog.LevelWarn, "cannot read job files in %s: it leads back to a directory that holds it", path)
+		return
+	}
+	k.descend(path, real, append(slices.Clip(above), id))
+}
+
+// look deals with one name anew, known to be in a directory of the tree. It
+// returns false if it is, or leads to, a directory.
+func (k *walker) look(path, real string) bool {
+	info, err := os.Lstat(real)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		var ok bool
+		if real, info, ok = k.chase(path, real); !ok {
+			return true
+		}
+	}
+	switch {
+	case err == nil && info.IsDir():
+		return false
+	case err == nil:
+		k.take(path, real, info)
+	case !absent(err) && classify(k.root, path).kind != noJob:
+		k.fault(path, stamp{}, err)
+	}
+	return true
+}
+
+// chase follows a symbolic link. ok is false if it leads nowhere; then all
+// was said.
+func (k *walker) chase(path, at string) (real string, info fs.FileInfo, ok bool) {
+	k.link = path
+	real, info, err := k.finder.follow(at)
+	k.link = ""
+	isJob := classify(k.root, path).kind != noJob
+	switch {
+	case err == nil:
+		return real, info, true
+	case absent(err) && isJob:
+		k.note(path, slog.LevelWarn, "%s: symbolic link leads nowhere: there is no %s", path, real)
+	case absent(err):
+	case isJob:
+		k.fault(path, stamp{}, err)
+	default:
+		k.note(path, slog.LevelWarn, "cannot follow %s: %s", path, why(err))
+	}
+	return real, nil, false
+}
+
+// take reads a file if its name makes it one of ours.
+func (k *walker) take(path, real string, info fs.FileInfo) {
+	p := classify(k.root, path)
+	if p.kind == noJob {
+		return
+	}
+	before, known := k.tree.entries[path]
+	_, called := k.work.names[path]
+	if known && !called && !k.work.reread && before.stamp == stampOf(info) {
+		k.entries[path] = before
+		if n, ok := k.tree.notes[path]; ok {
+			k.notes[path] = n
+		}
+		return
+	}
+	text, mark, err := readFile(real, info)
+	switch {
+	case err == errNotRegular:
+		k.note(path, slog.LevelWarn, "%s: cannot be a job file: it is not a regular file", path)
+		return
+	case absent(err):
+		return
+	case err != nil:
+		k.fault(path, mark, err)
+		return
+	}
+	k.keep(mark, newFile(p, text))
+}
+
+// fault enters a file whose text cannot be had.
+func (k *walker) fault(path string, mark stamp, err error) {
+	k.keep(mark, &file{place: classify(k.root, path), fault: why(err)})
+}
+
+// keep enters a file, in the form that is known already if it is the same.
+func (k *walker) keep(mark stamp, f *file) {
+	if before, ok := k.tree.entries[f.path]; ok && before.file.same(f) {
+		f = before.file
+	}
+	k.entries[f.path] = entry{mark, f}
+}
+
+// unreadable says that a directory cannot be read, and leaves what was known
+// of it as it was: that is no proof that its files are gone.
+func (k *walker) unreadable(path string, err error) {
+	k.note(path, slog.LevelWarn, "cannot read job files in %s: %s", path, why(err))
+	inside := func(name string) bool {
+		return strings.HasPrefix(name, path) && (name == path || name[len(path)] == '/' || path == "/")
+	}
+	for name, e := range k.tree.entries {
+		if inside(name) {
+			k.entries[name] = e
+		}
+	}
+	for name, real := range k.tree.dirs {
+		if inside(name) {
+			k.dirs[name] = real
+		}
+	}
+}
+
+// readDir lists a directory by name. It opens nothing else, and does not
+// block on a pipe that took the directory's place.
+func readDir(path string) ([]fs.DirEntry, error) {
+	d, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	list, err := d.ReadDir(-1)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return list, nil
+}
+
+func (g group) empty() bool { return len(g.confs) == 0 && len(g.overrides) == 0 }
+
+func (g group) with(f *file) group {
+	switch {
+	case f == nil:
+	case f.kind == jobFile:
+		g.confs = append(slices.Clip(g.confs), f)
+	default:
+		g.overrides = append(slices.Clip(g.overrides), f)
+	}
+	return g
+}
+
+func (g group) without(f *file) group {
+	other := func(list []*file) []*file {
+		return slices.DeleteFunc(slices.Clone(list), func(e *file) bool { return e == f })
+	}
+	return group{other(g.confs), other(g.overrides)}
+}
+
+func (g group) sorted() group {
+	order := func(a, b *file) int { return a.before(b.place) }
+	slices.SortFunc(g.confs, order)
+	slices.SortFunc(g.overrides, order)
+	return g
+}
+
+func (g group) equal(h group) bool {
+	return slices.Equal(g.confs, h.confs) && slices.Equal(g.overrides, h.overrides)
+}

@@ -1,0 +1,347 @@
+package conf
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// A notifier tells of changes in directories; fsnotify's is the one in use.
+type notifier interface {
+	Add(dir string) error
+	Remove(dir string) error
+	Notices() (<-chan fsnotify.Event, <-chan error)
+	Close() error
+}
+
+type inotify struct{ *fsnotify.Watcher }
+
+func (n inotify) Notices() (<-chan fsnotify.Event, <-chan error) {
+	return n.Events, n.Errors
+}
+
+func newInotify() (notifier, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	return inotify{w}, nil
+}
+
+// target is what a notice is about: a file of a search directory, or the
+// whole of it when path is empty.
+type target struct {
+	index int
+	path  string
+}
+
+// A watchSet holds what was looked up where, and has the kernel tell when it
+// changes. Whoever looks says so first, so that no change falls between.
+// It is safe for concurrent use.
+//
+// The kernel watches inodes and knows one name of each; a directory that is
+// reached by two real paths (a bind mount, or an old name that was not yet
+// seen to go) is watched under the first and heard under both.
+type watchSet struct {
+	log    *slog.Logger
+	dirt   *dirt
+	roots  []string
+	notify notifier // nil: nothing is told
+
+	// adding is held around calls of the notifier and changes of paths and
+	// inodes; mu around everything in memory, and never while the notifier
+	// is called, for that waits until the notices before it were taken.
+	adding sync.Mutex
+	mu     sync.Mutex
+	full   bool // the kernel's limit was reached, and that was said
+	dirs   map[string]*watched
+	paths  map[string]inode
+	inodes map[inode][]string
+}
+
+// watched holds who wants to know of a directory, each with the generation
+// of the walk that last asked.
+type watched struct {
+	names map[string]map[target]uint64
+	// lists: every name counts; the target's path is the directory's own.
+	lists map[target]uint64
+}
+
+func newWatchSet(log *slog.Logger, d *dirt, roots []string, n notifier) *watchSet {
+	return &watchSet{
+		log: log, dirt: d, roots: roots, notify: n,
+		dirs:   make(map[string]*watched),
+		paths:  make(map[string]inode),
+		inodes: make(map[inode][]string),
+	}
+}
+
+// name asks for notice of name in the directory dir, a real path. fresh says
+// that the directory was not asked for in this walk yet.
+func (ws *watchSet) name(dir, name string, t target, gen uint64, fresh bool) {
+	ws.mu.Lock()
+	w := ws.dir(dir)
+	if w.names[name] == nil {
+		w.names[name] = make(map[target]uint64)
+	}
+	w.names[name][t] = gen
+	ws.mu.Unlock()
+	if fresh {
+		ws.add(dir)
+	}
+}
+
+// list asks for notice of everything in the directory dir, which the user
+// knows by the path of t.
+func (ws *watchSet) list(dir string, t target, gen uint64) {
+	ws.mu.Lock()
+	ws.dir(dir).lists[t] = gen
+	ws.mu.Unlock()
+	ws.add(dir)
+}
+
+func (ws *watchSet) dir(dir string) *watched {
+	w := ws.dirs[dir]
+	if w == nil {
+		w = &watched{
+			names: make(map[string]map[target]uint64),
+			lists: make(map[target]uint64),
+		}
+		ws.dirs[dir] = w
+	}
+	return w
+}
+
+// add sees to it that dir is watched. It is cheap when it is already, and
+// always done, for a watch ends unseen when its directory goes.
+func (ws *watchSet) add(dir string) {
+	if ws.notify == nil {
+		return
+	}
+	// If it hangs, then here and not under the lock.
+	id, err := inodeOf(dir)
+	if err != nil {
+		return // the look that follows says so
+	}
+	ws.adding.Lock()
+	defer ws.adding.Unlock()
+	if old, ok := ws.paths[dir]; ok && old != id {
+		ws.forget(dir)
+	}
+	lead := dir
+	for len(ws.inodes[id]) > 0 {
+		lead = ws.inodes[id][0]
+		if lead == dir {
+			break
+		}
+		if found, err := inodeOf(lead); err == nil && found == id {
+			break
+		}
+		ws.forget(lead)
+		lead = dir
+	}
+	if err := ws.notify.Add(lead); err != nil {
+		ws.refused(dir, err)
+		return
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if !slices.Contains(ws.inodes[id], dir) {
+		ws.inodes[id] = append(ws.inodes[id], dir)
+	}
+	ws.paths[dir] = id
+}
+
+func (ws *watchSet) refused(dir string, err error) {
+	ws.mu.Lock()
+	told := ws.full
+	limit := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.ENOMEM)
+	ws.full = told || limit
+	ws.mu.Unlock()
+	if limit && !told {
+		ws.log.Warn("cannot watch " + dir + ": the kernel's limit is reached (fs.inotify.max_user_watches); " +
+			"what changes there, and in other directories from now on, counts at the next explicit reload only")
+		return
+	}
+	ws.log.Debug("cannot watch "+dir, "why", err)
+}
+
+// forget ends the watch of dir. If the directory has another name that is
+// still asked for, the watch goes on under that. adding is held.
+func (ws *watchSet) forget(dir string) {
+	ws.mu.Lock()
+	id := ws.paths[dir]
+	delete(ws.paths, dir)
+	names := ws.inodes[id]
+	at := slices.Index(names, dir)
+	names = slices.Delete(names, at, at+1)
+	if len(names) == 0 {
+		delete(ws.inodes, id)
+	} else {
+		ws.inodes[id] = names
+	}
+	ws.mu.Unlock()
+	if at > 0 {
+		return
+	}
+	// The error would be that the watch went with its directory.
+	_ = ws.notify.Remove(dir)
+	if len(names) == 0 {
+		return
+	}
+	if err := ws.notify.Add(names[0]); err != nil {
+		ws.refused(names[0], err)
+	}
+	// Something may have happened between.
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, name := range names {
+		ws.markDir(name)
+	}
+}
+
+// markDir has every tree with a stake in dir walked again. mu is held.
+func (ws *watchSet) markDir(dir string) {
+	w := ws.dirs[dir]
+	if w == nil {
+		return
+	}
+	for _, targets := range w.names {
+		for t := range targets {
+			ws.dirt.mark(target{index: t.index}, true)
+		}
+	}
+	for t := range w.lists {
+		ws.dirt.mark(target{index: t.index}, true)
+	}
+}
+
+// sweep drops what the search directory of that index asked for before the
+// walk of generation gen.
+func (ws *watchSet) sweep(index int, gen uint64) {
+	ws.adding.Lock()
+	defer ws.adding.Unlock()
+	var idle []string
+	ws.mu.Lock()
+	old := func(t target, g uint64) bool { return t.index == index && g < gen }
+	for dir, w := range ws.dirs {
+		for name, targets := range w.names {
+			for t, g := range targets {
+				if old(t, g) {
+					delete(targets, t)
+				}
+			}
+			if len(targets) == 0 {
+				delete(w.names, name)
+			}
+		}
+		for t, g := range w.lists {
+			if old(t, g) {
+				delete(w.lists, t)
+			}
+		}
+		if len(w.names) == 0 && len(w.lists) == 0 {
+			delete(ws.dirs, dir)
+			if _, ok := ws.paths[dir]; ok {
+				idle = append(idle, dir)
+			}
+		}
+	}
+	ws.mu.Unlock()
+	slices.Sort(idle)
+	for _, dir := range idle {
+		ws.forget(dir)
+	}
+}
+
+// pump takes notices until there are no more, and never waits for anything
+// that reads files: the kernel's queue must not fill while we do.
+func (ws *watchSet) pump() {
+	notices, faults := ws.notify.Notices()
+	for notices != nil {
+		select {
+		case ev, ok := <-notices:
+			if !ok {
+				return
+			}
+			ws.deliver(ev)
+		case err, ok := <-faults:
+			switch {
+			case !ok:
+				faults = nil
+			case errors.Is(err, fsnotify.ErrEventOverflow):
+				ws.log.Info("changes of job files came faster than they could be told; reading all again")
+				ws.dirt.markAll()
+			case err != nil:
+				ws.log.Warn("cannot follow changes of job files; reading all again", "why", err)
+				ws.dirt.markAll()
+			}
+		}
+	}
+}
+
+// deliver turns a notice into dirt. The order in which targets are marked
+// does not matter: dirt is a set.
+func (ws *watchSet) deliver(ev fsnotify.Event) {
+	path := filepath.Clean(ev.Name)
+	base := filepath.Base(path)
+	gone := ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename)
+	written := ev.Op == fsnotify.Write
+
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, dir := range ws.namesOf(filepath.Dir(path)) {
+		w := ws.dirs[dir]
+		if w == nil {
+			continue
+		}
+		for t := range w.names[base] {
+			// A directory on the way is not changed by what is written.
+			if t.path != "" || !written {
+				ws.dirt.mark(t, gone)
+			}
+		}
+		if ignored(base) {
+			continue
+		}
+		for t := range w.lists {
+			file := target{index: t.index, path: filepath.Join(t.path, base)}
+			// Only a job file changes by being written; the rest might
+			// be a directory that came or went.
+			if !written || classify(ws.roots[t.index], file.path).kind != noJob {
+				ws.dirt.mark(file, gone)
+			}
+		}
+	}
+	// The same path may be a watched directory that tells of itself, which
+	// counts where the one above it may not be watched.
+	if gone || ev.Has(fsnotify.Chmod) {
+		for _, dir := range ws.namesOf(path) {
+			ws.markDir(dir)
+		}
+	}
+}
+
+// namesOf returns the paths asked for of the directory that is watched as
+// dir. mu is held.
+func (ws *watchSet) namesOf(dir string) []string {
+	id, ok := ws.paths[dir]
+	if !ok {
+		return []string{dir}
+	}
+	return ws.inodes[id]
+}
+
+func inodeOf(path string) (inode, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return inode{}, err
+	}
+	return stampOf(info).inode, nil
+}

@@ -1,0 +1,306 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/bus"
+	"github.com/session-init/session-init/session/conf"
+	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/supervise"
+)
+
+// Options say how a daemon runs. The zero value of each is the default of
+// its flag, where nothing else is said.
+type Options struct {
+	Version string
+	// Environ is the daemon's environment, as os.Environ gives it.
+	Environ []string
+	// Stderr takes the log.
+	Stderr io.Writer
+
+	ConfDirs, PrependDirs, AppendDirs []string
+
+	LogDir  string // empty: $XDG_STATE_HOME/session-init/log
+	NoLog   bool
+	Console job.Console // of jobs that do not say; 0 is job.ConsoleLog
+
+	NoInheritEnv bool
+	NoStartup    bool
+	StartupEvent string // empty: "startup"
+
+	RuntimeDir  string // a path, "auto", or empty for XDG_RUNTIME_DIR
+	StopTimeout time.Duration
+
+	// Priority is the least severe log level, by name; empty is "message".
+	Priority string
+	// Client is the path of sctl, for the command links; empty for none.
+	Client string
+}
+
+// Daemon is one running session.
+type Daemon struct {
+	*Loop
+	opts      Options
+	level     *slog.LevelVar
+	runtime   *runtimeDir
+	processes *supervise.Supervisor
+	server    *bus.Server
+	watcher   *conf.Watcher
+}
+
+// Private reports whether the daemon is one beside the user's own: its jobs
+// come from directories that were named.
+func (o Options) Private() bool { return len(o.ConfDirs) > 0 }
+
+func (o Options) getenv(key string) string {
+	value, _ := events.Env(o.Environ).Get(key)
+	return value
+}
+
+// Start begins a session: runtime directory, socket, supervisor, first load
+// of the job files, session file, startup event, in this order, so that a
+// job can call the daemon the moment it runs. On an error nothing is left.
+func Start(opts Options) (*Daemon, error) {
+	level := new(slog.LevelVar)
+	priority := opts.Priority
+	if priority == "" {
+		priority = "message"
+	}
+	severity, err := parsePriority(priority)
+	if err != nil {
+		return nil, err
+	}
+	level.Set(severity)
+	d := &Daemon{opts: opts, level: level}
+	log := newLogger(opts.Stderr, level)
+
+	d.runtime, err = openRuntimeDir(opts.RuntimeDir, opts.getenv("XDG_RUNTIME_DIR"), opts.Private())
+	if err != nil {
+		return nil, err
+	}
+	if err := d.begin(log); err != nil {
+		d.end()
+		return nil, err
+	}
+	return d, nil
+}
+
+// begin makes the parts; what it has made is undone by end.
+func (d *Daemon) begin(log *slog.Logger) error {
+	opts := d.opts
+	l := &Loop{
+		inbox: newInbox(), log: log,
+		credentials: make(map[engine.ProcID]bool),
+		childless:   make(chan struct{}, 1),
+	}
+	d.Loop = l
+	started := time.Now()
+	l.clock = func() time.Duration { return time.Since(started) }
+
+	l.translate = translator{console: opts.Console}
+	if l.translate.console == job.ConsoleDefault {
+		l.translate.console = job.ConsoleLog
+	}
+	if !opts.NoLog {
+		l.translate.logDir = d.logDir()
+	}
+	var terminal string
+	if isTerminal(2) {
+		l.translate.terminal = true
+		terminal, _ = os.Readlink("/proc/self/fd/2")
+	}
+
+	server, err := bus.Listen(d.runtime.socket(), d, bus.Options{Version: opts.Version, Logger: log})
+	if err != nil {
+		return err
+	}
+	d.server, l.bus = server, server
+
+	var links string
+	if opts.Client != "" {
+		if links, err = d.runtime.link(opts.Client); err != nil {
+			return err
+		}
+	}
+	var runtime string
+	if opts.RuntimeDir != "" {
+		runtime = d.runtime.base
+	}
+	l.engine = engine.New(engine.Config{
+		Table:       table(opts.Environ, !opts.NoInheritEnv, runtime),
+		Daemon:      opts.Environ,
+		Session:     server.Address(),
+		PathEnd:     links,
+		StopTimeout: opts.StopTimeout,
+		Debug:       d.level.Level() <= slog.LevelDebug,
+	})
+
+	d.processes, err = supervise.New(supervise.Options{Terminal: terminal}, l.supervised)
+	if err != nil {
+		return err
+	}
+	l.supervisor = d.processes
+
+	dirs := conf.FromFlags(conf.UserDirs(opts.getenv), opts.ConfDirs, opts.PrependDirs, opts.AppendDirs)
+	d.watcher = conf.New(dirs, conf.Options{Logger: log, Parse: job.Parse, Apply: job.Apply}, d.apply)
+	if err := d.watcher.Load(); err != nil {
+		return err
+	}
+	d.watcher.Start()
+	if err := d.runtime.writeSession(server.Address()); err != nil {
+		return err
+	}
+	log.Log(context.Background(), levelMessage, "session-init "+opts.Version+" is ready", "pid", os.Getpid(), "session", server.Address())
+	if !opts.NoStartup {
+		name := opts.StartupEvent
+		if name == "" {
+			name = "startup"
+		}
+		l.Step(engine.Emit{Name: name})
+	}
+	return nil
+}
+
+// logDir returns where output of jobs goes, and makes it.
+func (d *Daemon) logDir() string {
+	dir := d.opts.LogDir
+	if dir == "" {
+		state := d.opts.getenv("XDG_STATE_HOME")
+		if !filepath.IsAbs(state) {
+			state = filepath.Join(d.opts.getenv("HOME"), ".local", "state")
+		}
+		dir = filepath.Join(state, "session-init", "log")
+	}
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		d.log.Warn(fmt.Sprintf("cannot make log directory %s: %v", dir, err))
+	}
+	return dir
+}
+
+// apply takes what the watcher has read; called on its goroutine.
+func (d *Daemon) apply(changes []conf.Change) {
+	messages := make([]message, 0, len(changes))
+	for _, change := range changes {
+		if change.Set != nil {
+			messages = append(messages, message{input: engine.SetClass{Class: change.Set}})
+		} else {
+			messages = append(messages, message{input: engine.DropClass{Name: change.Drop}})
+		}
+	}
+	d.inbox.post(messages...)
+}
+
+// Reload reads all job files again; see bus.Backend.
+func (d *Daemon) Reload(done func()) {
+	d.watcher.Rescan(func() {
+		d.Read(func(engine.View) {
+			if done != nil {
+				done()
+			}
+		})
+	})
+}
+
+// LogPriority returns the name of the least severe level that is logged.
+func (d *Daemon) LogPriority() string {
+	for _, p := range priorities {
+		if p.level >= d.level.Level() {
+			return p.word
+		}
+	}
+	return priorities[len(priorities)-1].word
+}
+
+// SetLogPriority changes the least severe level that is logged.
+func (d *Daemon) SetLogPriority(word string) error {
+	level, err := parsePriority(word)
+	if err != nil {
+		return err
+	}
+	d.level.Set(level)
+	d.Read(func(engine.View) { d.engine.SetDebug(level <= slog.LevelDebug) })
+	return nil
+}
+
+// Address returns the address of the private socket.
+func (d *Daemon) Address() string { return d.server.Address() }
+
+// EndSession begins the end of the session; Run returns when it is complete.
+// kind is logout or shutdown.
+func (d *Daemon) EndSession(kind string) { d.Step(engine.Shutdown{Type: kind}) }
+
+// Run works until the session has ended, and removes what it made.
+func (d *Daemon) Run() {
+	d.run()
+	d.end()
+}
+
+// remainderTimeout is how long processes that no instance owns any more may
+// take to end by TERM when the session is over, and then by KILL.
+const remainderTimeout = 2 * time.Second
+
+// end takes the parts apart, in the reverse order of their making.
+func (d *Daemon) end() {
+	if d.watcher != nil {
+		d.watcher.Close()
+	}
+	if d.processes != nil {
+		d.endStrays()
+		ctx, cancel := context.WithTimeout(context.Background(), remainderTimeout)
+		defer cancel()
+		if err := d.processes.Close(ctx); err != nil {
+			d.log.Error("the supervisor does not end: " + err.Error())
+		}
+	}
+	if d.server != nil {
+		d.server.Close(time.Second)
+	}
+	d.runtime.close()
+}
+
+// endStrays ends and names the processes that jobs left behind: those of
+// finished tasks, and whatever left its job's process group.
+func (d *Daemon) endStrays() {
+	strays := d.processes.Strays()
+	if len(strays) == 0 {
+		return
+	}
+	for _, stray := range strays {
+		d.log.Warn("Left behind by a job, ended with the session", "pid", stray.Pid, "command", stray.Command)
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		d.processes.KillAll(signal)
+		select {
+		case <-d.childless:
+			return
+		case <-time.After(remainderTimeout):
+		}
+	}
+	for _, stray := range d.processes.Strays() {
+		d.log.Error("A process does not end even by KILL: left behind", "pid", stray.Pid, "command", stray.Command)
+	}
+}
+
+// Terminal reports whether the daemon has a controlling terminal.
+func Terminal() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
+}

@@ -1,0 +1,424 @@
+package job
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/session-init/session-init/events"
+)
+
+// Shape says what follows the keywords of a stanza.
+type Shape uint8
+
+// The shapes.
+const (
+	Words      Shape = iota // so many dequoted words
+	Line                    // the rest of the line, as it stands
+	Block                   // lines up to "end script"
+	Expression              // events, and, or, parentheses
+)
+
+// Stanza is an entry of the table of what a job file can say. Parser,
+// printer, manual and completion are made from it.
+type Stanza struct {
+	// Name is the first keyword, Sub the second, if there is one.
+	Name, Sub string
+	// Args shows what follows, as a manual does: "COUNT SECONDS|unlimited".
+	Args  string
+	Shape Shape
+	// Min and Max count the words of the shape Words; Max -1 is any number.
+	Min, Max int
+	// Values are the words that may stand first, where there is a list.
+	Values []string
+	// Default is what holds without the stanza, "" for nothing.
+	Default string
+	// Doc is one sentence for the manual.
+	Doc string
+	// NotYet: specified, and refused until it is built.
+	NotYet bool
+
+	// loose: Sub may be quoted, since it is read as a value is.
+	loose bool
+	// weak: with nothing behind it, Sub is a value of the bare stanza.
+	weak bool
+	// alias is the newer name of Name and Sub.
+	alias   string
+	process ProcessKind
+	set     func(p *parser, args []word)
+	setExpr func(c *Class, expr *events.Expr)
+	// print gives what follows the keywords, for each time that the stanza
+	// must be written.
+	print func(c *Class) []string
+}
+
+// Title gives the keywords: "respawn limit".
+func (s *Stanza) Title() string {
+	if s.Sub == "" {
+		return s.Name
+	}
+	return s.Name + " " + s.Sub
+}
+
+func (s *Stanza) expected() string {
+	return "'" + strings.TrimSpace(s.Title()+" "+s.Args) + "'"
+}
+
+func (s *Stanza) nothingMore() string {
+	if s.Max == 1 {
+		return s.expected() + ", one word; quote blanks that belong to it"
+	}
+	return "nothing more after " + s.expected()
+}
+
+// Stanzas gives the table, in the order in which Print writes. Stanzas of
+// one Name stand together. The caller owns the slice, not what it points to.
+func Stanzas() []Stanza { return slices.Clone(stanzas) }
+
+// find gives the stanzas of that name.
+func find(name string) []Stanza {
+	for i := range stanzas {
+		if stanzas[i].Name != name {
+			continue
+		}
+		n := i + 1
+		for n < len(stanzas) && stanzas[n].Name == name {
+			n++
+		}
+		return stanzas[i:n]
+	}
+	return nil
+}
+
+// names gives every first keyword once.
+func names() []string {
+	var out []string
+	for i := range stanzas {
+		if len(out) == 0 || out[len(out)-1] != stanzas[i].Name {
+			out = append(out, stanzas[i].Name)
+		}
+	}
+	return out
+}
+
+// titles names the stanzas of a family, for a message: those that work, or
+// all when none does.
+func titles(family []Stanza) string {
+	var out []string
+	for i := range family {
+		if !family[i].NotYet {
+			out = append(out, "'"+family[i].Title()+"'")
+		}
+	}
+	if len(out) == 0 {
+		for i := range family {
+			out = append(out, "'"+family[i].Title()+"'")
+		}
+	}
+	if len(out) == 1 {
+		return out[0]
+	}
+	return strings.Join(out[:len(out)-1], ", ") + " or " + out[len(out)-1]
+}
+
+// stanzas is the table. It is never changed.
+var stanzas = []Stanza{
+	textStanza("description", "TEXT", "What the job is, in a few words.", func(c *Class) *string { return &c.Description }),
+	textStanza("author", "TEXT", "Who wrote the job file.", func(c *Class) *string { return &c.Author }),
+	textStanza("version", "TEXT", "The version of the job file.", func(c *Class) *string { return &c.Version }),
+	textStanza("usage", "TEXT", "How to start the job, for one who has to give variables.", func(c *Class) *string { return &c.Usage }),
+	listStanza("emits", "EVENT…", "Events that the job's processes emit; documentation only.", func(c *Class) *[]string { return &c.Emits }),
+
+	conditionStanza("start", "The events that start the job.", func(c *Class) **events.Expr { return &c.StartOn }),
+	conditionStanza("stop", "The events that stop an instance of the job.", func(c *Class) **events.Expr { return &c.StopOn }),
+	{
+		Name: "manual",
+		Doc:  "Forget the 'start on' that was read so far, of the job file or of the file that this one overrides.",
+		set:  func(p *parser, _ []word) { p.class.StartOn = nil },
+	},
+	textStanza("instance", "NAME", "The name of an instance, made of the variables it was started with; without it there is one instance.", func(c *Class) *string { return &c.Instance }),
+	listStanza("env", "KEY[=VALUE]", "A variable of the job's environment; without a value, the daemon's own.", func(c *Class) *[]string { return &c.Env }),
+	{
+		Name: "env", Sub: "file", Args: "PATH", Min: 1, Max: 1, NotYet: true, weak: true,
+		Doc: "A file of variables, one KEY=VALUE a line, read at each start.",
+	},
+	listStanza("export", "KEY…", "Variables that the job's own events carry.", func(c *Class) *[]string { return &c.Export }),
+
+	flagStanza("task", "", "The job is done when it has run; what waits for it waits for its end.", func(c *Class) *bool { return &c.Task }),
+	{
+		Name: "expect", Args: "fork|daemon|stop|none", Min: 1, Max: 1, Values: expectWords,
+		Default: "none", loose: true,
+		Doc: "How the main process tells that it is ready: by forking once, by forking twice, by raising SIGSTOP, or not at all.",
+		set: setExpect,
+		print: func(c *Class) []string {
+			return when(c.Expect != ExpectNone, c.Expect.String())
+		},
+	},
+	{
+		Name: "expect", Sub: "dbus", Args: "NAME", Min: 1, Max: 1, NotYet: true, loose: true,
+		Doc: "Ready when a process of the job owns the D-Bus name.",
+	},
+	{
+		Name: "expect", Sub: "listen", NotYet: true, loose: true,
+		Doc: "Ready when a process of the job has called listen(2).",
+	},
+	{
+		Name: "expect", Sub: "notify", NotYet: true, loose: true,
+		Doc: "Ready when a process of the job says READY=1, as sd_notify(3) does.",
+	},
+	{
+		Name: "wait", Sub: "for", Args: "fork|daemon|stop|none", Min: 1, Max: 1, Values: expectWords,
+		alias: "expect",
+		Doc:   "The older spelling of 'expect'.",
+	},
+	{
+		Name: "ready", Sub: "timeout", Args: "SECONDS", Min: 1, Max: 1, NotYet: true, Default: "90",
+		Doc: "How long the job may take to be ready.",
+	},
+	flagStanza("respawn", "", "Start the main process again when it ends by itself.", func(c *Class) *bool { return &c.Respawn }),
+	{
+		Name: "respawn", Sub: "limit", Args: "COUNT SECONDS|unlimited", Min: 1, Max: 2,
+		Values: []string{unlimitedWord}, Default: "10 5",
+		Doc: "How many times within how many seconds the job is respawned before it has failed.",
+		set: setRespawnLimit, print: printRespawnLimit,
+	},
+	{
+		Name: "respawn", Sub: "delay", Args: "SECONDS", Min: 1, Max: 1, NotYet: true,
+		Doc: "How long to wait before the job is respawned.",
+	},
+	{
+		Name: "respawn", Sub: "backoff", Args: "FACTOR MAX", Min: 2, Max: 2, NotYet: true,
+		Doc: "How the delay grows from one respawn to the next, and how far.",
+	},
+	{
+		Name: "normal", Sub: "exit", Args: "STATUS|SIGNAL…", Min: 1, Max: -1,
+		Doc: "Ends of the main process that are no failure, and after which it is not respawned.",
+		set: setNormalExit, print: printNormalExit,
+	},
+	{
+		Name: "kill", Sub: "signal", Args: "SIGNAL", Min: 1, Max: 1, Default: "TERM",
+		Doc: "The signal that asks the job's processes to end.",
+		set: func(p *parser, args []word) { p.signal(args[0], &p.class.KillSignal) },
+		print: func(c *Class) []string {
+			return when(c.KillSignal != DefaultKillSignal, SignalName(c.KillSignal))
+		},
+	},
+	{
+		Name: "kill", Sub: "timeout", Args: "SECONDS", Min: 1, Max: 1, Default: "5",
+		Doc: "How long they have until they are killed.",
+		set: func(p *parser, args []word) { p.seconds(args[0], &p.class.KillTimeout) },
+		print: func(c *Class) []string {
+			return when(c.KillTimeout != DefaultKillTimeout, printSeconds(c.KillTimeout))
+		},
+	},
+	{
+		Name: "kill", Sub: "mode", Args: "tree|group|process", Min: 1, Max: 1, NotYet: true, Default: "tree",
+		Doc: "Which processes are asked: all of the job's, those in the main process's group, or that alone.",
+	},
+	{
+		Name: "reload", Sub: "signal", Args: "SIGNAL", Min: 1, Max: 1, Default: "HUP",
+		Doc: "The signal that makes the main process read its configuration again.",
+		set: func(p *parser, args []word) { p.signal(args[0], &p.class.ReloadSignal) },
+		print: func(c *Class) []string {
+			return when(c.ReloadSignal != DefaultReloadSignal, SignalName(c.ReloadSignal))
+		},
+	},
+	{
+		Name: "watchdog", Args: "SECONDS [SIGNAL]", Min: 1, Max: 2, NotYet: true,
+		Doc: "How long a job that notifies may be silent before it has failed.",
+	},
+	{Name: "linger", NotYet: true, Doc: "The job outlives the last session."},
+	{Name: "lifetime", Sub: "tree", NotYet: true, Doc: "The job runs until the last of its processes is gone."},
+
+	{
+		Name: "console", Args: "none|log|output|owner", Min: 1, Max: 1, Values: consoleWords,
+		Default: "log", loose: true,
+		Doc: "Where standard input, output and error lead.",
+		set: setConsole,
+		print: func(c *Class) []string {
+			return when(c.Console != ConsoleDefault, c.Console.String())
+		},
+	},
+	{
+		Name: "console", Sub: "pty", NotYet: true, loose: true,
+		Doc: "As 'log', through a terminal, for programs that buffer otherwise.",
+	},
+	{
+		Name: "log", Sub: "limit", Args: "SIZE COUNT", Min: 2, Max: 2, NotYet: true,
+		Doc: "How large the log may grow, and how many older parts are kept.",
+	},
+	flagStanza("session", "leader", "The main process leads its session and process group.", func(c *Class) *bool { return &c.SessionLeader }),
+	{
+		Name: "umask", Args: "MASK", Min: 1, Max: 1,
+		Doc: "The file creation mask, octal; inherited from the daemon, 022 in system mode.",
+		set: setUmask, print: printUmask,
+	},
+	{
+		Name: "nice", Args: "PRIORITY", Min: 1, Max: 1,
+		Doc: "The scheduling priority, from -20 (first) to 19.",
+		set: setNice,
+		print: func(c *Class) []string {
+			return whenSet(c.Nice)
+		},
+	},
+	{
+		Name: "oom", Args: "ADJUSTMENT|never", Min: 1, Max: 1, Values: []string{neverWord}, loose: true,
+		Doc: "How soon the kernel picks the process when memory runs out, from -17 (never) to 15.",
+		set: setOOM,
+		print: func(c *Class) []string {
+			return when(c.OOMScore != nil && *c.OOMScore == minOOMScore, neverWord)
+		},
+	},
+	{
+		Name: "oom", Sub: "score", Args: "SCORE|never", Min: 1, Max: 1, Values: []string{neverWord}, loose: true,
+		Doc: "The same on the kernel's newer scale, from -1000 (never) to 1000.",
+		set: setOOMScore,
+		print: func(c *Class) []string {
+			if c.OOMScore != nil && *c.OOMScore == minOOMScore {
+				return nil
+			}
+			return whenSet(c.OOMScore)
+		},
+	},
+	{
+		Name: "limit", Args: "RESOURCE SOFT HARD", Min: 3, Max: 3, Values: resources[:],
+		Doc: "A resource limit of setrlimit(2); each value is a number or 'unlimited'.",
+		set: setLimit, print: printLimits,
+	},
+	textStanza("chdir", "DIRECTORY", "The working directory.", func(c *Class) *string { return &c.Chdir }),
+	textStanza("chroot", "DIRECTORY", "The root directory.", func(c *Class) *string { return &c.Chroot }),
+	textStanza("setuid", "USER", "The user whom the processes run as.", func(c *Class) *string { return &c.Setuid }),
+	textStanza("setgid", "GROUP", "The group that the processes run as.", func(c *Class) *string { return &c.Setgid }),
+
+	{
+		Name: "apparmor", Sub: "load", Args: "PATH", Min: 1, Max: 1,
+		Doc:   "Accepted, without effect.",
+		set:   func(p *parser, args []word) { p.class.AppArmorLoad = args[0].text },
+		print: func(c *Class) []string { return when(c.AppArmorLoad != "", quote(c.AppArmorLoad, "")) },
+	},
+	{
+		Name: "apparmor", Sub: "switch", Args: "PROFILE", Min: 1, Max: 1,
+		Doc:   "Accepted, without effect.",
+		set:   func(p *parser, args []word) { p.class.AppArmorSwitch = args[0].text },
+		print: func(c *Class) []string { return when(c.AppArmorSwitch != "", quote(c.AppArmorSwitch, "")) },
+	},
+	{
+		Name: "cgroup", Args: "CONTROLLER [NAME] [KEY VALUE]", Min: 1, Max: 4,
+		Doc: "Accepted, without effect.",
+		set: func(p *parser, args []word) { p.class.CGroups = append(p.class.CGroups, texts(args)) },
+		print: func(c *Class) []string {
+			var out []string
+			for _, words := range c.CGroups {
+				out = append(out, quoteAll(words))
+			}
+			return out
+		},
+	},
+	flagStanza("debug", "", "Accepted, without effect.", func(c *Class) *bool { return &c.Debug }),
+
+	execStanza("pre-start", PreStart, "Runs before the main process, and must succeed."),
+	scriptStanza("pre-start", PreStart, "The same, as a script."),
+	execStanza("", Main, "The main process."),
+	scriptStanza("", Main, "The same, as a script."),
+	execStanza("post-start", PostStart, "Runs when the main process is ready; the job is running when it has ended."),
+	scriptStanza("post-start", PostStart, "The same, as a script."),
+	execStanza("pre-stop", PreStop, "Runs before the main process is asked to end."),
+	scriptStanza("pre-stop", PreStop, "The same, as a script."),
+	execStanza("post-stop", PostStop, "Runs after everything else, however the job came to its end."),
+	scriptStanza("post-stop", PostStop, "The same, as a script."),
+}
+
+// textStanza makes a stanza of one word.
+func textStanza(name, args, doc string, field func(*Class) *string) Stanza {
+	return Stanza{
+		Name: name, Args: args, Min: 1, Max: 1, Doc: doc,
+		set: func(p *parser, args []word) { *field(p.class) = args[0].text },
+		print: func(c *Class) []string {
+			return when(*field(c) != "", quote(*field(c), ""))
+		},
+	}
+}
+
+// listStanza makes a stanza whose words add up: many on a line when args ends in
+// dots, else one.
+func listStanza(name, args, doc string, field func(*Class) *[]string) Stanza {
+	s := Stanza{
+		Name: name, Args: args, Min: 1, Max: 1, Doc: doc,
+		set: func(p *parser, args []word) { *field(p.class) = append(*field(p.class), texts(args)...) },
+		print: func(c *Class) []string {
+			var out []string
+			for _, word := range *field(c) {
+				out = append(out, quote(word, ""))
+			}
+			return out
+		},
+	}
+	if strings.HasSuffix(args, "…") {
+		s.Max = -1
+		s.print = func(c *Class) []string { return when(len(*field(c)) > 0, quoteAll(*field(c))) }
+	}
+	return s
+}
+
+// flagStanza makes a stanza of keywords alone.
+func flagStanza(name, sub, doc string, field func(*Class) *bool) Stanza {
+	return Stanza{
+		Name: name, Sub: sub, Doc: doc,
+		set:   func(p *parser, _ []word) { *field(p.class) = true },
+		print: func(c *Class) []string { return when(*field(c), "") },
+	}
+}
+
+// conditionStanza makes "start on" or "stop on".
+func conditionStanza(name, doc string, field func(*Class) **events.Expr) Stanza {
+	return Stanza{
+		Name: name, Sub: "on", Args: "EVENT [VALUE…] [KEY=VALUE…] [and|or …]", Shape: Expression, Doc: doc,
+		setExpr: func(c *Class, expr *events.Expr) { *field(c) = expr },
+		print: func(c *Class) []string {
+			if *field(c) == nil {
+				return nil
+			}
+			return []string{printExpr(*field(c))}
+		},
+	}
+}
+
+// execStanza makes the stanza that gives a process as a command; prefix is empty
+// for the main process.
+func execStanza(prefix string, kind ProcessKind, doc string) Stanza {
+	s := Stanza{
+		Name: prefix, Sub: "exec", Args: "COMMAND…", Shape: Line, process: kind, Doc: doc,
+		print: func(c *Class) []string {
+			p := c.Processes[kind]
+			return when(p != nil && isLine(p), textOf(p))
+		},
+	}
+	if prefix == "" {
+		s.Name, s.Sub = s.Sub, ""
+	}
+	return s
+}
+
+// scriptStanza makes the stanza that gives a process as a script.
+func scriptStanza(prefix string, kind ProcessKind, doc string) Stanza {
+	s := Stanza{
+		Name: prefix, Sub: "script", Args: "… end script", Shape: Block, process: kind, Doc: doc,
+		print: func(c *Class) []string {
+			if p := c.Processes[kind]; p != nil && !isLine(p) {
+				return []string{printBlock(p)}
+			}
+			return nil
+		},
+	}
+	if prefix == "" {
+		s.Name, s.Sub = s.Sub, ""
+	}
+	return s
+}
+
+func texts(args []word) []string {
+	out := make([]string, len(args))
+	for i, arg := range args {
+		out[i] = arg.text
+	}
+	return out
+}

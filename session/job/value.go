@@ -1,0 +1,247 @@
+package job
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Words that stand for a value.
+const (
+	unlimitedWord = "unlimited"
+	neverWord     = "never"
+)
+
+const (
+	minOOMScore = -1000
+	maxOOMScore = 1000
+	// The older scale of /proc/PID/oom_adj.
+	minOOMAdjust = -17
+	maxOOMAdjust = 15
+	minNice      = -20
+	maxNice      = 19
+	maxUmask     = 0o777
+)
+
+// maxSeconds is for ever: more is taken, and counts as this. It leaves room
+// to add it to a time.
+const maxSeconds = 1 << 32
+
+var (
+	expectWords  = []string{"none", "stop", "daemon", "fork"} // by Expect
+	consoleWords = []string{"none", "log", "output", "owner"} // by Console, from ConsoleNone
+)
+
+// number reads a number as strtol(3) does, but that nothing may follow it and
+// that nothing wraps around.
+func number(text string, base int) (value uint64, negative, ok bool) {
+	text = strings.TrimLeft(text, " \t\n\v\f\r")
+	if text != "" && (text[0] == '+' || text[0] == '-') {
+		negative = text[0] == '-'
+		text = text[1:]
+	}
+	if text == "" || text[0] < '0' || text[0] > '9' {
+		return 0, false, false
+	}
+	value, err := strconv.ParseUint(text, base, 64)
+	return value, negative && value != 0, err == nil
+}
+
+// integer reads a number between low and high.
+func integer(text string, low, high int64) (int64, bool) {
+	value, negative, ok := number(text, 10)
+	if !ok || value > math.MaxInt64 {
+		return 0, false
+	}
+	n := int64(value)
+	if negative {
+		n = -n
+	}
+	return n, n >= low && n <= high
+}
+
+// illegal reports a bad value: what it was to be, and what that may be.
+func (p *parser) illegal(w word, what, expected string) {
+	p.fail(w.pos, "illegal "+what+" "+named(w.text)+" (expected "+expected+")")
+}
+
+// oneOf reports a word that is not on a list.
+func (p *parser) oneOf(w word, title string, list []string) {
+	expected := strings.Join(list[:len(list)-1], ", ") + " or " + list[len(list)-1]
+	if best := suggest(w.text, list); best != "" {
+		expected += "; did you mean '" + best + "'?"
+	}
+	p.fail(w.pos, "unknown word "+named(w.text)+" after '"+title+"' (expected "+expected+")")
+}
+
+func (p *parser) seconds(w word, to *time.Duration) {
+	n, ok := integer(w.text, 0, math.MaxInt64)
+	if !ok {
+		p.illegal(w, "interval", "a whole number of seconds")
+		return
+	}
+	*to = time.Duration(min(n, maxSeconds)) * time.Second
+}
+
+func (p *parser) signal(w word, to *int) {
+	if signal, ok := ParseSignal(w.text); ok {
+		*to = signal
+		return
+	}
+	n, ok := integer(w.text, 0, sigRTMax)
+	if !ok {
+		p.illegal(w, "signal", "a name such as TERM, or a number up to 64")
+		return
+	}
+	*to = int(n)
+}
+
+func setExpect(p *parser, args []word) {
+	at := slices.Index(expectWords, args[0].text)
+	if at < 0 {
+		p.oneOf(args[0], "expect", expectWords)
+		return
+	}
+	p.class.Expect = Expect(at)
+}
+
+func setConsole(p *parser, args []word) {
+	at := slices.Index(consoleWords, args[0].text)
+	if at < 0 {
+		p.oneOf(args[0], "console", consoleWords)
+		return
+	}
+	p.class.Console = ConsoleNone + Console(at)
+}
+
+func setRespawnLimit(p *parser, args []word) {
+	if args[0].text == unlimitedWord {
+		p.class.RespawnLimit = 0
+		if len(args) > 1 {
+			p.fail(args[1].pos, "unexpected "+named(args[1].text)+" (expected nothing more after 'respawn limit unlimited')")
+		}
+		return
+	}
+	n, ok := integer(args[0].text, 0, math.MaxInt32)
+	if !ok {
+		p.illegal(args[0], "limit", "a number or 'unlimited'")
+	}
+	p.class.RespawnLimit = int(n)
+	if len(args) < 2 {
+		p.fail(p.pos, "'respawn limit' is not complete (expected a number of seconds after the count)")
+		return
+	}
+	p.seconds(args[1], &p.class.RespawnInterval)
+}
+
+func setNormalExit(p *parser, args []word) {
+	for _, w := range args {
+		if signal, ok := ParseSignal(w.text); ok {
+			p.class.NormalExit = append(p.class.NormalExit, Exit{Signal: signal})
+			continue
+		}
+		n, ok := integer(w.text, 0, math.MaxInt32)
+		if !ok {
+			p.illegal(w, "exit status", "a number or the name of a signal")
+			continue
+		}
+		p.class.NormalExit = append(p.class.NormalExit, exitOf(int(n)))
+	}
+}
+
+// exitOf reads a number of "normal exit": beyond the statuses that a process
+// can have lie the signals, each as its number times 256.
+func exitOf(n int) Exit {
+	if signal := n >> 8; n&0xff == 0 && signal >= 1 && signal <= sigRTMax {
+		return Exit{Signal: signal}
+	}
+	return Exit{Status: n}
+}
+
+func setUmask(p *parser, args []word) {
+	value, negative, ok := number(args[0].text, 8)
+	if !ok || negative || value > maxUmask {
+		p.illegal(args[0], "file creation mask", "an octal number up to 0777")
+		return
+	}
+	mask := uint32(value)
+	p.class.Umask = &mask
+}
+
+func setNice(p *parser, args []word) {
+	n, ok := integer(args[0].text, minNice, maxNice)
+	if !ok {
+		p.illegal(args[0], "nice value", "-20 to 19")
+		return
+	}
+	nice := int(n)
+	p.class.Nice = &nice
+}
+
+func setOOM(p *parser, args []word) {
+	if args[0].text == neverWord {
+		score := minOOMScore
+		p.class.OOMScore = &score
+		return
+	}
+	n, ok := integer(args[0].text, minOOMAdjust, maxOOMAdjust)
+	if !ok {
+		p.illegal(args[0], "oom adjustment", "-17 to 15, or 'never'")
+		return
+	}
+	score := int(n) * maxOOMScore / maxOOMAdjust
+	if n < 0 {
+		score = int(n) * minOOMScore / minOOMAdjust
+	}
+	p.class.OOMScore = &score
+}
+
+func setOOMScore(p *parser, args []word) {
+	n, ok := int64(minOOMScore), args[0].text == neverWord
+	if !ok {
+		n, ok = integer(args[0].text, minOOMScore, maxOOMScore)
+	}
+	if !ok {
+		p.illegal(args[0], "oom score", "-1000 to 1000, or 'never'")
+		return
+	}
+	score := int(n)
+	p.class.OOMScore = &score
+}
+
+func setLimit(p *parser, args []word) {
+	resource, known := parseResource(args[0].text)
+	if !known {
+		p.oneOf(args[0], "limit", resources[:])
+	}
+	soft, softOK := p.limitValue(args[1])
+	hard, hardOK := p.limitValue(args[2])
+	if !known || !softOK || !hardOK {
+		return
+	}
+	limit := Limit{Resource: resource, Soft: soft, Hard: hard}
+	for i := range p.class.Limits {
+		if p.class.Limits[i].Resource == resource {
+			p.class.Limits[i] = limit
+			return
+		}
+	}
+	p.class.Limits = append(p.class.Limits, limit)
+}
+
+func (p *parser) limitValue(w word) (uint64, bool) {
+	if w.text == unlimitedWord {
+		return Unlimited, true
+	}
+	value, negative, ok := number(w.text, 10)
+	if negative && value == 1 {
+		return Unlimited, ok
+	}
+	if !ok || negative {
+		p.illegal(w, "limit", "a number or 'unlimited'")
+		return 0, false
+	}
+	return value, true
+}

@@ -1,0 +1,165 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/supervise"
+)
+
+// supervisor is what the loop needs of package supervise.
+type supervisor interface {
+	Start(supervise.Spec)
+	Kill(id supervise.ProcID, signal syscall.Signal, group bool)
+}
+
+// announcer is what the loop needs of a bus. Neither method blocks.
+type announcer interface {
+	Reply(engine.Reply)
+	Notify(engine.Notify)
+}
+
+// Loop owns the engine: it takes what comes from the inbox in order, lets
+// the engine take its step, and carries out the effects in order. One timer
+// wakes it for the engine's next deadline; without deadlines and messages it
+// sleeps.
+type Loop struct {
+	engine     *engine.Engine
+	inbox      *inbox
+	clock      func() time.Duration
+	supervisor supervisor
+	bus        announcer
+	translate  translator
+	log        *slog.Logger
+	// credentials holds processes whose user is being looked up; true when
+	// one was killed meanwhile.
+	credentials map[engine.ProcID]bool
+	quit        bool
+	// childless is told when the last process has been reaped after all of
+	// them were killed. It has room for one.
+	childless chan struct{}
+}
+
+// Step hands an input to the engine; see bus.Backend.
+func (l *Loop) Step(in engine.Input) { l.inbox.post(message{input: in}) }
+
+// Read calls f between two steps, after all that was posted before; see
+// bus.Backend.
+func (l *Loop) Read(f func(engine.View)) { l.inbox.post(message{call: f}) }
+
+// run works until the engine says Quit.
+func (l *Loop) run() {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	defer timer.Stop()
+	for {
+		for _, m := range l.inbox.take() {
+			if m.call != nil {
+				m.call(l.engine.View())
+				continue
+			}
+			l.step(m.input)
+		}
+		if l.quit {
+			return
+		}
+		if at, ok := l.engine.NextDeadline(); ok {
+			timer.Reset(max(0, at-l.clock()))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-l.inbox.wake:
+		case <-timer.C:
+			l.step(engine.Tick{})
+		}
+	}
+}
+
+func (l *Loop) step(in engine.Input) {
+	for _, effect := range l.engine.Step(l.clock(), in) {
+		l.perform(effect)
+	}
+}
+
+// perform carries out one effect. Nothing here waits for anything.
+func (l *Loop) perform(effect engine.Effect) {
+	switch effect := effect.(type) {
+	case engine.Spawn:
+		l.spawn(effect)
+	case engine.Kill:
+		if _, pending := l.credentials[effect.Proc]; pending {
+			l.credentials[effect.Proc] = true
+			return
+		}
+		l.supervisor.Kill(supervise.ProcID(effect.Proc), syscall.Signal(effect.Signal), effect.Group)
+	case engine.Reply:
+		l.bus.Reply(effect)
+	case engine.Notify:
+		l.narrate(effect)
+		l.bus.Notify(effect)
+	case engine.Log:
+		l.record(effect)
+	case engine.Quit:
+		l.quit = true
+	}
+}
+
+// spawn starts a process, after its user was looked up if it has one of its
+// own: name services may take their time, and the loop has none.
+func (l *Loop) spawn(effect engine.Spawn) {
+	spec, warning := l.translate.spec(effect)
+	if warning != "" {
+		l.log.Warn(warning, "job", effect.Class.Name)
+	}
+	if effect.Class.Setuid == "" && effect.Class.Setgid == "" {
+		l.supervisor.Start(spec)
+		return
+	}
+	l.credentials[effect.Proc] = false
+	setuid, setgid := effect.Class.Setuid, effect.Class.Setgid
+	go func() {
+		credential, err := lookupCredential(setuid, setgid)
+		l.Read(func(engine.View) {
+			killed := l.credentials[effect.Proc]
+			delete(l.credentials, effect.Proc)
+			switch {
+			case err != nil:
+				l.step(engine.SpawnFailed{Proc: effect.Proc, Reason: err.Error()})
+			case killed:
+				l.step(engine.SpawnFailed{Proc: effect.Proc, Reason: "stopped before it began"})
+			default:
+				spec.Credential = credential
+				l.supervisor.Start(spec)
+			}
+		})
+	}()
+}
+
+// supervised takes what the supervisor reports; called on its thread.
+func (l *Loop) supervised(batch []supervise.Event) {
+	messages := make([]message, 0, len(batch))
+	for _, event := range batch {
+		switch event := event.(type) {
+		case supervise.Orphan:
+			if l.log.Enabled(context.Background(), slog.LevelDebug) {
+				l.log.Debug("Reaped an orphan", "pid", event.Pid, "status", event.Status, "signal", int(event.Signal))
+			}
+		case supervise.Childless:
+			select {
+			case l.childless <- struct{}{}:
+			default:
+			}
+		default:
+			if in := input(event); in != nil {
+				messages = append(messages, message{input: in})
+			}
+		}
+	}
+	if len(messages) > 0 {
+		l.inbox.post(messages...)
+	}
+}

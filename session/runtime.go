@@ -1,0 +1,245 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/api"
+)
+
+// runtimeDir is the daemon's place below XDG_RUNTIME_DIR:
+//
+//	session-init/            0700
+//	session-init/lock        held by the one daemon of this directory
+//	session-init/socket      the private socket
+//	session-init/bin/        command links, at the end of every job's PATH
+//	session-init/PID/        socket and bin of a private daemon (--confdir)
+//	upstart/sessions/PID.session
+//
+// Everything that it made is gone after close.
+type runtimeDir struct {
+	base     string // XDG_RUNTIME_DIR
+	own      string // where socket and bin are
+	ownBase  bool   // base was made for this daemon alone
+	private  bool
+	lock     *os.File
+	sessions string
+	file     string // the session file, once it is written
+}
+
+// maxSocketPath is what sockaddr_un holds; see unix(7).
+const maxSocketPath = 107
+
+// openRuntimeDir finds or makes the runtime directory. dir is the value of
+// --runtime-dir: a path, "auto" for a new one of our own, or empty for
+// XDG_RUNTIME_DIR, which xdg holds. A private daemon takes no lock.
+func openRuntimeDir(dir, xdg string, private bool) (*runtimeDir, error) {
+	r := &runtimeDir{private: private}
+	switch dir {
+	case "auto":
+		made, err := os.MkdirTemp("", fmt.Sprintf("session-init-%d-", os.Getuid()))
+		if err != nil {
+			return nil, fmt.Errorf("cannot make a runtime directory: %w", err)
+		}
+		r.base, r.ownBase = made, true
+	case "":
+		if xdg == "" {
+			return nil, errors.New("XDG_RUNTIME_DIR is not set: set it to a directory of yours with mode 0700 (usually /run/user/UID), or use --runtime-dir DIR or --runtime-dir auto")
+		}
+		if !filepath.IsAbs(xdg) {
+			return nil, fmt.Errorf("XDG_RUNTIME_DIR is '%s': it must be an absolute path", xdg)
+		}
+		r.base = filepath.Clean(xdg)
+	default:
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use runtime directory %s: %w", dir, err)
+		}
+		if err := os.MkdirAll(abs, 0o700); err != nil {
+			return nil, fmt.Errorf("cannot make runtime directory %s: %w", abs, err)
+		}
+		r.base = abs
+	}
+	if err := r.prepare(); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *runtimeDir) prepare() error {
+	if err := checkOwned(r.base); err != nil {
+		return err
+	}
+	r.own = filepath.Join(r.base, "session-init")
+	if r.private {
+		r.own = filepath.Join(r.own, strconv.Itoa(os.Getpid()))
+	}
+	if n := len(r.socket()); n > maxSocketPath {
+		return fmt.Errorf("runtime directory %s is too long: the socket's path would have %d bytes and a socket's path holds %d; use --runtime-dir with a shorter one",
+			r.base, n, maxSocketPath)
+	}
+	if r.private {
+		// What a dead daemon with this very pid left behind.
+		if err := os.RemoveAll(r.own); err != nil {
+			return fmt.Errorf("cannot clear %s: %w", r.own, err)
+		}
+	}
+	if err := os.MkdirAll(r.own, 0o700); err != nil {
+		return fmt.Errorf("cannot make %s: %w", r.own, err)
+	}
+	if err := checkOwned(r.own); err != nil {
+		return err
+	}
+	if err := os.Chmod(r.own, 0o700); err != nil {
+		return fmt.Errorf("cannot set the mode of %s: %w", r.own, err)
+	}
+	if !r.private {
+		if err := r.takeLock(); err != nil {
+			return err
+		}
+	}
+	r.sessions = filepath.Join(r.base, "upstart", "sessions")
+	if err := os.MkdirAll(r.sessions, 0o700); err != nil {
+		return fmt.Errorf("cannot make %s: %w", r.sessions, err)
+	}
+	r.sweep()
+	return nil
+}
+
+// checkOwned refuses a directory that another user could swap under us.
+func checkOwned(dir string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return fmt.Errorf("cannot use runtime directory %s: %w", dir, err)
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return fmt.Errorf("cannot use runtime directory %s: not a directory", dir)
+	case int(st.Uid) != os.Getuid():
+		return fmt.Errorf("cannot use runtime directory %s: it belongs to user %d and we are user %d; set XDG_RUNTIME_DIR to your own (su and sudo keep the old one)", dir, st.Uid, os.Getuid())
+	case st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0:
+		return fmt.Errorf("cannot use runtime directory %s: others may write to it (mode %04o); it must have mode 0700", dir, st.Mode&0o7777)
+	}
+	return nil
+}
+
+// takeLock makes this the one daemon of the directory.
+func (r *runtimeDir) takeLock() error {
+	path := filepath.Join(r.own, "lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot open %s: %w", path, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		holder := make([]byte, 16)
+		n, _ := f.Read(holder)
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("session-init is already running here (process %s): there is one for each runtime directory (%s)", bytes.TrimSpace(holder[:n]), r.base)
+		}
+		return fmt.Errorf("cannot lock %s: %w", path, err)
+	}
+	r.lock = f
+	if err := f.Truncate(0); err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		if err != nil {
+			return fmt.Errorf("cannot write %s: %w", path, err)
+		}
+	}
+	// The lock is ours, so whoever left a socket is dead.
+	if err := os.Remove(r.socket()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot remove %s: %w", r.socket(), err)
+	}
+	return nil
+}
+
+func (r *runtimeDir) socket() string { return filepath.Join(r.own, "socket") }
+
+// sweep removes session files of daemons that are no more.
+func (r *runtimeDir) sweep() {
+	entries, err := os.ReadDir(r.sessions)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		name, found := strings.CutSuffix(entry.Name(), ".session")
+		pid, err := strconv.Atoi(name)
+		if !found || err != nil || pid <= 0 {
+			continue
+		}
+		if pid == os.Getpid() || unix.Kill(pid, 0) == unix.ESRCH {
+			os.Remove(filepath.Join(r.sessions, entry.Name()))
+		}
+	}
+}
+
+// writeSession publishes the address, whole or not at all.
+func (r *runtimeDir) writeSession(address string) error {
+	path := filepath.Join(r.sessions, strconv.Itoa(os.Getpid())+".session")
+	temporary := path + ".new"
+	text := api.SessionVariable + "=" + address + "\n"
+	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
+		os.Remove(temporary)
+		return fmt.Errorf("cannot write session file %s: %w", path, err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		os.Remove(temporary)
+		return fmt.Errorf("cannot write session file %s: %w", path, err)
+	}
+	r.file = path
+	return nil
+}
+
+// commandLinks are the names by which jobs call the client.
+var commandLinks = []string{"sctl", "initctl", "start", "stop", "restart", "reload", "status", "emit"}
+
+// link makes a directory of links to the client and returns it.
+func (r *runtimeDir) link(client string) (string, error) {
+	bin := filepath.Join(r.own, "bin")
+	if err := os.RemoveAll(bin); err != nil {
+		return "", fmt.Errorf("cannot clear %s: %w", bin, err)
+	}
+	if err := os.Mkdir(bin, 0o700); err != nil {
+		return "", fmt.Errorf("cannot make %s: %w", bin, err)
+	}
+	for _, name := range commandLinks {
+		if err := os.Symlink(client, filepath.Join(bin, name)); err != nil {
+			return "", fmt.Errorf("cannot link %s: %w", filepath.Join(bin, name), err)
+		}
+	}
+	return bin, nil
+}
+
+// close removes what this daemon made. Directories that others may use too
+// go only when they are empty.
+func (r *runtimeDir) close() {
+	if r.file != "" {
+		os.Remove(r.file)
+	}
+	if r.ownBase {
+		os.RemoveAll(r.base)
+	} else if r.own != "" {
+		os.RemoveAll(filepath.Join(r.own, "bin"))
+		if r.private {
+			os.RemoveAll(r.own)
+		}
+		os.Remove(filepath.Join(r.base, "upstart", "sessions"))
+		os.Remove(filepath.Join(r.base, "upstart"))
+	}
+	if r.lock != nil {
+		// The file stays: removing it would let two daemons hold a lock
+		// each, on two files of one name.
+		r.lock.Close()
+	}
+	if r.private && !r.ownBase && r.own != "" {
+		os.Remove(filepath.Dir(r.own))
+	}
+}

@@ -1,0 +1,152 @@
+package session_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/session-init/session-init/session/job"
+)
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func checkJob(t *testing.T, name, path, text string) *job.Class {
+	t.Helper()
+	class, problems := job.Parse(name, path, []byte(text))
+	for _, p := range problems {
+		t.Errorf("%s", p.Error())
+	}
+	return class
+}
+
+// TestExamples holds the examples to what a reader may expect of them: no
+// error, no warning, a word about each.
+func TestExamples(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(root, "share/examples/*"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, path := range paths {
+		name, isJob := strings.CutSuffix(filepath.Base(path), ".conf")
+		if !isJob {
+			t.Errorf("%s is no job file", path)
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		class := checkJob(t, name, path, string(text))
+		if class == nil {
+			continue
+		}
+		if class.Description == "" || class.Author == "" {
+			t.Errorf("%s: description and author = %q, %q; want both", path, class.Description, class.Author)
+		}
+		if class.Processes[job.Main] == nil {
+			t.Errorf("%s: it runs nothing", path)
+		}
+	}
+}
+
+// TestDocumentedJobs parses the jobs that the manual and the README show.
+func TestDocumentedJobs(t *testing.T) {
+	const page = "share/man/man5/session-init-job.5"
+	shown := regexp.MustCompile(`(?ms)^\.Bd -literal.*?\n(.*?)^\.Ed$`).FindAllStringSubmatch(read(t, page), -1)
+	if len(shown) == 0 {
+		t.Errorf("%s shows no job", page)
+	}
+	for _, block := range shown {
+		checkJob(t, "example", page, strings.ReplaceAll(block[1], `\e`, `\`))
+	}
+
+	_, rest, found := strings.Cut(read(t, "README.md"), "hello.conf`:\n\n")
+	if !found {
+		t.Fatal("README.md shows no hello.conf")
+	}
+	var lines []string
+	for line := range strings.Lines(rest) {
+		if line != "\n" && !strings.HasPrefix(line, "    ") {
+			break
+		}
+		lines = append(lines, strings.TrimPrefix(line, "    "))
+	}
+	if class := checkJob(t, "hello", "README.md", strings.Join(lines, "")); class != nil && class.Processes[job.Main] == nil {
+		t.Errorf("hello.conf of README.md = %q; want a main process", lines)
+	}
+}
+
+// missing returns the words that a page does not name with that macro, and
+// the unwanted ones that it does.
+func missing(page, macro string, wanted, unwanted []string) (absent, present []string) {
+	named := func(word string) bool {
+		return regexp.MustCompile(`(?m)(^\.It |, |^\.|\| )` + macro + ` ` + regexp.QuoteMeta(word) + `( [A-Z,|]|$)`).MatchString(page)
+	}
+	for _, word := range wanted {
+		if !named(word) {
+			absent = append(absent, word)
+		}
+	}
+	for _, word := range unwanted {
+		if regexp.MustCompile(`(?m)^\.It .*` + macro + ` ` + regexp.QuoteMeta(word) + `( [A-Z,|]|$)`).MatchString(page) {
+			present = append(present, word)
+		}
+	}
+	return absent, present
+}
+
+func TestManualNamesEveryStanza(t *testing.T) {
+	var wanted, unwanted []string
+	for _, s := range job.Stanzas() {
+		if s.NotYet {
+			unwanted = append(unwanted, s.Title())
+		} else {
+			wanted = append(wanted, s.Title())
+		}
+	}
+	absent, present := missing(read(t, "share/man/man5/session-init-job.5"), "Ic", wanted, unwanted)
+	if len(absent) > 0 || len(present) > 0 {
+		t.Errorf("session-init-job(5): stanzas that it lacks: %q; that it has and that do not work yet: %q", absent, present)
+	}
+}
+
+func TestManualNamesEveryFlag(t *testing.T) {
+	// The table of flags is in package main: it is read as text. A flag
+	// without help is one that is refused.
+	var wanted, unwanted []string
+	for _, m := range regexp.MustCompile(`\{name: "([a-z-]+)"(, (?:value|help): )?`).FindAllStringSubmatch(read(t, "cmd/session-init/flags.go"), -1) {
+		if m[2] == "" {
+			unwanted = append(unwanted, "Fl "+m[1])
+		} else {
+			wanted = append(wanted, "Fl "+m[1])
+		}
+	}
+	if len(wanted) < 10 || !slices.Contains(wanted, "Fl confdir") {
+		t.Fatalf("flags of session-init = %q; the table is not where it was", wanted)
+	}
+	absent, present := missing(read(t, "share/man/man8/session-init.8"), "Fl", wanted, unwanted)
+	if len(absent) > 0 || len(present) > 0 {
+		t.Errorf("session-init(8): flags that it lacks: %q; that it has and that are refused: %q", absent, present)
+	}
+}
+
+func TestMissingCanFail(t *testing.T) {
+	page := ".It Ic exec Ar command , Ic script No ...\n.It Ic kill mode Ar word\n.Ic nice\n"
+	absent, present := missing(page, "Ic", []string{"exec", "script", "nice", "kill", "mode"}, []string{"kill mode", "linger"})
+	if got, want := strings.Join(absent, " "), "kill mode"; got != want {
+		t.Errorf("missing: absent = %q; want %q", got, want)
+	}
+	if got, want := strings.Join(present, ","), "kill mode"; got != want {
+		t.Errorf("missing: present = %q; want %q", got, want)
+	}
+}

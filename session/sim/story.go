@@ -1,0 +1,164 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Story is a tale of what is done and what must come of it. In a file, a
+// story looks like this; "#" begins a comment:
+//
+//	story a stop while the start is held (9)
+//
+//	job svc
+//	    start on go
+//	    exec daemon
+//
+//	do emit go
+//	expect spawn reply
+//	    svc spawn main
+//	    emit go: ok
+//	svc is start/running
+//
+// A story begins with "story TITLE (FACTS)"; the numbers are those of the
+// facts that it shows. What stands further right belongs to the line above
+// it. The steps are:
+//
+//	given table K=V…         the environment table, before anything is done
+//	given daemon K=V…        the daemon's own environment, likewise
+//	given session ADDRESS    and given path-end DIR, given stop-timeout TIME
+//	job NAME                 load the job file that follows (again)
+//	drop NAME                the job file is deleted
+//	do start JOB [K=V…] [nowait] [as NAME]
+//	do stop …, do restart …  the same; "do start instance JOB(INST)" is a
+//	                         wish for that very instance
+//	do reload JOB
+//	do emit EVENT [K=V…] [nowait] [as NAME]
+//	do set-env K=V…          do unset-env K…, do reset-env; with "JOB(INST):"
+//	                         as the first word for one instance
+//	do abandon NAME          the caller has gone away
+//	do shutdown TYPE         the session ends
+//	exit JOB KIND STATUS     a process ends by itself
+//	kill JOB KIND SIGNAL     somebody else kills it
+//	fork JOB KIND            it forks; self-stop JOB KIND: it raises STOP
+//	advance TIME             time passes (90s, 500ms)
+//	expect [KIND…]           what happened since the last expect, all of it
+//	                         or all of these kinds, in this order
+//	expect nothing           nothing has happened
+//	skip                     forget what has happened
+//	JOB is GOAL/STATE        or "JOB is gone": there is no such instance
+//	JOB runs KIND…           the processes that it has; "JOB runs nothing"
+//	JOB KIND has K=V…        the environment that its last process of that
+//	                         kind got; JOB KIND lacks K…
+//	JOB blames TEXT          why it failed last; "JOB blames nothing"
+//
+// A caller is called as NAME says, else by the words of its wish up to the
+// first variable. What processes do stands at ParseProgram.
+type Story struct {
+	Title string
+	// Facts are the numbers in parentheses after the title.
+	Facts string
+	Line  int
+	steps []step
+}
+
+// step is a line of a story with the block below it.
+type step struct {
+	line  int
+	words []string
+	block []string
+}
+
+// ParseStories reads a file of stories. Errors name the line.
+func ParseStories(text string) ([]*Story, error) {
+	var stories []*Story
+	var blank int
+	for n, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		trimmed := strings.TrimSpace(line)
+		indented := line != "" && (line[0] == ' ' || line[0] == '\t')
+		switch {
+		case trimmed == "":
+			blank++
+			continue
+		case indented:
+			if len(stories) == 0 || len(stories[len(stories)-1].steps) == 0 {
+				return nil, fmt.Errorf("line %d: nothing above that this could belong to", n+1)
+			}
+			steps := stories[len(stories)-1].steps
+			last := &steps[len(steps)-1]
+			for ; blank > 0; blank-- {
+				last.block = append(last.block, "")
+			}
+			last.block = append(last.block, line)
+			continue
+		}
+		blank = 0
+		words, err := splitWords(line)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("line %d: %w", n+1, err)
+		case len(words) == 0:
+		case words[0] == "story":
+			s := &Story{Title: strings.TrimSpace(strings.TrimPrefix(line, "story")), Line: n + 1}
+			if open := strings.LastIndex(s.Title, "("); open >= 0 && strings.HasSuffix(s.Title, ")") {
+				s.Facts = s.Title[open+1 : len(s.Title)-1]
+				s.Title = strings.TrimSpace(s.Title[:open])
+			}
+			stories = append(stories, s)
+		case len(stories) == 0:
+			return nil, fmt.Errorf("line %d: a step before the first story", n+1)
+		default:
+			s := stories[len(stories)-1]
+			s.steps = append(s.steps, step{line: n + 1, words: words})
+		}
+	}
+	return stories, nil
+}
+
+// splitWords splits a line at blanks; double quotes hold words together, a
+// "#" before a word begins a comment.
+func splitWords(line string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	inWord, quoted := false, false
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		switch {
+		case c == '"':
+			quoted = !quoted
+			inWord = true
+		case !quoted && (c == ' ' || c == '\t'):
+			if inWord {
+				words = append(words, word.String())
+				word.Reset()
+				inWord = false
+			}
+		case !quoted && !inWord && c == '#':
+			return words, nil
+		default:
+			word.WriteByte(c)
+			inWord = true
+		}
+	}
+	if quoted {
+		return nil, fmt.Errorf("a quote is not closed")
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	return words, nil
+}
+
+// dedent takes the indentation of the first line off every line.
+func dedent(block []string) []string {
+	if len(block) == 0 {
+		return nil
+	}
+	first := block[0]
+	indent := first[:len(first)-len(strings.TrimLeft(first, " \t"))]
+	out := make([]string, len(block))
+	for i, line := range block {
+		out[i] = strings.TrimPrefix(line, indent)
+	}
+	return out
+}

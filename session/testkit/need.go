@@ -1,0 +1,20 @@
+// Package testkit holds what tests of several packages share. It is for
+// tests only and knows no package of ours.
+package testkit
+
+import (
+	"os/exec"
+	"testing"
+)
+
+// Need returns the path of a program that a test drives, and skips the test
+// when it is not installed. This is the only way in which a test may be
+// skipped, so that all skips read alike and can be listed.
+func Need(t testing.TB, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Skip("missing: " + program)
+	}
+	return path
+}

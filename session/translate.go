@@ -1,0 +1,166 @@
+package session
+
+import (
+	"fmt"
+	"hash/fnv"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/supervise"
+)
+
+// translator turns what the engine asks for into what the supervisor takes.
+type translator struct {
+	// logDir is where "console log" writes; empty when nothing is logged.
+	logDir string
+	// console is what a job gets that does not say.
+	console job.Console
+	// terminal says whether the daemon was started on one.
+	terminal bool
+}
+
+// spec describes a process. warning is a sentence for the log, or empty.
+func (t translator) spec(s engine.Spawn) (spec supervise.Spec, warning string) {
+	def := s.Class
+	command := def.Processes[s.Kind].Command()
+	spec = supervise.Spec{
+		ID:       supervise.ProcID(s.Proc),
+		Path:     command.Argv[0],
+		Argv:     command.Argv,
+		Script:   command.Script,
+		Env:      s.Env,
+		Dir:      def.Chdir,
+		Chroot:   def.Chroot,
+		Leader:   def.SessionLeader && s.Kind == job.Main,
+		Umask:    def.Umask,
+		Nice:     def.Nice,
+		OOMScore: def.OOMScore,
+	}
+	for _, limit := range def.Limits {
+		spec.Limits = append(spec.Limits, supervise.Limit(limit))
+	}
+	if s.Kind == job.Main {
+		spec.Follow = follow[def.Expect]
+	}
+	console := def.Console
+	if console == job.ConsoleDefault {
+		console = t.console
+	}
+	if (console == job.ConsoleOutput || console == job.ConsoleOwner) && !t.terminal {
+		warning = fmt.Sprintf("%s: 'console %s' needs a terminal and session-init was started on none: its output is logged", def.Name, console)
+		console = job.ConsoleLog
+	}
+	switch {
+	case console == job.ConsoleOutput:
+		spec.Output = supervise.OutputTerminal
+	case console == job.ConsoleOwner:
+		spec.Output, spec.OwnTerminal, spec.Leader = supervise.OutputTerminal, true, true
+	case console == job.ConsoleLog && t.logDir != "":
+		spec.Output = supervise.OutputFile
+		spec.LogPath = filepath.Join(t.logDir, logName(def.Name, s.Instance))
+	}
+	return spec, warning
+}
+
+var follow = [...]supervise.Follow{
+	job.ExpectNone:   supervise.FollowNone,
+	job.ExpectStop:   supervise.FollowStop,
+	job.ExpectDaemon: supervise.FollowDaemon,
+	job.ExpectFork:   supervise.FollowFork,
+}
+
+// maxLogName keeps the names of log files below what file systems take
+// (255 bytes), room for ".log" and a rotated ".1" included.
+const maxLogName = 200
+
+// logName is the name of an instance's log file: JOB.log or
+// JOB-INSTANCE.log, "/" as "_". A name too long for a file is cut and told
+// from others by a hash; NUL cannot stand in one.
+func logName(class, instance string) string {
+	name := class
+	if instance != "" {
+		name += "-" + instance
+	}
+	whole := name
+	name = strings.NewReplacer("/", "_", "\x00", "_").Replace(name)
+	if len(name) > maxLogName {
+		h := fnv.New64a()
+		h.Write([]byte(whole))
+		name = fmt.Sprintf("%s-%016x", name[:maxLogName], h.Sum64())
+	}
+	return name + ".log"
+}
+
+// input turns what the supervisor reports into what the engine takes; nil
+// for what is no news of a process of a job.
+func input(event supervise.Event) engine.Input {
+	switch event := event.(type) {
+	case supervise.Spawned:
+		return engine.Spawned{Proc: engine.ProcID(event.ID), Pid: event.Pid}
+	case supervise.SpawnFailed:
+		return engine.SpawnFailed{Proc: engine.ProcID(event.ID), Reason: event.SpawnError.Error()}
+	case supervise.Forked:
+		return engine.Forked{Proc: engine.ProcID(event.ID), Pid: event.Pid}
+	case supervise.SelfStopped:
+		return engine.SelfStopped{Proc: engine.ProcID(event.ID)}
+	case supervise.Exited:
+		return engine.Exited{Proc: engine.ProcID(event.ID), Status: event.Status, Signal: int(event.Signal)}
+	}
+	return nil
+}
+
+// lookupCredential finds the ids of a user and a group, by name or number,
+// and the user's other groups. A group alone keeps the user; a user alone
+// brings his own group. It may block: not for the loop.
+func lookupCredential(setuid, setgid string) (*supervise.Credential, error) {
+	who, err := user.Current()
+	if setuid != "" {
+		if who, err = user.Lookup(setuid); err != nil {
+			who, err = user.LookupId(setuid)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot set user %s: unknown user", setuid)
+	}
+	gid := who.Gid
+	groups := []string{gid}
+	if setuid != "" {
+		if groups, err = who.GroupIds(); err != nil {
+			return nil, fmt.Errorf("cannot set user %s: its groups are unknown: %w", setuid, err)
+		}
+	}
+	if setgid != "" {
+		group, err := user.LookupGroup(setgid)
+		if err != nil {
+			group, err = user.LookupGroupId(setgid)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot set group %s: unknown group", setgid)
+		}
+		gid = group.Gid
+	}
+	credential := &supervise.Credential{}
+	if credential.UID, err = number(who.Uid); err != nil {
+		return nil, err
+	}
+	if credential.GID, err = number(gid); err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		id, err := number(g)
+		if err != nil {
+			return nil, err
+		}
+		credential.Groups = append(credential.Groups, id)
+	}
+	return credential, nil
+}
+
+func number(id string) (uint32, error) {
+	n, err := strconv.ParseUint(id, 10, 32)
+	return uint32(n), err
+}

@@ -1,0 +1,361 @@
+package supervise
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// child is all that a child needs from clone to exec, computed beforehand.
+// It belongs to the parent's process record, which keeps it alive.
+//
+// The functions of this file run in the child. They may not allocate, grow
+// the stack, take a lock, or store a pointer; they make raw system calls on
+// what is in the child record and write numbers. Hence the directives above
+// each, and no call of anything else.
+type child struct {
+	slot   *slot
+	leader bool
+
+	pipeFD   int // the write end; closes at exec
+	nullFD   int
+	scriptFD int // or -1
+
+	terminal    *byte // nil when none is wanted
+	ownTerminal bool
+	logPath     *byte // nil when there is no log
+	logDirs     []*byte
+	toTerminal  bool
+
+	setUmask bool
+	umask    uint32
+	setNice  bool
+	nice     int
+	oomScore []byte // as text; nil to leave it
+	nofile   *unix.Rlimit
+	limits   []limit
+	chroot   *byte
+	setUser  bool
+	groups   []uint32
+	keepGrps bool // the groups are ours already
+	gid, uid uint32
+	dir      *byte
+
+	programs []*byte // to be tried in turn
+	argv     []*byte
+	env      []*byte
+
+	action [4]uint64 // a sigaction that is all zero, larger than any
+	mask   uint64
+}
+
+// limit is a Limit as the kernel takes it.
+type limit struct {
+	resource int
+	value    unix.Rlimit
+}
+
+// atCWD is AT_FDCWD, -100.
+const atCWD = ^uintptr(99)
+
+var oomPath = [...]byte{'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', 'o', 'o', 'm', '_', 's', 'c', 'o', 'r', 'e', '_', 'a', 'd', 'j', 0}
+
+// childMain is the life of a child. It does not return.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childMain(c *child) {
+	if childSession(c) && childDescriptors(c) && childOutput(c) && childSettings(c) && childIdentity(c) {
+		childExec(c)
+	}
+	for {
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 127, 0, 0)
+	}
+}
+
+// childAt notes which step is being tried.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childAt(c *child, step Step, index int) {
+	c.slot.index = uint32(index)
+	c.slot.step = uint32(step)
+}
+
+// childDid notes the failure of the step, if it is one.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childDid(c *child, errno syscall.Errno) bool {
+	c.slot.errno = uint32(errno)
+	return errno == 0
+}
+
+// childSession leaves our session, and leads the new one only when it shall:
+// else the second child lives on and the first ends here.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childSession(c *child) bool {
+	childAt(c, StepSession, 0)
+	_, _, errno := syscall.RawSyscall(unix.SYS_SETSID, 0, 0, 0)
+	if !childDid(c, errno) {
+		return false
+	}
+	if c.leader {
+		return true
+	}
+	childAt(c, StepFork, 0)
+	var r uintptr
+	r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD)|unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID,
+		0, uintptr(unsafe.Pointer(&c.slot.pid)), 0, 0, 0)
+	if errno != 0 {
+		return childDid(c, errno)
+	}
+	if r == 0 {
+		return true
+	}
+	for {
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+	}
+}
+
+// childDescriptors leaves nothing of ours open, before anything that may
+// hang: a child that hangs must not hold our sockets, nor the terminal.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childDescriptors(c *child) bool {
+	childAt(c, StepDescriptors, 0)
+	var errno syscall.Errno
+	for fd := uintptr(0); fd <= 2; fd++ {
+		_, _, errno = syscall.RawSyscall(unix.SYS_DUP3, uintptr(c.nullFD), fd, 0)
+		if !childDid(c, errno) {
+			return false
+		}
+	}
+	low := uintptr(3)
+	if c.scriptFD >= 0 {
+		_, _, errno = syscall.RawSyscall(unix.SYS_DUP3, uintptr(c.scriptFD), scriptFD, 0)
+		if !childDid(c, errno) || !childClose(c, low, scriptFD-1) {
+			return false
+		}
+		low = scriptFD + 1
+	}
+	return (low == uintptr(c.pipeFD) || childClose(c, low, uintptr(c.pipeFD)-1)) &&
+		childClose(c, uintptr(c.pipeFD)+1, uintptr(^uint32(0)))
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childClose(c *child, first, last uintptr) bool {
+	_, _, errno := syscall.RawSyscall(unix.SYS_CLOSE_RANGE, first, last, 0)
+	return childDid(c, errno)
+}
+
+// childOutput opens the terminal and the log, where they are wanted.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childOutput(c *child) bool {
+	if c.terminal != nil {
+		childAt(c, StepTerminal, 0)
+		fd, _, errno := syscall.RawSyscall6(unix.SYS_OPENAT, atCWD, uintptr(unsafe.Pointer(c.terminal)),
+			unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0, 0, 0)
+		if !childDid(c, errno) {
+			return false
+		}
+		if c.ownTerminal {
+			// EPERM: it is another session's, such as that of the shell
+			// that started us, and stays so; it can be read all the same.
+			_, _, errno = syscall.RawSyscall(unix.SYS_IOCTL, fd, unix.TIOCSCTTY, 1)
+			if errno != unix.EPERM && !childDid(c, errno) || !childDup(c, fd, 0) {
+				return false
+			}
+		}
+		if c.toTerminal && !(childDup(c, fd, 1) && childDup(c, fd, 2)) {
+			return false
+		}
+		syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+	}
+	if c.logPath != nil {
+		childAt(c, StepOutput, 0)
+		fd, errno := childOpenLog(c)
+		if errno == unix.ENOENT {
+			for i := 0; i < len(c.logDirs); i++ {
+				syscall.RawSyscall(unix.SYS_MKDIRAT, atCWD, uintptr(unsafe.Pointer(c.logDirs[i])), 0o700)
+			}
+			fd, errno = childOpenLog(c)
+		}
+		if !childDid(c, errno) || !childDup(c, fd, 1) || !childDup(c, fd, 2) {
+			return false
+		}
+		syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+	}
+	return true
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childOpenLog(c *child) (uintptr, syscall.Errno) {
+	fd, _, errno := syscall.RawSyscall6(unix.SYS_OPENAT, atCWD, uintptr(unsafe.Pointer(c.logPath)),
+		unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NOCTTY|unix.O_CLOEXEC, 0o600, 0, 0)
+	return fd, errno
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childDup(c *child, from, to uintptr) bool {
+	_, _, errno := syscall.RawSyscall(unix.SYS_DUP3, from, to, 0)
+	return childDid(c, errno)
+}
+
+// childSettings makes what needs our privileges.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childSettings(c *child) bool {
+	var errno syscall.Errno
+	if c.setUmask {
+		syscall.RawSyscall(unix.SYS_UMASK, uintptr(c.umask), 0, 0)
+	}
+	if c.setNice {
+		childAt(c, StepNice, 0)
+		_, _, errno = syscall.RawSyscall(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(c.nice))
+		if !childDid(c, errno) {
+			return false
+		}
+	}
+	if c.oomScore != nil {
+		childAt(c, StepOOMScore, 0)
+		if !childOOMScore(c) {
+			return false
+		}
+	}
+	if c.nofile != nil {
+		// Lowering the soft limit cannot fail.
+		syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(c.nofile)), 0, 0, 0)
+	}
+	for i := 0; i < len(c.limits); i++ {
+		childAt(c, StepLimit, i)
+		_, _, errno = syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(c.limits[i].resource),
+			uintptr(unsafe.Pointer(&c.limits[i].value)), 0, 0, 0)
+		if !childDid(c, errno) {
+			return false
+		}
+	}
+	if c.chroot != nil {
+		childAt(c, StepChroot, 0)
+		_, _, errno = syscall.RawSyscall(unix.SYS_CHROOT, uintptr(unsafe.Pointer(c.chroot)), 0, 0)
+		if !childDid(c, errno) {
+			return false
+		}
+	}
+	return true
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childOOMScore(c *child) bool {
+	fd, _, errno := syscall.RawSyscall6(unix.SYS_OPENAT, atCWD, uintptr(unsafe.Pointer(&oomPath)),
+		unix.O_WRONLY|unix.O_CLOEXEC, 0, 0, 0)
+	if errno == 0 {
+		_, _, errno = syscall.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&c.oomScore[0])), uintptr(len(c.oomScore)))
+		syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+	}
+	return childDid(c, errno)
+}
+
+// childIdentity becomes the user, and goes where that user works: a
+// directory that it may not enter is refused.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childIdentity(c *child) bool {
+	var errno syscall.Errno
+	if c.setUser {
+		if !c.keepGrps {
+			childAt(c, StepGroups, 0)
+			var first uintptr
+			if len(c.groups) > 0 {
+				first = uintptr(unsafe.Pointer(&c.groups[0]))
+			}
+			_, _, errno = syscall.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(c.groups)), first, 0)
+			if !childDid(c, errno) {
+				return false
+			}
+		}
+		childAt(c, StepGID, 0)
+		_, _, errno = syscall.RawSyscall(unix.SYS_SETGID, uintptr(c.gid), 0, 0)
+		if !childDid(c, errno) {
+			return false
+		}
+		childAt(c, StepUID, 0)
+		_, _, errno = syscall.RawSyscall(unix.SYS_SETUID, uintptr(c.uid), 0, 0)
+		if !childDid(c, errno) {
+			return false
+		}
+	}
+	if c.dir != nil {
+		childAt(c, StepChdir, 0)
+		_, _, errno = syscall.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(c.dir)), 0, 0)
+		return childDid(c, errno)
+	}
+	return true
+}
+
+// childExec gives the signals back as the kernel made them and runs the
+// program. It returns when no candidate could be run.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childExec(c *child) {
+	for s := uintptr(1); s <= 64; s++ {
+		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(&c.action)), 0, 8, 0, 0)
+	}
+	childAt(c, StepExec, 0)
+	// A signal that came since the clone is taken here.
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.mask)), 0, 8, 0, 0)
+
+	var denied bool
+	var errno syscall.Errno
+	for i := 0; i < len(c.programs); i++ {
+		_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(c.programs[i])),
+			uintptr(unsafe.Pointer(&c.argv[0])), uintptr(unsafe.Pointer(&c.env[0])))
+		switch errno {
+		case unix.EACCES:
+			denied = true
+		case unix.ENOENT:
+			// The program may be there: then what its first line or its
+			// header names is not.
+			_, _, absent := syscall.RawSyscall(unix.SYS_FACCESSAT, atCWD, uintptr(unsafe.Pointer(c.programs[i])), 0)
+			if absent == 0 {
+				c.slot.hint = hintInterpreter
+			}
+		case unix.ENOTDIR, unix.ESTALE, unix.ENODEV, unix.ETIMEDOUT:
+			// The next directory may have it.
+		default:
+			childDid(c, errno)
+			return
+		}
+	}
+	if denied {
+		errno = unix.EACCES
+		c.slot.hint = hintNone
+	}
+	childDid(c, errno)
+}

@@ -1,0 +1,42 @@
+// Package supervise makes processes, reaps them, signals them and says where
+// their output goes. It does not know jobs, goals or events of the session:
+// a Spec comes in, Events go out, and both are plain data.
+//
+// # One thread
+//
+// All that touches a process (clone, wait, kill; ptrace later) is done by one
+// goroutine that is locked to its operating system thread. That thread never
+// blocks on a child: whatever may block (opening a log, a terminal or a
+// directory, the exec itself) is done in the child. It sleeps in epoll and is
+// woken by three things only: a command, the death of a child, the outcome of
+// a spawn. Nothing is polled.
+//
+//	Start, Kill, KillAll --> mailbox --\
+//	SIGCHLD (os/signal)  ---- eventfd ---> epoll --> commands --> reap --> report
+//	spawn pipe: hang-up  --------------/
+//
+// # Making a process
+//
+// A child gets a slot in shared memory and the write end of a pipe that
+// closes at exec. The kernel writes the child's pid into the slot before the
+// child can run (CLONE_PARENT_SETTID); the child writes the step that it is
+// at, and the errno when a step fails. The pipe never carries a byte: its
+// hang-up says that the set-up is over, and the slot says how it went.
+//
+//	daemon           first child          second child
+//	clone ----------> setsid
+//	                  clone(PARENT) -----> descriptors, umask, nice, limits,
+//	                  exit                 identity, directory, exec
+//	hang-up <------------------------------/
+//
+// The second clone is what puts a process into a session and group of its own
+// that it does not lead; CLONE_PARENT makes it our child all the same. A
+// process that shall lead is the first child itself.
+//
+// # Promises
+//
+// The events of one process come in the order that Event describes. A pid is
+// signalled only as long as it has not been waited for, by the thread that
+// waits, so no signal can hit a stranger who got the number later. Commands
+// are carried out in the order in which they were given.
+package supervise

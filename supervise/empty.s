@@ -1,0 +1,1 @@
+// This file is empty: it lets fork.go declare functions without a body.

@@ -1,0 +1,137 @@
+package supervise
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is one Spec from its fork to its Exited. It belongs to the thread.
+//
+//	in flight --hang-up, well--> running --reaped--> Exited, forgotten
+//	    \------hang-up, failed-> reaped -----------> SpawnFailed, forgotten
+//
+// Hang-up and reaping come in either order; advance looks at what is known.
+type process struct {
+	id    ProcID
+	child *child // nil once the outcome is known
+	spec  *Spec  // likewise
+	// at is its place in Supervisor.inFlight.
+	at   int
+	pipe int // the read end, -1 after the hang-up
+
+	pid    int // 0 until the kernel wrote it
+	group  int // the session and process group that it was put into
+	helper int // the first child of two, 0 once reaped
+	// helperEnd is how the helper ended.
+	helperEnd syscall.WaitStatus
+
+	running bool // Spawned was reported
+	ended   bool // reaped: the pid is a stranger's from here on
+	end     syscall.WaitStatus
+	late    bool // started after KillAll, which spares it
+
+	signals []pendingSignal // asked for before the pid was known
+}
+
+type pendingSignal struct {
+	sig   syscall.Signal
+	group bool
+}
+
+// hangUp notes that the child has closed its pipe: it runs its program, or
+// it is ending.
+func (s *Supervisor) hangUp(p *process) {
+	// Closing takes it out of the epoll set: the descriptor is not shared,
+	// since children close it at once.
+	unix.EpollCtl(s.epollFD, unix.EPOLL_CTL_DEL, p.pipe, nil)
+	unix.Close(p.pipe)
+	delete(s.byPipe, int32(p.pipe))
+	p.pipe = -1
+	s.learnPid(p)
+}
+
+// learnPid takes over the pid, when the kernel has written it, and sends
+// what was asked for in the meantime.
+func (s *Supervisor) learnPid(p *process) {
+	if p.pid != 0 || p.child == nil {
+		return
+	}
+	if p.pid = p.child.slot.loadPid(); p.pid == 0 {
+		return
+	}
+	s.byPid[p.pid] = p
+	for _, k := range p.signals {
+		s.signal(p, k.sig, k.group)
+	}
+	p.signals = nil
+}
+
+// advance reports what has become certain about p.
+func (s *Supervisor) advance(p *process) {
+	if !p.running {
+		if p.pipe >= 0 {
+			return
+		}
+		step, index, errno, hint := p.child.slot.outcome()
+		if errno != 0 || step != StepExec {
+			// Nothing may be left of it when it is reported.
+			if p.helper != 0 || p.pid != 0 && !p.ended {
+				return
+			}
+			err := explain(p.spec, s.opts.Terminal, step, index, errno, hint)
+			if errno == 0 {
+				err.Hint = "killed by " + signalName(p.killer())
+			}
+			s.settle(p)
+			s.forget(p)
+			s.emit(SpawnFailed{p.id, err})
+			return
+		}
+		s.settle(p)
+		p.running = true
+		s.emit(Spawned{p.id, p.pid})
+	}
+	if p.ended {
+		s.forget(p)
+		s.emit(exited(p.id, p.pid, p.end))
+	}
+}
+
+// killer returns the signal that ended a set-up which did not fail.
+func (p *process) killer() syscall.Signal {
+	if p.ended {
+		return p.end.Signal()
+	}
+	return p.helperEnd.Signal()
+}
+
+// settle gives back what a process holds while it is in flight.
+func (s *Supervisor) settle(p *process) {
+	last := len(s.inFlight) - 1
+	s.inFlight[p.at] = s.inFlight[last]
+	s.inFlight[p.at].at = p.at
+	s.inFlight[last] = nil
+	s.inFlight = s.inFlight[:last]
+	s.slots.put(p.child.slot)
+	p.child, p.spec = nil, nil
+}
+
+// forget ends our knowledge of p. Its pid was taken out when it was reaped.
+func (s *Supervisor) forget(p *process) { delete(s.byID, p.id) }
+
+// exited decodes a wait status.
+func exited(id ProcID, pid int, ws syscall.WaitStatus) Exited {
+	if ws.Signaled() {
+		return Exited{ID: id, Pid: pid, Signal: ws.Signal(), Core: ws.CoreDump()}
+	}
+	return Exited{ID: id, Pid: pid, Status: ws.ExitStatus()}
+}
+
+// signalName gives "SIGKILL", also for signals without a name.
+func signalName(sig syscall.Signal) string {
+	if name := unix.SignalName(sig); name != "" {
+		return name
+	}
+	return sig.String()
+}

@@ -1,0 +1,67 @@
+package supervise
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// reap waits for the children that have ended, without blocking, up to a
+// batch of them, and tells whether there may be more.
+func (s *Supervisor) reap() (more bool) {
+	for range reapBatch {
+		pid, ws, errno := wait()
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 || pid == 0 {
+			s.continueEnding(errno == unix.ECHILD)
+			return false
+		}
+		s.reaped = true
+		s.ended(pid, ws)
+	}
+	return true
+}
+
+// wait asks for one child that has ended; pid is 0 when none has. It is a raw
+// call: it does not block, so the scheduler need not know of it.
+func wait() (pid int, ws syscall.WaitStatus, errno syscall.Errno) {
+	var status int32
+	r, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)),
+		unix.WNOHANG|unix.WALL, 0, 0, 0)
+	if errno != 0 {
+		return 0, 0, errno
+	}
+	return int(r), syscall.WaitStatus(status), 0
+}
+
+// ended finds whose end it was. From here on the pid may be a stranger's.
+func (s *Supervisor) ended(pid int, ws syscall.WaitStatus) {
+	if p := s.helpers[pid]; p != nil {
+		delete(s.helpers, pid)
+		p.helper, p.helperEnd = 0, ws
+		if !p.running {
+			// Its second child, if it made one, has its pid now.
+			s.learnPid(p)
+			s.advance(p)
+		}
+		return
+	}
+	p := s.byPid[pid]
+	if p == nil {
+		// It may be one whose pid we have not looked up yet.
+		for _, q := range s.inFlight {
+			s.learnPid(q)
+		}
+		p = s.byPid[pid]
+	}
+	if p == nil {
+		s.emit(Orphan{Pid: pid, Status: exited(0, pid, ws).Status, Signal: exited(0, pid, ws).Signal})
+		return
+	}
+	delete(s.byPid, pid)
+	p.ended, p.end = true, ws
+	s.advance(p)
+}

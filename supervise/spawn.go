@@ -1,0 +1,108 @@
+package supervise
+
+import (
+	"errors"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Start asks for a process. The supervisor keeps the Spec until it has
+// reported Spawned or SpawnFailed; what its slices hold must not change.
+func (s *Supervisor) Start(spec Spec) {
+	s.send(func() {
+		if err := s.launch(&spec); err != nil {
+			s.emit(SpawnFailed{spec.ID, err})
+		}
+	})
+}
+
+// followText is how a job file asks for each way.
+var followText = [...]string{FollowStop: "expect stop", FollowFork: "expect fork", FollowDaemon: "expect daemon"}
+
+// launch forks, after it has got hold of all that may be lacking.
+func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
+	if s.byID[spec.ID] != nil {
+		return &SpawnError{Step: StepNone, Hint: "its number " + strconv.FormatUint(uint64(spec.ID), 10) + " is in use"}
+	}
+	if spec.Follow != FollowNone {
+		arg := "this way"
+		if int(spec.Follow) < len(followText) {
+			arg = followText[spec.Follow]
+		}
+		return &SpawnError{Step: StepFollow, Arg: arg, Errno: unix.ENOSYS, Hint: "not yet"}
+	}
+	c, failure := s.prepare(spec)
+	if failure != nil {
+		return failure
+	}
+
+	var err error
+	if c.slot, err = s.slots.take(); err != nil {
+		return &SpawnError{Step: StepFork, Errno: errnoOf(err)}
+	}
+	r, w, err := s.openPipe()
+	if err != nil {
+		s.slots.put(c.slot)
+		return &SpawnError{Step: StepPipe, Errno: errnoOf(err)}
+	}
+	// Ours must be closed for the child's end to be a hang-up.
+	defer unix.Close(w)
+	c.pipeFD = w
+	if spec.Script != "" {
+		if c.scriptFD, err = openScript(spec.Script); err != nil {
+			unix.Close(r)
+			s.slots.put(c.slot)
+			return &SpawnError{Step: StepScript, Errno: errnoOf(err)}
+		}
+		defer unix.Close(c.scriptFD)
+	}
+
+	pid, errno := fork(c)
+	if errno != 0 {
+		unix.Close(r)
+		s.slots.put(c.slot)
+		return &SpawnError{Step: StepFork, Errno: errno}
+	}
+	p := &process{id: spec.ID, child: c, spec: spec, pipe: r, at: len(s.inFlight), group: pid, late: s.ending != 0}
+	s.byID[p.id] = p
+	s.byPipe[int32(r)] = p
+	s.inFlight = append(s.inFlight, p)
+	if !c.leader {
+		p.helper = pid
+		s.helpers[pid] = p
+	}
+	s.learnPid(p)
+	return nil
+}
+
+// openPipe makes the pipe of a spawn. Nobody reads it: epoll tells its
+// hang-up without being asked to.
+func (s *Supervisor) openPipe() (r, w int, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return -1, -1, err
+	}
+	r = ends[0]
+	if w, err = lift(ends[1]); err != nil {
+		unix.Close(r)
+		return -1, -1, err
+	}
+	ev := unix.EpollEvent{Fd: int32(r)}
+	if err := unix.EpollCtl(s.epollFD, unix.EPOLL_CTL_ADD, r, &ev); err != nil {
+		unix.Close(r)
+		unix.Close(w)
+		return -1, -1, err
+	}
+	return r, w, nil
+}
+
+// errnoOf returns the kernel's answer inside err.
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return unix.EIO
+}

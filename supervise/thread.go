@@ -1,0 +1,307 @@
+package supervise
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/supervise/began"
+)
+
+// How much the thread does of one kind before it looks at the others, so
+// that neither a thousand starts nor a storm of orphans holds back the rest.
+const (
+	commandBatch = 16
+	reapBatch    = 256
+)
+
+// firstFree is the lowest number that descriptors of the daemon get which a
+// child needs during its set-up. The numbers below are for the child's own
+// use, scriptFD among them.
+const firstFree = 10
+
+// Options say how a Supervisor works; the zero value is good.
+type Options struct {
+	// Terminal is the path of the terminal for OutputTerminal and
+	// OwnTerminal, such as /dev/console; empty when there is none, and such
+	// a process is then refused.
+	Terminal string
+}
+
+// Supervisor owns the processes of the daemon. There may be one in a
+// process only, and nobody else may wait for children, since it waits for
+// all of them. Its methods may be called from any goroutine and never block.
+type Supervisor struct {
+	opts   Options
+	report func([]Event)
+
+	mu     sync.Mutex
+	mail   []func() // not yet fetched by the thread
+	closed bool     // mail is no longer taken
+
+	sigchld chan os.Signal
+	done    chan struct{} // closed when the thread has ended
+	wakeFD  int           // an eventfd: there is mail, or a child died
+
+	// What follows belongs to the thread.
+	epollFD int
+	nullFD  int
+	self    int          // our pid
+	nofile  *unix.Rlimit // what children get back, nil when ours is original
+	raised  unix.Rlimit  // what Go has made of it
+	slots   slots
+	todo    []func() // fetched, not yet carried out
+	out     []Event  // to be reported at the end of this round
+	closing bool
+
+	byID     map[ProcID]*process
+	byPid    map[int]*process   // main processes not yet reaped
+	helpers  map[int]*process   // first children not yet reaped
+	byPipe   map[int32]*process // read ends of the pipes of inFlight
+	inFlight []*process         // no outcome yet
+
+	ending syscall.Signal // of KillAll, until no child is left; else 0
+	reaped bool           // a child, since KillAll last looked
+}
+
+// New makes the process a subreaper and starts the thread. report is called
+// on that thread with events in their order; it owns the slice and must not
+// block. Close ends what New began.
+func New(opts Options, report func([]Event)) (*Supervisor, error) {
+	s := &Supervisor{
+		opts:    opts,
+		report:  report,
+		sigchld: make(chan os.Signal, 1),
+		done:    make(chan struct{}),
+		wakeFD:  -1, epollFD: -1, nullFD: -1,
+		self:    os.Getpid(),
+		byID:    make(map[ProcID]*process),
+		byPid:   make(map[int]*process),
+		helpers: make(map[int]*process),
+		byPipe:  make(map[int32]*process),
+	}
+	if err := s.open(); err != nil {
+		s.release()
+		return nil, fmt.Errorf("cannot supervise processes: %w", err)
+	}
+	s.nofile, s.raised = originalNofile()
+	// Also where the daemon was started with SIGCHLD ignored: the kernel
+	// would reap for us, and we would never know.
+	signal.Notify(s.sigchld, unix.SIGCHLD)
+	go s.relay()
+	go s.run()
+	return s, nil
+}
+
+// open acquires the descriptors.
+func (s *Supervisor) open() (err error) {
+	if err = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("subreaper: %w", err)
+	}
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %w", os.DevNull, err)
+	}
+	if s.nullFD, err = lift(null); err != nil {
+		return fmt.Errorf("%s: %w", os.DevNull, err)
+	}
+	if s.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	if s.epollFD, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(s.wakeFD)}
+	if err = unix.EpollCtl(s.epollFD, unix.EPOLL_CTL_ADD, s.wakeFD, &ev); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	return nil
+}
+
+// lift moves a descriptor out of the way of those that a child uses. It
+// consumes fd, also on failure.
+func lift(fd int) (int, error) {
+	if fd >= firstFree {
+		return fd, nil
+	}
+	defer unix.Close(fd)
+	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstFree)
+}
+
+// originalNofile returns the limit that a child gets back, the soft limit
+// that we began with where Go has raised it, and the raised one.
+func originalNofile() (original *unix.Rlimit, now unix.Rlimit) {
+	was, known := began.Nofile()
+	if !known || unix.Getrlimit(unix.RLIMIT_NOFILE, &now) != nil || now.Cur == was.Soft {
+		return nil, now
+	}
+	return &unix.Rlimit{Cur: min(was.Soft, now.Max), Max: now.Max}, now
+}
+
+// Close ends the thread after the commands that were given before, and waits
+// for that until ctx is done. Processes live on and are nobody's then; of
+// those in flight nothing more is reported. Later commands are dropped.
+func (s *Supervisor) Close(ctx context.Context) error {
+	s.send(func() { s.closing = true })
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("cannot end the supervisor: %w", context.Cause(ctx))
+	}
+}
+
+// send puts a command into the mailbox.
+func (s *Supervisor) send(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	// Who finds mail in the box need not ring again. The lock also keeps
+	// wakeFD open: release takes it.
+	s.mail = append(s.mail, f)
+	if len(s.mail) == 1 {
+		s.wake()
+	}
+}
+
+// wake ends the thread's sleep. The eventfd counts, so this cannot be lost;
+// it does not block, since the thread empties it long before it is full.
+func (s *Supervisor) wake() {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	unix.Write(s.wakeFD, one[:])
+}
+
+// relay turns SIGCHLD into a wake. A signalfd would need the signal blocked
+// in every thread, and Go does not let us; a handler of our own would need
+// assembly for each architecture to save a few microseconds in a batch of
+// deaths.
+func (s *Supervisor) relay() {
+	for {
+		select {
+		case <-s.sigchld:
+			s.mu.Lock()
+			if s.wakeFD >= 0 {
+				s.wake()
+			}
+			s.mu.Unlock()
+		case <-s.done:
+			return
+		}
+	}
+}
+
+// run is the thread.
+func (s *Supervisor) run() {
+	// Never unlocked: the thread ends with the goroutine.
+	runtime.LockOSThread()
+	defer close(s.done)
+	defer s.release()
+	// Children may have died before we were asked to look.
+	more := true
+	for !s.closing {
+		s.sleep(!more)
+		s.fetch()
+		more = s.obey()
+		more = s.reap() || more
+		s.flush()
+	}
+	s.flush()
+}
+
+// sleep waits for something to do, unless there is something already, and
+// takes notice of the spawns whose outcome is known.
+func (s *Supervisor) sleep(idle bool) {
+	timeout := 0
+	if idle {
+		timeout = -1
+	}
+	var events [64]unix.EpollEvent
+	n, err := unix.EpollWait(s.epollFD, events[:], timeout)
+	if err != nil && err != unix.EINTR {
+		// Only a descriptor that is not ours any more gives this; to go on
+		// would be to spin.
+		panic(fmt.Sprintf("supervise: epoll: %v", err))
+	}
+	for _, ev := range events[:max(n, 0)] {
+		if ev.Fd == int32(s.wakeFD) {
+			var count [8]byte
+			unix.Read(s.wakeFD, count[:])
+			continue
+		}
+		if p := s.byPipe[ev.Fd]; p != nil {
+			s.hangUp(p)
+			s.advance(p)
+		}
+	}
+}
+
+// fetch empties the mailbox.
+func (s *Supervisor) fetch() {
+	s.mu.Lock()
+	mail := s.mail
+	s.mail = nil
+	s.mu.Unlock()
+	if len(s.todo) == 0 {
+		s.todo = mail
+	} else {
+		s.todo = append(s.todo, mail...)
+	}
+}
+
+// obey carries out some commands and tells whether there are more.
+func (s *Supervisor) obey() (more bool) {
+	n := min(len(s.todo), commandBatch)
+	for i, f := range s.todo[:n] {
+		s.todo[i] = nil
+		f()
+	}
+	s.todo = s.todo[n:]
+	return len(s.todo) > 0
+}
+
+// emit adds an event to this round's batch.
+func (s *Supervisor) emit(ev Event) { s.out = append(s.out, ev) }
+
+// flush reports the batch.
+func (s *Supervisor) flush() {
+	if len(s.out) == 0 {
+		return
+	}
+	batch := s.out
+	s.out = nil
+	s.report(batch)
+}
+
+// release gives back what New and the spawns in flight hold.
+func (s *Supervisor) release() {
+	signal.Stop(s.sigchld)
+	for _, p := range s.inFlight {
+		if p.pipe >= 0 {
+			unix.Close(p.pipe)
+		}
+	}
+	s.slots.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.mail = nil
+	for _, fd := range []*int{&s.wakeFD, &s.epollFD, &s.nullFD} {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
+		}
+	}
+}
