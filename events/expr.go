@@ -55,6 +55,9 @@ type Arg struct {
 // as bad, else -1.
 func NewMatch(words []string) (m *Match, bad int) {
 	m = &Match{Name: words[0], Words: words}
+	if len(words) > 1 {
+		m.Args = make([]Arg, 0, len(words)-1)
+	}
 	for i, word := range words[1:] {
 		arg := Arg{Pattern: word}
 		if key, value, ok := strings.Cut(word, "!="); ok {

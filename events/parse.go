@@ -107,10 +107,12 @@ func (p *exprParser) step(t Token) error {
 // match reads an event's name and the words that follow it.
 func (p *exprParser) match() error {
 	first := p.pos
-	var words []string
 	for p.pos < len(p.tokens) && p.tokens[p.pos].Kind == Word {
-		words = append(words, p.tokens[p.pos].Text)
 		p.pos++
+	}
+	words := make([]string, p.pos-first)
+	for i := range words {
+		words[i] = p.tokens[first+i].Text
 	}
 	m, bad := NewMatch(words)
 	if bad >= 0 {

@@ -121,7 +121,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		terminal, _ = os.Readlink("/proc/self/fd/2")
 	}
 
-	server, err := bus.Listen(d.runtime.socket(), d, bus.Options{Version: opts.Version, Logger: log})
+	server, err := bus.Listen(d.runtime.socket(), d, bus.Options{Version: "session-init " + opts.Version, Logger: log})
 	if err != nil {
 		return err
 	}

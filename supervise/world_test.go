@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // fixtures are what the test binary is when it is run by a test.
-var fixtures = map[string]func(){"nofile": printNofile}
+var fixtures = map[string]func(){"nofile": printNofile, "regroup": regroup}
 
 // world is a supervisor with what it has reported.
 type world struct {
@@ -46,7 +46,8 @@ type world struct {
 }
 
 // newWorld starts a supervisor; when the test ends it kills what is left and
-// checks the order of events and that nothing has leaked.
+// checks the order of events and that nothing has leaked. A test has one at a
+// time: two would take each other's children.
 func newWorld(t *testing.T, opts Options) *world {
 	t.Helper()
 	fds, goroutines := openFDs(t), runtime.NumGoroutine()

@@ -96,7 +96,7 @@ func (c *command) dialSessions(dir string, sessions []api.Session) error {
 	return fmt.Errorf("%d sessions run, choose one with --address: %s", len(answering), strings.Join(answering, " "))
 }
 
-// call makes calls and waits for their answers. awaited completes "waiting"
+// callAll makes calls and waits for their answers. awaited completes "waiting"
 // in what is said when that takes long.
 func (c *command) callAll(awaited string, requests ...api.Request) ([]api.Reply, error) {
 	c.awaited = awaited

@@ -14,10 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/session"
+	"github.com/session-init/session-init/session/api"
 )
-
-// version is set by the linker.
-var version = "0.1.0"
 
 // Exit statuses.
 const (
@@ -42,11 +40,11 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		printHelp(stdout)
 		return exitDone
 	case parsed.version:
-		fmt.Fprintf(stdout, "session-init %s\n", version)
+		fmt.Fprintf(stdout, "session-init %s\n", api.Version)
 		return exitDone
 	}
 	opts := parsed.options
-	opts.Version = version
+	opts.Version = api.Version
 	opts.Environ = environ
 	opts.Stderr = stderr
 	opts.Client = findClient(environ)

@@ -21,8 +21,7 @@ import (
 // Client talks to a session-init over its private socket. It is synchronous
 // and has no goroutine of its own; it belongs to one goroutine at a time.
 //
-// The whole exchange of a client's first call is two writes' worth of bytes
-// in one:
+// What says hello goes out in one write with a client's first call:
 //
 //	client: NUL "AUTH EXTERNAL <uid in hex>" "BEGIN" method call
 //	server: "OK <guid>" signals... reply

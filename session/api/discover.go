@@ -67,11 +67,6 @@ func readSession(file string) string {
 
 // alive tells whether there is a process of that pid, ours or another's.
 func alive(pid int) bool {
-	process, err := os.FindProcess(pid)
-	if err != nil {
-		return false
-	}
-	defer process.Release()
-	err = process.Signal(syscall.Signal(0))
+	err := syscall.Kill(pid, 0)
 	return err == nil || err == syscall.EPERM
 }

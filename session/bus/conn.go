@@ -38,6 +38,8 @@ const (
 // to be another's.
 type conn struct {
 	server *Server
+	// id counts the connections of the server, from 1.
+	id     uint64
 	socket *net.UnixConn
 	in     *frames
 	out    *outbox
@@ -56,9 +58,10 @@ type conn struct {
 	waiting map[engine.CallID]struct{}
 }
 
-func newConn(s *Server, socket *net.UnixConn) *conn {
+func newConn(s *Server, socket *net.UnixConn, id uint64) *conn {
 	return &conn{
 		server:  s,
+		id:      id,
 		socket:  socket,
 		in:      newFrames(socket),
 		out:     newOutbox(s.limits.outbox),

@@ -17,6 +17,7 @@ const (
 	jobsObject                // the parent of the jobs
 	jobObject                 // a job class
 	instanceObject            // an instance
+	busObject                 // what a bus daemon would be; see hello.go
 )
 
 // object is what a path names. Whether a job or instance of that name exists
@@ -34,6 +35,8 @@ func parseObject(path string) object {
 		o.kind = managerObject
 	case path == api.JobsPath:
 		o.kind = jobsObject
+	case path == busPath:
+		o.kind = busObject
 	case path == "/", strings.HasPrefix(api.ManagerPath, path+"/"):
 		o.kind = nodeObject
 	default:
@@ -122,6 +125,7 @@ func objects() map[objectKind][]*iface {
 		jobsObject:     standard(),
 		jobObject:      standard(jobInterface()),
 		instanceObject: standard(instanceInterface()),
+		busObject:      standard(busInterface()),
 	}
 }
 

@@ -54,13 +54,17 @@ func newLoop(t *testing.T, classes ...*job.Class) *loop {
 		stopped:  make(chan struct{}),
 		priority: "message",
 	}
-	l.more = sync.NewCond(&l.mu)
 	for _, class := range classes {
 		l.engine.Step(0, engine.SetClass{Class: class})
 	}
-	go l.run()
+	l.init()
 	t.Cleanup(l.stop)
 	return l
+}
+
+func (l *loop) init() {
+	l.more = sync.NewCond(&l.mu)
+	go l.run()
 }
 
 func (l *loop) post(f func()) {
@@ -124,7 +128,7 @@ func (l *loop) apply(in engine.Input) {
 				l.post(func() { l.apply(engine.Spawned{Proc: effect.Proc, Pid: 1000 + int(effect.Proc)}) })
 			}
 		case engine.Kill:
-			if !l.manual {
+			if !l.manual && effect.Signal != job.DefaultReloadSignal {
 				l.post(func() { l.apply(engine.Exited{Proc: effect.Proc, Signal: effect.Signal}) })
 			}
 		case engine.Quit:

@@ -57,6 +57,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	conns   []*conn // in the order in which they came
+	lastID  uint64  // of a connection
 	closing bool
 	waiting map[engine.CallID]waiting
 }
@@ -235,7 +236,8 @@ func (s *Server) add(socket *net.UnixConn) bool {
 		_ = socket.Close()
 		return s.closing
 	}
-	c := newConn(s, socket)
+	s.lastID++
+	c := newConn(s, socket, s.lastID)
 	s.conns = append(s.conns, c)
 	s.workers.Go(c.serve)
 	return true

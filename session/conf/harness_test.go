@@ -170,13 +170,20 @@ func (d *desk) relink(target, name string) { d.t.Helper(); relink(d.t, target, d
 func (d *desk) says(text string) bool      { return strings.Contains(d.log.String(), text) }
 func (d *desk) times(text string) int      { return strings.Count(d.log.String(), text) }
 func (d *desk) strip(path string) string   { return strings.TrimPrefix(path, d.root+"/") }
-func (d *desk) watched() (dirs []string)   { return slices.Sorted(maps.Keys(d.w.trees[0].watch.paths)) }
 func (d *desk) tell(c *job.Class) (known string) {
 	known = d.strip(c.Path) + ": " + c.Description
 	if c.Override != "" {
 		known += " + " + d.strip(c.Override) + ": " + c.Author
 	}
 	return known
+}
+
+// watched lists the directories that the kernel watches for us.
+func (d *desk) watched() []string {
+	ws := d.w.trees[0].watch
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return slices.Sorted(maps.Keys(ws.paths))
 }
 
 func (d *desk) take(changes []Change) {

@@ -1,10 +1,13 @@
 package conf
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/session-init/session-init/session/job"
 )
 
 func TestPrecedence(t *testing.T) {
@@ -282,6 +285,7 @@ func TestLinks(t *testing.T) {
 		"a = 1/a.conf: x + 1/a.override: o",
 		"b = 1/b.conf: x",
 		"deep/y = byLink/deep/y.conf: y",
+		"loop/byLink/deep/y = 1/loop/byLink/deep/y.conf: y",
 		"loop/store/sub/deep/y = 1/loop/store/sub/deep/y.conf: y",
 		"loop/store/x = 1/loop/store/x.conf: x",
 		"sub/deep/y = 1/sub/deep/y.conf: y",
@@ -354,8 +358,42 @@ func TestLargeFile(t *testing.T) {
 	}
 }
 
-// What cannot be read is not gone. (Permissions would not do for a test: it
-// may run as root.)
+// Permissions keep everybody from reading but root, who may run the tests.
+func TestPermissions(t *testing.T) {
+	d := open(t, "1", "2")
+	d.put("1/sub/a.conf", "a")
+	d.put("1/b.conf", "b")
+	d.put("2/b.conf", "two")
+	d.put("2/c.conf", "c")
+	must(t, os.Chmod(d.path("1/sub"), 0))
+	must(t, os.Chmod(d.path("1/b.conf"), 0))
+	t.Cleanup(func() { must(t, os.Chmod(d.path("1/sub"), 0o755)) })
+	d.live()
+	if os.Geteuid() == 0 {
+		d.want("b = 1/b.conf: b", "c = 2/c.conf: c", "sub/a = 1/sub/a.conf: a")
+		return
+	}
+	d.want("b = 2/b.conf: two", "c = 2/c.conf: c")
+	for _, text := range []string{
+		"cannot read job files in " + d.path("1/sub") + ": permission denied",
+		d.path("1/b.conf") + ": cannot read the job file: permission denied",
+	} {
+		if n := d.times(text); n != 1 {
+			t.Errorf("the log says %q %d times; want once:\n%s", text, n, d.log)
+		}
+	}
+	must(t, os.Chmod(d.path("1/b.conf"), 0o644))
+	d.until("b = 1/b.conf: b", "c = 2/c.conf: c")
+	must(t, os.Chmod(d.path("1/sub"), 0o755))
+	d.until("b = 1/b.conf: b", "c = 2/c.conf: c", "sub/a = 1/sub/a.conf: a")
+	d.put("1/sub/a.conf", "written")
+	d.until("b = 1/b.conf: b", "c = 2/c.conf: c", "sub/a = 1/sub/a.conf: written")
+	must(t, os.Chmod(d.path("1/sub"), 0))
+	d.load()
+	d.want("b = 1/b.conf: b", "c = 2/c.conf: c", "sub/a = 1/sub/a.conf: written")
+}
+
+// What cannot be read is not gone.
 func TestUnreadable(t *testing.T) {
 	d := open(t, "1/jobs", "2")
 	d.put("1/jobs/a.conf", "first")
@@ -384,8 +422,32 @@ func TestTooDeep(t *testing.T) {
 	d.put("1/z.conf", "z")
 	d.load()
 	d.want("z = 1/z.conf: z")
-	if !d.says("directories deep") {
+	if d.times("directories deep") != 1 {
 		t.Errorf("the log does not say what was left out:\n%s", d.log)
+	}
+}
+
+// Directories of which each leads to the next by two links have more paths
+// than anybody could read.
+func TestMaze(t *testing.T) {
+	d := open(t, "1")
+	d.put("1/a/x.conf", "x")
+	for i := range 20 {
+		for _, name := range []string{"l", "r"} {
+			d.link(fmt.Sprintf("../%02d", i+1), fmt.Sprintf("maze/%02d/%s", i, name))
+		}
+	}
+	d.mkdir("maze/20")
+	d.link("../maze/00", "1/maze")
+	d.load()
+	d.want("a/x = 1/a/x.conf: x")
+	if n := d.times("more than 10000 directories"); n != 1 {
+		t.Errorf("the bound is said %d times; want once", n)
+	}
+	d.drop("maze")
+	d.load()
+	if n := len(d.w.trees[0].dirs); n != 2 {
+		t.Errorf("%d directories known; want 2", n)
 	}
 }
 
@@ -397,10 +459,16 @@ func TestAnyBytesInNames(t *testing.T) {
 }
 
 func TestSentence(t *testing.T) {
-	d := open(t, "1")
-	d.put("1/a.conf", "broken")
-	d.load()
-	if !d.says(d.path("1/a.conf") + ":3:7: broken") {
-		t.Errorf("the log is\n%s", d.log)
+	for _, c := range []struct {
+		problem job.Problem
+		want    string
+	}{
+		{job.Problem{Path: "/a", Line: 2, Col: 4, Msg: "no"}, "/a:2:4: no"},
+		{job.Problem{Path: "/a", Line: 2, Msg: "no"}, "/a:2: no"},
+		{job.Problem{Path: "/a", Msg: "no"}, "/a: no"},
+	} {
+		if got := sentence(c.problem); got != c.want {
+			t.Errorf("sentence(%+v) = %q; want %q", c.problem, got, c.want)
+		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // Bounds of one search directory, for links that lead to the root of the
-// file system and the like.
+// file system and the like. Each directory costs a watch, of which users have
+// a limited number.
 const (
 	maxDepth = 40
 	maxDirs  = 10000
@@ -190,6 +191,7 @@ type walker struct {
 	finder finder
 	wanted map[string]bool // directories that this pass has asked to watch
 	link   string          // the job file or directory that is being followed
+	left   string          // the first directory beyond maxDirs
 }
 
 // looked asks for notice of what the finder looks at. What leads to the file
@@ -213,9 +215,14 @@ func (k *walker) descend(path, real string, above []inode) {
 	if k.closed() {
 		return
 	}
-	if len(above) > maxDepth || len(k.dirs) >= maxDirs {
-		k.note(path, slog.LevelWarn, "cannot read job files in %s: more than %d directories deep, or more than %d in all",
-			path, maxDepth, maxDirs)
+	if len(above) > maxDepth {
+		k.note(path, slog.LevelWarn, "cannot read job files in %s: it is more than %d directories deep", path, maxDepth)
+		return
+	}
+	if len(k.dirs) >= maxDirs {
+		k.note(k.root, slog.LevelWarn, "cannot read all job files in %s: there are more than %d directories, the first left out is %s",
+			k.root, maxDirs, cmp.Or(k.left, path))
+		k.left = cmp.Or(k.left, path)
 		return
 	}
 	k.dirs[path] = real

@@ -151,8 +151,9 @@ func (w *Watcher) Rescan(done func()) {
 	w.begin()
 }
 
-// Close ends watching and waits until apply will not be called any more. Only
-// a directory that hangs is not waited for. Close may be called twice.
+// Close ends watching and waits until apply will not be called any more, so
+// apply must return. A directory that hangs is not waited for. Close may be
+// called twice.
 func (w *Watcher) Close() {
 	w.mu.Lock()
 	first := !w.closed
@@ -393,10 +394,10 @@ func (w *Watcher) ended() bool {
 	}
 }
 
-// drain waits for the trees at work, which stop at the next file, but not
-// for those that hang.
+// drain waits for the trees at work, which stop at the next directory, but
+// not for those that hang.
 func (w *Watcher) drain() {
-	patience := time.NewTimer(w.opts.Patience)
+	patience := time.NewTimer(min(w.opts.Patience, time.Second))
 	defer patience.Stop()
 	names := make(map[string]bool)
 	for i := 0; i < len(w.busy); {

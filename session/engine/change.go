@@ -9,6 +9,11 @@ func (e *Engine) setGoal(in *instance, goal Goal) {
 	}
 	e.debugf(in, "%s (#%d) goal changed from %s to %s", in.class.def.Name, in.seq, in.goal, goal)
 	in.goal = goal
+	if goal == GoalStart {
+		e.wanted++
+	} else {
+		e.wanted--
+	}
 	e.notify(GoalChanged, in, goal.String())
 }
 
@@ -94,7 +99,6 @@ func (e *Engine) enterStarting(in *instance) {
 	}
 	in.stopEnv, in.stopEvents = nil, nil
 	in.lateStart = e.ending.begun
-	in.stopOn.Reset(&e.queue)
 	e.rewatch(in)
 	e.emitJobEvent(in, "starting", true)
 }
@@ -103,10 +107,9 @@ func (e *Engine) enterStarting(in *instance) {
 func (e *Engine) enterRunning(in *instance, from State) {
 	if from == PreStop {
 		in.stopEnv, in.stopEvents = nil, nil
-		e.release(in, false)
-		return
+	} else {
+		e.emitJobEvent(in, "started", false)
 	}
-	e.emitJobEvent(in, "started", false)
 	if !in.class.def.Task {
 		e.release(in, false)
 	}
@@ -118,6 +121,10 @@ func (e *Engine) killMain(in *instance) bool {
 	main := in.procs[job.Main]
 	if main.id == 0 {
 		return false
+	}
+	if e.ending.cut {
+		// It has been sent KILL already.
+		return true
 	}
 	e.debugf(in, "Sending %s signal to %s main process (%d)", job.SignalName(in.class.def.KillSignal), in.label(), main.pid)
 	e.do(Kill{Proc: main.id, Signal: in.class.def.KillSignal, Group: true})

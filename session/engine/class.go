@@ -73,6 +73,10 @@ func (e *Engine) adopt(c *class, def *job.Class) {
 	if len(def.Inert) > 0 {
 		e.do(Log{Level: Info, Class: def.Name, Msg: def.Name + ": without effect here: " + strings.Join(def.Inert, ", ")})
 	}
+	// What came for the old condition may be all that the new one asks for.
+	// Those events will not come to an operand that has them, so nothing
+	// else would ever start the job.
+	e.startIfTrue(c)
 }
 
 // noVariables is the environment of a start condition.

@@ -21,7 +21,7 @@ func (e *Engine) find(t Target, env events.Env) (*instance, *Error) {
 	}
 	in := c.instances[name]
 	if in == nil {
-		return nil, errorf(UnknownInstance, "Unknown instance: %s", name)
+		return nil, errorf(UnknownInstance, "Unknown instance: %s", label(t.Class, name))
 	}
 	return in, nil
 }
@@ -39,17 +39,17 @@ func (e *Engine) take(in *instance, call CallID, wait bool, v verb) {
 
 func (e *Engine) start(msg Start) {
 	in, err := e.find(msg.Target, msg.Env)
-	if err != nil && err.Kind == UnknownInstance && !msg.Target.ByName {
-		if e.ending.begun {
-			err = errEnding(verbStart)
-		} else {
-			c := e.classes[msg.Target.Class]
-			name, _ := e.instanceName(c, msg.Env)
-			in, err = e.newInstance(c, name), nil
-		}
-	}
-	if err == nil && in.goal == GoalStart {
+	fresh := err != nil && err.Kind == UnknownInstance && !msg.Target.ByName
+	switch {
+	case err != nil && !fresh:
+	case !fresh && in.goal == GoalStart:
 		err = errorf(AlreadyStarted, "Job is already running: %s", in.label())
+	case e.ending.begun:
+		err = errEnding(verbStart)
+	case fresh:
+		c := e.classes[msg.Target.Class]
+		name, _ := e.instanceName(c, msg.Env)
+		in, err = e.newInstance(c, name), nil
 	}
 	if err != nil {
 		e.reply(msg.Call, nil, err)
@@ -108,7 +108,7 @@ func (e *Engine) restart(msg Restart) {
 	in.stopEnv, in.stopEvents = nil, nil
 	in.respawnCount = 0
 	e.take(in, msg.Call, msg.Wait, verbRestart)
-	if in.state == Running {
+	if in.state == Running || in.state == PreStop {
 		in.again = true
 	}
 	e.changeGoal(in, GoalStop)

@@ -44,6 +44,7 @@ type Engine struct {
 	procs     map[ProcID]*instance
 	calls     map[CallID]bool // callers that wait
 	lastInst  uint64
+	wanted    int // instances whose goal is start
 	lastProc  ProcID
 
 	deadlines deadlines

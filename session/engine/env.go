@@ -57,12 +57,8 @@ func (e *Engine) classLookup(def *job.Class, env events.Env) events.Lookup {
 func (e *Engine) lookup(in *instance) events.Lookup {
 	below := e.classLookup(in.class.def, in.env)
 	return func(name string) (string, bool) {
-		if strings.HasPrefix(name, "UPSTART_") {
-			for _, entry := range e.reserved(in) {
-				if key, value, _ := events.SplitEntry(entry); key == name {
-					return value, true
-				}
-			}
+		if strings.HasPrefix(name, "UPSTART_") && slices.Contains(reservedKeys, name) {
+			return e.reserved(in).Get(name)
 		}
 		return below(name)
 	}

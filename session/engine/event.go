@@ -49,6 +49,10 @@ func (e *Engine) emitJobEvent(in *instance, name string, hold bool) {
 // class's running instances before the class itself, so that an event that
 // both stops and starts a job stops it first.
 func (e *Engine) dispatch(ev *events.Event) {
+	if e.ending.cut {
+		// Nothing is started any more, and everything is stopped.
+		return
+	}
 	e.found = e.found[:0]
 	e.index.Find(ev.Name, ev.Env, func(w *watch) {
 		if w.seen != ev.ID {
@@ -86,26 +90,59 @@ func (e *Engine) handleStop(in *instance, ev *events.Event) {
 	if in.gone || !in.stopOn.Handle(&e.queue, ev, e.lookup(in)) || !in.stopOn.True() {
 		return
 	}
-	if in.goal != GoalStop {
-		evs := in.stopOn.Events()
+	evs := in.stopOn.Events()
+	switch {
+	case in.goal != GoalStop:
 		in.stopEnv, in.stopEvents = gather(evs)
 		e.release(in, false)
 		e.waitFor(in, evs)
 		e.changeGoal(in, GoalStop)
+	case e.ending.begun && !slices.ContainsFunc(evs, func(ev *events.Event) bool { return e.holdsUp(ev, in) }):
+		// The end of the session stops all jobs at once; this one, by its
+		// own rule, is to be gone before what it depends on is.
+		e.waitFor(in, evs)
 	}
 	in.stopOn.Reset(&e.queue)
 }
 
+// holdsUp reports whether in can only come to rest once ev has finished:
+// whether it waits for the event itself, or for an instance that does.
+func (e *Engine) holdsUp(ev *events.Event, in *instance) bool {
+	seen := map[uint64]bool{}
+	todo := []uint64{ev.Instance}
+	for len(todo) > 0 {
+		held := e.instances[todo[len(todo)-1]]
+		todo = todo[:len(todo)-1]
+		if held == nil || seen[held.id] {
+			continue
+		}
+		if held == in {
+			return true
+		}
+		seen[held.id] = true
+		for _, w := range held.waiters {
+			if w.event != nil {
+				todo = append(todo, w.event.Instance)
+			}
+		}
+	}
+	return false
+}
+
 func (e *Engine) handleStart(c *class, ev *events.Event) {
-	if !c.startOn.Handle(&e.queue, ev, noVariables) || !c.startOn.True() {
+	if c.startOn.Handle(&e.queue, ev, noVariables) {
+		e.startIfTrue(c)
+	}
+}
+
+// startIfTrue starts the instance that the events of a start condition
+// name, if the condition has come true, and lets it begin afresh.
+func (e *Engine) startIfTrue(c *class) {
+	if !c.startOn.True() {
 		return
 	}
 	evs := c.startOn.Events()
 	env, names := gather(evs)
-	if e.ending.cut {
-		c.startOn.Reset(&e.queue)
-		return
-	}
 	if name, err := e.instanceName(c, env); err != nil {
 		e.do(Log{Level: Warn, Class: c.def.Name, Msg: c.def.Name + ": cannot start on " + strings.Join(names, " ") + ": " + err.Msg})
 	} else {

@@ -156,11 +156,13 @@ func (e *Engine) unwatch(in *instance) {
 }
 
 // label is JOB, or JOB (INSTANCE), as messages name an instance.
-func (in *instance) label() string {
-	if in.name == "" {
-		return in.class.def.Name
+func (in *instance) label() string { return label(in.class.def.Name, in.name) }
+
+func label(class, instance string) string {
+	if instance == "" {
+		return class
 	}
-	return in.class.def.Name + " (" + in.name + ")"
+	return class + " (" + instance + ")"
 }
 
 func (in *instance) alive(kind job.ProcessKind) bool { return in.procs[kind].id != 0 }

@@ -102,6 +102,7 @@ func (e *Engine) spawnFailed(msg SpawnFailed) {
 			e.setGoal(in, GoalStop)
 			e.advance(in)
 		case Killed:
+			e.clearDeadline(in)
 			e.advance(in)
 		}
 	case job.PreStart, job.PostStop:
@@ -169,9 +170,10 @@ func (e *Engine) mainExited(in *instance, msg Exited, failedAs failure, number i
 }
 
 // judgeMain sets failure and goal after main ended by itself. Main's end
-// while the instance is to stop is as good as any.
+// while the instance is to stop, or to go round, is as good as any: a
+// pre-stop may well be what ends it.
 func (e *Engine) judgeMain(in *instance, msg Exited, failedAs failure, number int, reason string) {
-	if in.goal == GoalStop {
+	if in.goal == GoalStop || in.again {
 		return
 	}
 	def := in.class.def
@@ -232,9 +234,11 @@ func describe(kind job.ProcessKind, msg Exited) (end string, f failure, number i
 }
 
 // fail records the first failure of a pass, announces it and answers whoever
-// waits.
+// waits. A later one is told to nobody but those who began to wait after the
+// first: a start that turned the instance round ends here too.
 func (e *Engine) fail(in *instance, f failure, number int, reason string) {
 	if in.failed {
+		e.release(in, true)
 		return
 	}
 	in.failed, in.failure, in.result = true, reason, f

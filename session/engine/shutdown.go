@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/job"
 )
 
 // ending is how far the end of the session has come. First the event
@@ -39,6 +41,9 @@ func (e *Engine) settleEnd() bool {
 	}
 	if len(e.instances) == 0 {
 		e.quit()
+		return false
+	}
+	if e.wanted == 0 {
 		return false
 	}
 	any := false
@@ -78,26 +83,42 @@ func (e *Engine) endTimedOut() {
 		return
 	}
 	if e.ending.cut {
-		e.eachProcess(func(in *instance, kind int) {
-			e.logf(ErrorLevel, in, "%s: process %d does not end even by KILL: left behind", in.label(), in.procs[kind].pid)
+		e.eachProcess(func(in *instance, kind job.ProcessKind) {
+			e.logf(ErrorLevel, in, "%s: %s does not end even by KILL: left behind", in.label(), in.processText(kind))
 		})
 		e.quit()
 		return
 	}
 	e.ending.cut = true
-	e.eachProcess(func(in *instance, kind int) {
-		e.logf(Warn, in, "%s was still in %s after %s: process %d killed", in.label(), in.state, e.cfg.StopTimeout, in.procs[kind].pid)
+	// Events that half an expression holds are let go: what they wait for
+	// will not come any more.
+	for _, c := range e.order {
+		c.startOn.Reset(&e.queue)
+		for in := c.first; in != nil; in = in.next {
+			in.stopOn.Reset(&e.queue)
+		}
+	}
+	e.eachProcess(func(in *instance, kind job.ProcessKind) {
+		e.logf(Warn, in, "%s was still in %s after %s: %s killed", in.label(), in.state, e.cfg.StopTimeout, in.processText(kind))
 		e.do(Kill{Proc: in.procs[kind].id, Signal: sigKill, Group: true})
 	})
 	e.deadlines.add(e.now+lastGrace, nil)
 }
 
-func (e *Engine) eachProcess(visit func(in *instance, kind int)) {
+// processText names a process of an instance.
+func (in *instance) processText(kind job.ProcessKind) string {
+	if pid := in.procs[kind].pid; pid != 0 {
+		return fmt.Sprintf("%s process (%d)", kind, pid)
+	}
+	return fmt.Sprintf("%s process (still being made)", kind)
+}
+
+func (e *Engine) eachProcess(visit func(in *instance, kind job.ProcessKind)) {
 	for _, c := range e.order {
 		for in := c.first; in != nil; in = in.next {
 			for kind := range in.procs {
 				if in.procs[kind].id != 0 {
-					visit(in, kind)
+					visit(in, job.ProcessKind(kind))
 				}
 			}
 		}

@@ -103,8 +103,10 @@ func (p *parser) tokens(visit func(events.Kind, span)) (depth int, trouble *faul
 // file. A quote on the line of the parenthesis is the cause itself; one on a
 // later line was most likely no part of the expression.
 func (p *parser) unclosed(tokens []events.Token, trouble *fault) {
+	// Of several that are open the first is named: the others may have
+	// been taken along from lines that mean something else.
 	open := -1
-	for i, closed := len(tokens)-1, 0; i >= 0 && open < 0; i-- {
+	for i, closed := len(tokens)-1, 0; i >= 0; i-- {
 		switch {
 		case tokens[i].Kind == events.Close:
 			closed++
@@ -137,7 +139,7 @@ func (p *parser) unclosed(tokens []events.Token, trouble *fault) {
 // lintWord warns of words that look like operators of other languages.
 func (p *parser) lintWord(sp span) {
 	p.lintHash(sp)
-	if !sp.plain {
+	if !sp.plain || p.warnings >= maxProblems {
 		return
 	}
 	word := p.text[sp.start:sp.end]

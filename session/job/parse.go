@@ -263,6 +263,8 @@ func (p *parser) unknown(name word) {
 	switch best := suggest(name.text, names()); {
 	case name.text == "end" && p.peek(false) == "script":
 		msg = "'end script' without a block (expected 'script' before it)"
+	case name.text == "and" || name.text == "or":
+		msg += " (expected parentheses around a condition of several lines)"
 	case assigned && isName(key):
 		msg += " (did you mean 'env " + key + "=…'?)"
 	case best != "":

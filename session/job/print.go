@@ -17,8 +17,9 @@ import (
 // A job file cannot say everything that a Class of other origin may hold. A
 // line end in a value becomes a space and a NUL byte is left out; a command
 // that is no single line (quotes that do not match, a "#", a line end)
-// becomes a script; a script line that would end its block gets a ";". Empty
-// words are written and will not be accepted.
+// becomes a script; a script line that would end its block gets a ";", and
+// indentation that all its lines share is lost, as is the fraction of a
+// second. Empty words are written and will not be accepted.
 func Print(c *Class) []byte {
 	var out []byte
 	for i := range stanzas {

@@ -81,15 +81,9 @@ func indentation(line string) string {
 func isBlankLine(line string) bool { return strings.Trim(line, blanks+"\n") == "" }
 
 // dedent removes the indentation that all lines of a block share, byte for
-// byte, and ends the last line. Blank lines have no say in it, or one empty
-// line would keep all the others indented.
+// byte. Blank lines have no say in it, or one empty line would keep all the
+// others indented.
 func dedent(body string) string {
-	if body == "" {
-		return ""
-	}
-	if !strings.HasSuffix(body, "\n") {
-		body += "\n"
-	}
 	common, any := "", false
 	for line := range strings.Lines(body) {
 		switch {

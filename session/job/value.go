@@ -138,6 +138,9 @@ func setRespawnLimit(p *parser, args []word) {
 
 func setNormalExit(p *parser, args []word) {
 	for _, w := range args {
+		if p.full() {
+			return
+		}
 		if signal, ok := ParseSignal(w.text); ok {
 			p.class.NormalExit = append(p.class.NormalExit, Exit{Signal: signal})
 			continue

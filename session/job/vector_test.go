@@ -33,7 +33,7 @@ type vector struct {
 	line     int
 }
 
-func readVectors(t *testing.T, path string) (head []string, vectors []*vector) {
+func readVectors(t testing.TB, path string) (head []string, vectors []*vector) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -382,6 +382,9 @@ func (t *teller) ask(words []string) error {
 	if !ok {
 		return errors.New("there was no such process")
 	}
+	if words[2] == "sees" {
+		return compare(strings.Join(env, " "), strings.Join(words[3:], " "))
+	}
 	for _, word := range words[3:] {
 		key, want, _ := events.SplitEntry(word)
 		value, set := env.Get(key)

@@ -49,7 +49,8 @@ import (
 //	JOB is GOAL/STATE        or "JOB is gone": there is no such instance
 //	JOB runs KIND…           the processes that it has; "JOB runs nothing"
 //	JOB KIND has K=V…        the environment that its last process of that
-//	                         kind got; JOB KIND lacks K…
+//	                         kind got; JOB KIND lacks K…; JOB KIND sees K=V…:
+//	                         these and no others, in this order
 //	JOB blames TEXT          why it failed last; "JOB blames nothing"
 //
 // A caller is called as NAME says, else by the words of its wish up to the

@@ -18,3 +18,18 @@ func Need(t testing.TB, program string) string {
 	}
 	return path
 }
+
+// NeedPython returns a Python 3 that has a module, and skips the test when
+// there is none. The system's own is asked too, for it alone sees the modules
+// of the system's packages.
+func NeedPython(t testing.TB, module string) string {
+	t.Helper()
+	for _, program := range []string{"python3", "/usr/bin/python3"} {
+		path, err := exec.LookPath(program)
+		if err == nil && exec.Command(path, "-c", "import "+module).Run() == nil {
+			return path
+		}
+	}
+	t.Skip("missing: python3-" + module)
+	return ""
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/bus"
+	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/job"
+)
+
+// world is a daemon without processes: the real bus and the real engine, on
+// one goroutine, with a make-believe kernel. What a process does is its
+// command: "exit N" ends at once, "missing" cannot be executed, anything
+// else runs until it is killed. Pids count up from 1001.
+type world struct {
+	server *bus.Server
+
+	mu     sync.Mutex
+	more   *sync.Cond
+	inbox  []func() // of clients
+	kernel []func() // of processes; these come first, so that a command that
+	// does not wait shows the same processes every time
+	ended    bool
+	priority string
+
+	quit   chan struct{}  // closed when the engine says Quit
+	engine *engine.Engine // of the loop's goroutine
+}
+
+func newWorld(t *testing.T, jobs ...string) *world {
+	t.Helper()
+	w := &world{engine: engine.New(engine.Config{Table: events.Env{"PATH=/bin"}}), priority: "message", quit: make(chan struct{})}
+	w.more = sync.NewCond(&w.mu)
+	for i := 0; i < len(jobs); i += 2 {
+		class, problems := job.Parse(jobs[i], jobs[i]+".conf", []byte(jobs[i+1]))
+		if class == nil || len(problems) > 0 {
+			t.Fatalf("job %s: %v", jobs[i], problems)
+		}
+		w.engine.Step(0, engine.SetClass{Class: class})
+	}
+	// Not TempDir: its name is that of the test and may be too long.
+	dir, err := os.MkdirTemp("", "sctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	ready := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-ready
+		w.run()
+	}()
+	w.server, err = bus.Listen(filepath.Join(dir, "socket"), w, bus.Options{Version: "session-init TEST"})
+	close(ready)
+	t.Cleanup(func() {
+		if w.server != nil {
+			w.server.Close(0)
+		}
+		w.mu.Lock()
+		w.ended = true
+		w.more.Signal()
+		w.mu.Unlock()
+		<-stopped
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) post(f func()) { w.put(&w.inbox, f) }
+
+func (w *world) put(queue *[]func(), f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*queue = append(*queue, f)
+	w.more.Signal()
+}
+
+// news posts what a process does.
+func (w *world) news(in engine.Input) { w.put(&w.kernel, func() { w.step(in) }) }
+
+func (w *world) run() {
+	for {
+		w.mu.Lock()
+		for len(w.inbox)+len(w.kernel) == 0 && !w.ended {
+			w.more.Wait()
+		}
+		if w.ended {
+			w.mu.Unlock()
+			return
+		}
+		queue := &w.kernel
+		if len(w.kernel) == 0 {
+			queue = &w.inbox
+		}
+		f := (*queue)[0]
+		*queue = (*queue)[1:]
+		w.mu.Unlock()
+		f()
+	}
+}
+
+func (w *world) Step(in engine.Input)          { w.post(func() { w.step(in) }) }
+func (w *world) Read(f func(engine.View))      { w.post(func() { f(w.engine.View()) }) }
+func (w *world) Reload(done func())            { w.post(done) }
+func (w *world) LogPriority() string           { w.mu.Lock(); defer w.mu.Unlock(); return w.priority }
+func (w *world) SetLogPriority(p string) error { return w.setPriority(p) }
+
+func (w *world) setPriority(word string) error {
+	if !slices.Contains([]string{"debug", "info", "message", "warn", "error", "fatal"}, word) {
+		return fmt.Errorf("cannot set log priority %q: no such priority", word)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.priority = word
+	return nil
+}
+
+func (w *world) step(in engine.Input) {
+	effects := w.engine.Step(0, in)
+	// The processes have done what they do before a client hears anything.
+	for _, effect := range effects {
+		switch effect := effect.(type) {
+		case engine.Kill:
+			w.news(engine.Exited{Proc: effect.Proc, Signal: effect.Signal})
+		case engine.Spawn:
+			w.spawn(effect)
+		}
+	}
+	for _, effect := range effects {
+		switch effect := effect.(type) {
+		case engine.Reply:
+			w.server.Reply(effect)
+		case engine.Notify:
+			w.server.Notify(effect)
+		case engine.Quit:
+			close(w.quit)
+		}
+	}
+}
+
+func (w *world) spawn(effect engine.Spawn) {
+	command, argument, _ := strings.Cut(effect.Class.Processes[effect.Kind].Text, " ")
+	if command == "missing" {
+		w.news(engine.SpawnFailed{Proc: effect.Proc, Reason: "cannot execute it"})
+		return
+	}
+	w.news(engine.Spawned{Proc: effect.Proc, Pid: 1000 + int(effect.Proc)})
+	if command == "exit" {
+		w.news(engine.Exited{Proc: effect.Proc, Status: int(argument[0] - '0')})
+	}
+}
+
+// result is what a run of the program left.
+type result struct {
+	status   int
+	out, err string
+}
+
+// sctl runs the program in the world.
+func (w *world) sctl(environ []string, args ...string) result {
+	environ = append([]string{api.SessionVariable + "=" + w.server.Address()}, environ...)
+	return runWith(environ, args...)
+}
+
+func runWith(environ []string, args ...string) result {
+	var out, err bytes.Buffer
+	status := run(args, environ, &out, &err)
+	return result{status, out.String(), err.String()}
+}
+
+// step is a command line, and what it must do. An err that ends in "*" is
+// the beginning of the message: the rest is the daemon's to word.
+type step struct {
+	line   string
+	status int
+	out    string
+	err    string
+}
+
+// play runs the steps; environment entries stand before a "$".
+func (w *world) play(t *testing.T, steps []step) {
+	t.Helper()
+	for _, s := range steps {
+		environ, args := []string{}, strings.Fields(s.line)
+		if i := slices.Index(args, "$"); i >= 0 {
+			environ, args = args[:i], args[i+1:]
+		}
+		got := w.sctl(environ, args...)
+		if begin, cut := strings.CutSuffix(s.err, "*"); cut && strings.HasPrefix(got.err, begin) {
+			got.err = s.err
+		}
+		if want := (result{s.status, s.out, s.err}); got != want {
+			t.Errorf("%s = %+v\nwant %+v", s.line, got, want)
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// deaf is a notifier that says what the test says, and refuses directories.
+type deaf struct {
+	notices chan fsnotify.Event
+	faults  chan error
+	refuse  func(dir string) error
+
+	mu    sync.Mutex
+	added []string
+}
+
+func newDeaf(refuse func(dir string) error) *deaf {
+	return &deaf{notices: make(chan fsnotify.Event), faults: make(chan error), refuse: refuse}
+}
+
+func (n *deaf) Add(dir string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.refuse != nil {
+		if err := n.refuse(dir); err != nil {
+			return err
+		}
+	}
+	n.added = append(n.added, dir)
+	return nil
+}
+
+func (n *deaf) Remove(string) error                            { return nil }
+func (n *deaf) Notices() (<-chan fsnotify.Event, <-chan error) { return n.notices, n.faults }
+func (n *deaf) Close() error                                   { close(n.notices); return nil }
+func (n *deaf) open() (notifier, error)                        { return n, nil }
+
+// When the kernel's queue ran over, everything is read again.
+func TestOverflow(t *testing.T) {
+	n := newDeaf(nil)
+	d := openWith(t, Options{notifier: n.open}, tempDir(t), "1")
+	d.put("1/a.conf", "one")
+	d.live()
+	d.put("1/a.conf", "two")
+	d.put("1/sub/b.conf", "b")
+	n.faults <- fsnotify.ErrEventOverflow
+	d.until("a = 1/a.conf: two", "sub/b = 1/sub/b.conf: b")
+	d.drop("1/sub")
+	n.faults <- errors.New("some fault")
+	d.until("a = 1/a.conf: two")
+}
+
+// A notice has just the named file read, and a notice of anything else
+// nothing.
+func TestNoticeReadsOneFile(t *testing.T) {
+	n := newDeaf(nil)
+	d := openWith(t, Options{notifier: n.open}, tempDir(t), "1")
+	d.put("1/a.conf", "one")
+	d.put("1/b.conf", "one")
+	d.live()
+	d.put("1/a.conf", "two")
+	d.put("1/b.conf", "two")
+	n.notices <- fsnotify.Event{Name: d.path("1/a.conf"), Op: fsnotify.Write}
+	d.until("a = 1/a.conf: two", "b = 1/b.conf: one")
+	n.notices <- fsnotify.Event{Name: d.path("1/.b.conf.swp"), Op: fsnotify.Create}
+	n.notices <- fsnotify.Event{Name: d.path("1/notes"), Op: fsnotify.Write}
+	n.notices <- fsnotify.Event{Name: d.path("other"), Op: fsnotify.Create}
+	n.notices <- fsnotify.Event{} // the one before is dealt with now
+	if _, ok := d.w.dirt.due(time.Second); ok {
+		t.Error("notices that are no concern of ours make work")
+	}
+}
+
+// At the kernel's limit, what is not watched can be loaded all the same.
+func TestWatchLimit(t *testing.T) {
+	n := newDeaf(func(string) error { return syscall.ENOSPC })
+	d := openWith(t, Options{notifier: n.open}, tempDir(t), "1", "2")
+	d.put("1/a.conf", "one")
+	d.put("2/sub/b.conf", "b")
+	d.live()
+	d.want("a = 1/a.conf: one", "sub/b = 2/sub/b.conf: b")
+	d.put("1/a.conf", "two")
+	d.load()
+	d.want("a = 1/a.conf: two", "sub/b = 2/sub/b.conf: b")
+	if n := d.times("fs.inotify.max_user_watches"); n != 1 {
+		t.Errorf("the limit is said %d times; want once:\n%s", n, d.log)
+	}
+}
+
+func TestNoNotifier(t *testing.T) {
+	d := openWith(t, Options{notifier: func() (notifier, error) { return nil, syscall.EMFILE }}, tempDir(t), "1")
+	d.put("1/a.conf", "one")
+	d.live()
+	d.put("1/a.conf", "two")
+	d.load()
+	d.want("a = 1/a.conf: two")
+	if n := d.times("an explicit reload is needed"); n != 1 {
+		t.Errorf("it is said %d times; want once:\n%s", n, d.log)
+	}
+}
+
+// A directory that hangs holds up nobody for long, and comes in later.
+func TestHangingDirectory(t *testing.T) {
+	gate := make(chan struct{})
+	root := tempDir(t)
+	d := openWith(t, Options{
+		Patience: 20 * time.Millisecond,
+		before: func(dir Dir) {
+			if strings.HasSuffix(dir.Path, "/hangs") {
+				<-gate
+			}
+		},
+	}, root, "hangs", "2")
+	d.put("hangs/a.conf", "hung")
+	d.put("2/a.conf", "two")
+	d.put("2/b.conf", "two")
+	d.live()
+	d.want("a = 2/a.conf: two", "b = 2/b.conf: two")
+	d.put("2/b.conf", "changed")
+	d.until("a = 2/a.conf: two", "b = 2/b.conf: changed")
+	d.load() // done at once, though that directory is at work
+	d.put("hangs/c.conf", "after")
+	if n := d.times("does not answer"); n != 1 {
+		t.Errorf("it is said %d times; want once:\n%s", n, d.log)
+	}
+	close(gate)
+	d.until("a = hangs/a.conf: hung", "b = 2/b.conf: changed", "c = hangs/c.conf: after")
+	if !d.says("can be read again") {
+		t.Errorf("the log does not say so:\n%s", d.log)
+	}
+}
+
+func TestCloseWhileHanging(t *testing.T) {
+	before := goroutines()
+	gate := make(chan struct{})
+	d := openWith(t, Options{Patience: time.Millisecond, before: func(Dir) { <-gate }}, tempDir(t), "1")
+	d.load()
+	d.w.Close()
+	close(gate)
+	eventually(t, "the goroutine to end", func() bool { return goroutines() <= before })
+}
+
+func TestNothingIsLeft(t *testing.T) {
+	once := func() {
+		dir := tempDir(t)
+		put(t, dir+"/1/sub/a.conf", "a")
+		w := New([]Dir{{dir + "/1"}, {dir + "/none"}}, Options{Parse: parseFake, Apply: applyFake}, func([]Change) {})
+		must(t, w.Load())
+		w.Start()
+		w.Rescan(nil)
+		put(t, dir+"/1/b.conf", "b")
+		w.Close()
+	}
+	once() // what the runtime keeps for itself
+	threads, files := goroutines(), descriptors(t)
+	for range 10 {
+		once()
+	}
+	if n := goroutines(); n > threads {
+		t.Errorf("%d goroutines after Close; %d before New", n, threads)
+	}
+	if n := descriptors(t); n > files {
+		t.Errorf("%d descriptors after Close; %d before New", n, files)
+	}
+}
+
+func goroutines() int { return runtime.NumGoroutine() }
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(list)
+}
+
+// A directory that is known by two real paths, as bind mounts make it, is
+// watched under one and heard under both. When the one goes, it is watched
+// under the other.
+func TestWatchAlias(t *testing.T) {
+	root := tempDir(t)
+	must(t, os.Mkdir(root+"/a", 0o755))
+	n := newDeaf(nil)
+	dirt := newDirt(2)
+	ws := newWatchSet(slog.New(slog.DiscardHandler), dirt, []string{"/x", "/y"}, n)
+	ws.list(root+"/a", target{0, "/x"}, 1)
+	must(t, os.Rename(root+"/a", root+"/b"))
+	// The old name cannot be told from a second one by what is in memory
+	// alone: it is found out by looking.
+	ws.list(root+"/b", target{1, "/y"}, 1)
+	if got, want := n.added, []string{root + "/a", root + "/b"}; !slices.Equal(got, want) {
+		t.Fatalf("watched %q; want %q", got, want)
+	}
+	dirt.take()
+
+	id, err := inodeOf(root + "/b")
+	must(t, err)
+	ws.inodes[id] = []string{root + "/b", root + "/c"}
+	ws.paths[root+"/c"] = id
+	ws.name(root+"/c", "sub", target{0, ""}, 1, false)
+	ws.deliver(fsnotify.Event{Name: root + "/b/sub", Op: fsnotify.Create})
+	got := dirt.take()
+	if _, ok := got[1].names["/y/sub"]; !ok || !got[0].walk {
+		t.Errorf("dirt = %+v; want both paths heard", got)
+	}
+	ws.sweep(1, 2)
+	if want := root + "/c"; n.added[len(n.added)-1] != want {
+		t.Errorf("watched last: %q; want %q", n.added[len(n.added)-1], want)
+	}
+	if got := dirt.take(); !got[0].walk {
+		t.Errorf("dirt = %+v; want a look at what may have been missed", got)
+	}
+}
+
+func TestDirtBounds(t *testing.T) {
+	d := newDirt(2)
+	if _, ok := d.due(time.Hour); ok {
+		t.Error("clean dirt is due")
+	}
+	d.mark(target{0, "/a"}, false)
+	wait, ok := d.due(time.Hour)
+	if !ok || wait > time.Hour/2 {
+		t.Errorf("due after a change = %v, %t; want half an hour", wait, ok)
+	}
+	d.mark(target{1, "/b"}, true)
+	if wait, _ := d.due(time.Hour); wait <= time.Hour/2 {
+		t.Errorf("due after a removal = %v; want an hour", wait)
+	}
+	d.first = d.first.Add(-11 * time.Hour)
+	if wait, _ := d.due(time.Hour); wait != 0 {
+		t.Errorf("due after ten hours = %v; want 0", wait)
+	}
+	for i := range maxNames + 10 {
+		d.mark(target{0, fmt.Sprint(i)}, false)
+	}
+	got := d.take()
+	if !got[0].reread || len(got[0].names) > 0 || len(got[1].names) != 1 {
+		t.Errorf("too many names do not become a reading of all: %v, %d", got[0].reread, len(got[0].names))
+	}
+	if _, ok := d.due(time.Hour); ok {
+		t.Error("dirt is due after it was taken")
+	}
+}

@@ -1,0 +1,98 @@
+package job
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+)
+
+// addVectors makes the texts of the vectors the seeds of a fuzzer.
+func addVectors(f *testing.F, add func(v *vector)) {
+	f.Helper()
+	paths, err := filepath.Glob("testdata/*.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range paths {
+		_, vectors := readVectors(f, path)
+		for _, v := range vectors {
+			add(v)
+		}
+	}
+}
+
+// FuzzParse: whatever the text, there is a class or an error and never both;
+// problems stand in the text and in its order; a class is printed so that it
+// is read as itself; an override leaves what it is laid on alone.
+func FuzzParse(f *testing.F) {
+	addVectors(f, func(v *vector) { f.Add([]byte(v.text), []byte(v.override)) })
+	f.Fuzz(func(t *testing.T, text, override []byte) {
+		class, found := Parse("job", "job.conf", text)
+		checkProblems(t, text, class, found)
+		if class == nil {
+			return
+		}
+		roundTrip(t, class)
+		for _, p := range class.Processes {
+			if p != nil && len(p.Command().Argv) == 0 {
+				t.Fatalf("Command(%q) has no words", p.Text)
+			}
+		}
+		before := Print(class)
+		result, found := Apply(class, "job.override", override)
+		checkProblems(t, override, result, found)
+		if after := Print(class); !bytes.Equal(before, after) {
+			t.Fatalf("Apply changed %q to %q", before, after)
+		}
+		if result != nil {
+			roundTrip(t, result)
+		}
+	})
+}
+
+func checkProblems(t *testing.T, text []byte, class *Class, found []Problem) {
+	t.Helper()
+	errors := 0
+	lines := bytes.Split(bytes.TrimPrefix(text, []byte("\ufeff")), []byte("\n"))
+	for i, p := range found {
+		if !p.Warning {
+			errors++
+		}
+		if p.Line < 1 || p.Line > len(lines) || p.Col < 1 || p.Col > len(lines[p.Line-1])+1 {
+			t.Fatalf("%v is not in the text %q", p, text)
+		}
+		if i > 0 && (p.Line < found[i-1].Line || p.Line == found[i-1].Line && p.Col < found[i-1].Col) {
+			t.Fatalf("%v comes behind %v", p, found[i-1])
+		}
+		if len(p.Msg) > 1000 {
+			t.Fatalf("a message of %d bytes", len(p.Msg))
+		}
+	}
+	if (class == nil) != (errors > 0) {
+		t.Fatalf("class %v with %d errors: %v", class, errors, found)
+	}
+}
+
+// FuzzExpr does the same for what follows "start on", with more of it.
+func FuzzExpr(f *testing.F) {
+	for _, seed := range []string{"a", "a or b and c", "(a X=1\n#\n and b) or c", `a "and" '(' \(`, "a X!=b Y=${Z:-x}"} {
+		f.Add(seed)
+	}
+	addVectors(f, func(v *vector) {
+		if class, _ := Parse("job", "", []byte(v.text)); class != nil && class.StartOn != nil {
+			f.Add(printExpr(class.StartOn))
+		}
+	})
+	f.Fuzz(func(t *testing.T, text string) {
+		whole := []byte("start on " + text)
+		class, found := Parse("job", "job.conf", whole)
+		checkProblems(t, whole, class, found)
+		if class == nil {
+			return
+		}
+		roundTrip(t, class)
+		if class.StartOn != nil && len(class.StartOn.Postfix()) != len(class.StartOn.Nodes) {
+			t.Fatalf("Postfix of %q loses nodes", text)
+		}
+	})
+}
