@@ -59,5 +59,5 @@ func reason(err error) string {
 		// An instance that has stopped is unknown: this one is on its way.
 		return "Already stopping"
 	}
-	return reply.Error()
+	return err.Error()
 }

@@ -90,6 +90,12 @@ func (c *command) change(action, member, until string) error {
 // explain finds out what is missing when an object was not there: asking for
 // the path of every job first would cost each command a call.
 func (c *command) explain(t target, err error) error {
+	if api.IsName(err, api.ErrJobFailed) && !c.style.isInitctl() {
+		if failure := c.lastFailure(t.job); failure != "" {
+			return fmt.Errorf("%w: %s", err, failure)
+		}
+		return err
+	}
 	if !api.IsName(err, api.ErrUnknownObject, api.ErrUnknownMethod, api.ErrUnknownInterface) {
 		return err
 	}
@@ -103,6 +109,17 @@ func (c *command) explain(t target, err error) error {
 		}
 	}
 	return err
+}
+
+// lastFailure returns the sentence about a job's last failure, or nothing
+// when there is none, or when it cannot be had: it is an addition.
+func (c *command) lastFailure(job string) string {
+	body, err := c.call(api.JobPath(job), api.PropertiesInterface, "Get", api.JobExtension, "last_failure")
+	if err != nil {
+		return ""
+	}
+	failure, _ := oneString(body)
+	return failure
 }
 
 func reloadJob(c *command) error {
@@ -146,6 +163,7 @@ func showStatus(c *command) error {
 			return err
 		}
 		c.printLines(lines)
+		c.printFailure(t.job, lines)
 		return nil
 	}
 	path, err := c.callString(api.JobPath(t.job), api.JobInterface, "GetInstance", t.env)
@@ -157,6 +175,16 @@ func showStatus(c *command) error {
 		return c.explain(t, err)
 	}
 	return c.showInstance(path)
+}
+
+// printFailure says why a job is at rest, if its last run failed.
+func (c *command) printFailure(job string, lines []statusLine) {
+	if len(lines) != 1 || lines[0].text != c.style.resting(job, "") || c.options.quiet {
+		return
+	}
+	if failure := c.lastFailure(job); failure != "" {
+		c.print("\tlast failure: " + failure)
+	}
 }
 
 // showInstance prints the status of an instance, which may be gone by now.

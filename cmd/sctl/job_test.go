@@ -43,7 +43,7 @@ func TestJobVerbs(t *testing.T) {
 		{"sctl start dir/svc", 0, "dir/svc running (start), process 1001\n", ""},
 		{"sctl restart dir/svc", 0, "dir/svc running (start), process 1002\n", ""},
 		{"sctl reload dir/svc", 0, "", ""}, // the make-believe process dies of it
-		{"sctl status dir/svc", 0, "dir/svc waiting (stop)\n", ""},
+		{"sctl status dir/svc", 0, "dir/svc waiting (stop)\n\tlast failure: main process killed by HUP signal\n", ""},
 		{"sctl stop dir/svc", 1, "", "stop: cannot stop 'dir/svc': Not running\n"},
 		{"sctl restart dir/svc", 1, "", "restart: cannot restart 'dir/svc': Not running\n"},
 		{"sctl reload dir/svc", 1, "", "reload: cannot reload 'dir/svc': Not running\n"},
@@ -58,9 +58,9 @@ func TestJobVerbs(t *testing.T) {
 		{"sctl show-config nope", 1, "", "show-config: cannot show the configuration of 'nope': Unknown job\n"},
 
 		{"sctl start task", 0, "task waiting (stop)\n", ""},
-		{"sctl start bad", 1, "", "start: cannot start 'bad': Job failed to start\n"},
+		{"sctl start bad", 1, "", "start: cannot start 'bad': Job failed to start: pre-start process terminated with status 1\n"},
 		{"sctl start badstop", 0, "badstop running (start), process 1005\n", ""},
-		{"sctl stop badstop", 1, "", "stop: cannot stop 'badstop': Job failed while stopping\n"},
+		{"sctl stop badstop", 1, "", "stop: cannot stop 'badstop': Job failed while stopping: post-stop process terminated with status 3\n"},
 		{"sctl emit ev", 1, "", "emit: cannot emit 'ev': Event failed\n"},
 		{"sctl emit --no-wait ev", 0, "", ""},
 		{"sctl emit other A=1", 0, "", ""},

@@ -9,6 +9,9 @@ const (
 	JobInterface      = ManagerInterface + ".Job"
 	InstanceInterface = ManagerInterface + ".Instance"
 
+	// JobExtension is what session-init says of a job beyond Upstart.
+	JobExtension = "org.sessioninit.SessionInit1.Job"
+
 	IntrospectableInterface = "org.freedesktop.DBus.Introspectable"
 	PropertiesInterface     = "org.freedesktop.DBus.Properties"
 	PeerInterface           = "org.freedesktop.DBus.Peer"

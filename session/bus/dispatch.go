@@ -123,7 +123,7 @@ func objects() map[objectKind][]*iface {
 		nodeObject:     standard(),
 		managerObject:  standard(managerInterface()),
 		jobsObject:     standard(),
-		jobObject:      standard(jobInterface()),
+		jobObject:      standard(jobInterface(), jobExtension()),
 		instanceObject: standard(instanceInterface()),
 		busObject:      standard(busInterface()),
 	}

@@ -76,8 +76,8 @@ func TestMethods(t *testing.T) {
 		{mgr, "", "GetJobByName", []any{"svc"}, "reply /jobs/svc"},
 
 		{svc, jf, "GetAllInstances", nil, "reply []"},
-		{svc, jf, "GetInstance", []any{none}, "error " + api.ErrUnknownInstance + " Unknown instance:"},
-		{svc, jf, "GetInstanceByName", []any{""}, "error " + api.ErrUnknownInstance + " Unknown instance:"},
+		{svc, jf, "GetInstance", []any{none}, "error " + api.ErrUnknownInstance + " Unknown instance: svc"},
+		{svc, jf, "GetInstanceByName", []any{""}, "error " + api.ErrUnknownInstance + " Unknown instance: svc"},
 		{svc, jf, "Stop", []any{none, true}, "error " + api.ErrUnknownInstance + " Unknown instance:*"},
 		{svc, jf, "Start", []any{none, true}, "reply /jobs/svc/_"},
 		{svc, jf, "Start", []any{none, true}, "error " + api.ErrAlreadyStarted + " Job is already running: svc"},
@@ -93,9 +93,9 @@ func TestMethods(t *testing.T) {
 		{getty, jf, "Start", []any{[]string{"TTY=tty1"}, true}, "reply /jobs/getty/tty1"},
 		{getty, jf, "Start", []any{[]string{"TTY=tty2"}, false}, "reply /jobs/getty/tty2"},
 		{getty, jf, "GetInstance", []any{[]string{"TTY=tty1"}}, "reply /jobs/getty/tty1"},
-		{getty, jf, "GetInstance", []any{[]string{"TTY=tty9"}}, "error " + api.ErrUnknownInstance + " Unknown instance: tty9"},
+		{getty, jf, "GetInstance", []any{[]string{"TTY=tty9"}}, "error " + api.ErrUnknownInstance + " Unknown instance: getty (tty9)"},
 		{getty, jf, "GetInstanceByName", []any{"tty2"}, "reply /jobs/getty/tty2"},
-		{getty, jf, "GetInstanceByName", []any{"tty3"}, "error " + api.ErrUnknownInstance + " Unknown instance: tty3"},
+		{getty, jf, "GetInstanceByName", []any{"tty3"}, "error " + api.ErrUnknownInstance + " Unknown instance: getty (tty3)"},
 		{getty, jf, "GetAllInstances", nil, "reply [/jobs/getty/tty1 /jobs/getty/tty2]"},
 		{tty1, props, "Get", []any{inf, "name"}, `reply "tty1"`},
 		{tty1, props, "Get", []any{inf, "goal"}, `reply "start"`},
@@ -164,7 +164,7 @@ func TestMethods(t *testing.T) {
 		}
 	}
 	all := p.mustCall(svc, props, "GetAll", "")[0].(map[string]dbus.Variant)
-	if len(all) != 8 || all["name"].Value() != "svc" {
+	if len(all) != 9 || all["name"].Value() != "svc" {
 		t.Errorf("GetAll of a job = %v", all)
 	}
 	info := p.mustCall(api.InstancePath("getty", "tty2"), props, "Get", inf, "processes")[0].(dbus.Variant)
@@ -226,7 +226,7 @@ func TestIntrospection(t *testing.T) {
 		{"/com/ubuntu", nil, []string{"Upstart"}},
 		{api.ManagerPath, []string{api.ManagerInterface}, []string{"jobs"}},
 		{api.JobsPath, nil, []string{"getty", "net_2fdhcp", "svc"}},
-		{api.JobPath("getty"), []string{api.JobInterface}, []string{"tty_201"}},
+		{api.JobPath("getty"), []string{api.JobInterface, api.JobExtension}, []string{"tty_201"}},
 		{api.InstancePath("getty", "tty 1"), []string{api.InstanceInterface}, nil},
 	} {
 		xml := p.mustCall(test.path, api.IntrospectableInterface, "Introspect")[0].(string)

@@ -50,6 +50,20 @@ func jobInterface() *iface {
 	}
 }
 
+// jobExtension says what Upstart has no words for.
+func jobExtension() *iface {
+	return &iface{
+		name: api.JobExtension,
+		properties: []property{
+			// A sentence about the failure of the last run, which outlives
+			// the instance; empty when it did not fail.
+			{name: "last_failure", sig: "s", get: func(_ *Server, v engine.View, o object) any {
+				return v.LastFailure(o.job)
+			}},
+		},
+	}
+}
+
 // ofClass makes a property of what a job file says.
 func ofClass(name, sig string, get func(*job.Class) any) property {
 	return property{name: name, sig: sig, get: func(_ *Server, v engine.View, o object) any {
@@ -70,7 +84,7 @@ func (c *call) readObject(f func(engine.View) ([]any, *failure)) {
 
 func instancePath(v engine.View, class, name string) ([]any, *failure) {
 	if _, ok := v.Instance(class, name); !ok {
-		return nil, failf(api.ErrUnknownInstance, "Unknown instance: %s", name)
+		return nil, failf(api.ErrUnknownInstance, "Unknown instance: %s", engine.Label(class, name))
 	}
 	return []any{dbus.ObjectPath(api.InstancePath(class, name))}, nil
 }

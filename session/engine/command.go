@@ -21,7 +21,7 @@ func (e *Engine) find(t Target, env events.Env) (*instance, *Error) {
 	}
 	in := c.instances[name]
 	if in == nil {
-		return nil, errorf(UnknownInstance, "Unknown instance: %s", label(t.Class, name))
+		return nil, errorf(UnknownInstance, "Unknown instance: %s", Label(t.Class, name))
 	}
 	return in, nil
 }

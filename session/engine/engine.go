@@ -131,8 +131,9 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 
 // stepBudget bounds the events of one step. Jobs without processes that
 // start each other in a circle never come to rest; what is left goes on in
-// the next step, so that they cost the processor but not the daemon.
-const stepBudget = 100_000
+// the next step, so that they cost the processor but not the daemon: this
+// many take some 30 ms, and whoever else has an input for us is heard then.
+const stepBudget = 10_000
 
 // NextDeadline returns the time at which Step wants a Tick, if any.
 func (e *Engine) NextDeadline() (time.Duration, bool) {

@@ -156,9 +156,10 @@ func (e *Engine) unwatch(in *instance) {
 }
 
 // label is JOB, or JOB (INSTANCE), as messages name an instance.
-func (in *instance) label() string { return label(in.class.def.Name, in.name) }
+func (in *instance) label() string { return Label(in.class.def.Name, in.name) }
 
-func label(class, instance string) string {
+// Label is JOB, or JOB (INSTANCE) when the instance has a name.
+func Label(class, instance string) string {
 	if instance == "" {
 		return class
 	}

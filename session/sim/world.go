@@ -129,7 +129,7 @@ func (w *World) SelfStop(p *Process) {
 
 // maxTicks bounds how often the engine may ask for more time at one instant:
 // jobs without processes can start each other in a circle for ever.
-const maxTicks = 3
+const maxTicks = 5
 
 // settle goes on until nothing more happens at this time. It reports false
 // when the engine would go on for ever.
