@@ -115,18 +115,22 @@ next:
 	return out
 }
 
-// Reset forgets what has come and gives back the blocks in q.
-func (c *Condition) Reset(q *Queue) {
+// Reset forgets what has come and gives back the blocks in q. It reports
+// whether there was any.
+func (c *Condition) Reset(q *Queue) bool {
 	if c == nil {
-		return
+		return false
 	}
+	any := false
 	for i := range c.nodes {
 		if ev := c.nodes[i].event; ev != nil {
 			c.nodes[i].event = nil
 			q.Unblock(ev)
+			any = true
 		}
 		c.nodes[i].value = false
 	}
+	return any
 }
 
 // Adopt takes over from old what has come for operands that c has too: the

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -234,10 +235,14 @@ func TestTerminal(t *testing.T) {
 		text, _ := os.ReadFile(log)
 		return string(text) == "hello\n"
 	})
-	buf := make([]byte, 1000)
-	n, err := master.Read(buf)
-	if err != nil || !strings.HasPrefix(string(buf[:n]), "for output\r\n") {
-		t.Errorf("terminal shows %q, %v", buf[:n], err)
+	var shown []byte
+	master.SetReadDeadline(time.Now().Add(patience))
+	for buf := make([]byte, 1000); !strings.Contains(string(shown), "for output\r\n"); {
+		n, err := master.Read(buf)
+		if err != nil {
+			t.Fatalf("terminal shows %q, %v", shown, err)
+		}
+		shown = append(shown, buf[:n]...)
 	}
 
 	// While another session has it, it is lent; root takes it away.

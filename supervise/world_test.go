@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait of a test: no test passes because of it.
-const patience = 60 * time.Second
+const patience = 15 * time.Second
 
 func TestMain(m *testing.M) {
 	if fixture := fixtures[os.Getenv("SUPERVISE_FIXTURE")]; fixture != nil {
@@ -102,6 +102,11 @@ func (w *world) await(what string, done func([]Event) bool) []Event {
 		select {
 		case <-w.news:
 		case <-late:
+			for _, pid := range childrenOf(os.Getpid()) {
+				stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+				call, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
+				w.t.Logf("child: %sin system call %sdescriptors %q", stat, call, fdsOf(pid))
+			}
 			w.t.Fatalf("no %s; events: %+v", what, all)
 		}
 	}

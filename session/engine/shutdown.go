@@ -40,6 +40,9 @@ func (e *Engine) settleEnd() bool {
 		return false
 	}
 	if len(e.instances) == 0 {
+		if e.letGo() {
+			return true
+		}
 		e.quit()
 		return false
 	}
@@ -90,19 +93,26 @@ func (e *Engine) endTimedOut() {
 		return
 	}
 	e.ending.cut = true
-	// Events that half an expression holds are let go: what they wait for
-	// will not come any more.
-	for _, c := range e.order {
-		c.startOn.Reset(&e.queue)
-		for in := c.first; in != nil; in = in.next {
-			in.stopOn.Reset(&e.queue)
-		}
-	}
+	e.letGo()
 	e.eachProcess(func(in *instance, kind job.ProcessKind) {
 		e.logf(Warn, in, "%s was still in %s after %s: %s killed", in.label(), in.state, e.cfg.StopTimeout, in.processText(kind))
 		e.do(Kill{Proc: in.procs[kind].id, Signal: sigKill, Group: true})
 	})
 	e.deadlines.add(e.now+lastGrace, nil)
+}
+
+// letGo releases the events that half an expression holds: what they wait
+// for will not come any more, and whoever waits for them is to be answered.
+// It reports whether there was one.
+func (e *Engine) letGo() bool {
+	any := false
+	for _, c := range e.order {
+		any = c.startOn.Reset(&e.queue) || any
+		for in := c.first; in != nil; in = in.next {
+			any = in.stopOn.Reset(&e.queue) || any
+		}
+	}
+	return any
 }
 
 // processText names a process of an instance.

@@ -47,7 +47,7 @@ func nextState(s State, g Goal, f facts) (next State, ok bool) {
 	start := g == GoalStart
 	switch s {
 	case Waiting:
-		return Starting, start
+		return pick(start, Starting, Waiting), start
 	case Starting:
 		return pick(start, PreStart, Stopping), true
 	case PreStart:

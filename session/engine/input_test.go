@@ -1,0 +1,279 @@
+package engine_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/session/sim"
+)
+
+// mustParse makes a class of a job file's text.
+func mustParse(t testing.TB, name, text string) *job.Class {
+	t.Helper()
+	class, problems := job.Parse(name, name+".conf", []byte(text))
+	if class == nil {
+		t.Fatalf("cannot parse job %s: %v", name, problems)
+	}
+	return class
+}
+
+// svcText is a job that stays in each of its states until the test lets it
+// go: all its processes hang, and tasks of others hold its events.
+const svcText = `
+start on up
+stop on down
+expect fork
+pre-start exec hang
+post-start exec hang
+pre-stop exec hang
+post-stop exec hang
+exec deaf
+`
+
+// stage is an instance brought to a state.
+type stage struct {
+	*sim.World
+	t     *testing.T
+	lines []string
+	call  engine.CallID
+}
+
+func newStage(t *testing.T) *stage {
+	s := &stage{World: sim.New(engine.Config{StopTimeout: 10 * time.Second}), t: t}
+	s.Do(engine.SetClass{Class: mustParse(t, "svc", svcText)})
+	labels := make(map[engine.ProcID]string)
+	s.Observe = func(_ engine.Input, effects []engine.Effect) {
+		for _, effect := range effects {
+			if sp, ok := effect.(engine.Spawn); ok {
+				labels[sp.Proc] = sp.Class.Name + " " + sp.Kind.String()
+			}
+			line := sim.Format(effect,
+				func(call engine.CallID) string { return fmt.Sprintf("reply %d", call) },
+				func(id engine.ProcID) string { return labels[id] })
+			if line.Kind != "log" {
+				s.lines = append(s.lines, line.Text)
+			}
+		}
+	}
+	return s
+}
+
+func (s *stage) hold(event string) {
+	s.Do(engine.SetClass{Class: mustParse(s.t, "holder", "start on "+event+" svc\ntask\nexec hang")})
+}
+
+func (s *stage) next() engine.CallID { s.call++; return s.call }
+
+var svc = engine.Target{Class: "svc"}
+
+func (s *stage) start() { s.Do(engine.Start{Call: s.next(), Target: svc, Wait: true}) }
+func (s *stage) stop()  { s.Do(engine.Stop{Call: s.next(), Target: svc, Wait: true}) }
+
+func (s *stage) end(kind job.ProcessKind, status, signal int) bool {
+	p := s.Find("svc", "", kind)
+	if p != nil {
+		s.Exit(p, status, signal)
+	}
+	return p != nil
+}
+
+// run takes the instance to running.
+func (s *stage) run() {
+	s.start()
+	s.end(job.PreStart, 0, 0)
+	s.Fork(s.Find("svc", "", job.Main))
+	s.end(job.PostStart, 0, 0)
+}
+
+// stages are the ways into each state, with each goal that it can be held
+// in.
+var stages = []struct {
+	name string
+	make func(s *stage)
+}{
+	{"waiting stop (no instance)", func(s *stage) {}},
+	{"starting start", func(s *stage) { s.hold("starting"); s.start() }},
+	{"starting stop", func(s *stage) { s.hold("starting"); s.start(); s.stop() }},
+	{"pre-start start", func(s *stage) { s.start() }},
+	{"pre-start stop", func(s *stage) { s.start(); s.stop() }},
+	{"spawned start", func(s *stage) { s.start(); s.end(job.PreStart, 0, 0) }},
+	{"post-start start", func(s *stage) { s.start(); s.end(job.PreStart, 0, 0); s.Fork(s.Find("svc", "", job.Main)) }},
+	{"post-start stop", func(s *stage) {
+		s.start()
+		s.end(job.PreStart, 0, 0)
+		s.Fork(s.Find("svc", "", job.Main))
+		s.stop()
+	}},
+	{"running start", func(s *stage) { s.run() }},
+	{"pre-stop stop", func(s *stage) { s.run(); s.stop() }},
+	{"pre-stop start (stop cancelled)", func(s *stage) { s.run(); s.stop(); s.start() }},
+	{"pre-stop start (restart)", func(s *stage) {
+		s.run()
+		s.Do(engine.Restart{Call: s.next(), Target: svc, Wait: true})
+	}},
+	{"stopping stop", func(s *stage) { s.hold("stopping"); s.run(); s.stop(); s.end(job.PreStop, 0, 0) }},
+	{"stopping start", func(s *stage) { s.hold("stopping"); s.run(); s.stop(); s.end(job.PreStop, 0, 0); s.start() }},
+	{"killed stop", func(s *stage) { s.run(); s.stop(); s.end(job.PreStop, 0, 0) }},
+	{"killed start", func(s *stage) { s.run(); s.stop(); s.end(job.PreStop, 0, 0); s.start() }},
+	{"post-stop stop", func(s *stage) { s.run(); s.stop(); s.end(job.PreStop, 0, 0); s.end(job.Main, 0, 15) }},
+	{"post-stop start", func(s *stage) { s.run(); s.stop(); s.end(job.PreStop, 0, 0); s.end(job.Main, 0, 15); s.start() }},
+}
+
+// inputs are everything that can be said to the engine; false when there is
+// nobody to say it.
+var inputs = []struct {
+	name string
+	give func(s *stage) bool
+}{
+	{"start", func(s *stage) bool { s.start(); return true }},
+	{"start instance", func(s *stage) bool {
+		s.Do(engine.Start{Call: s.next(), Target: engine.Target{Class: "svc", ByName: true}, Wait: true})
+		return true
+	}},
+	{"stop", func(s *stage) bool { s.stop(); return true }},
+	{"restart", func(s *stage) bool {
+		s.Do(engine.Restart{Call: s.next(), Target: svc, Wait: true})
+		return true
+	}},
+	{"reload", func(s *stage) bool { s.Do(engine.Reload{Call: s.next(), Target: svc}); return true }},
+	{"emit up", func(s *stage) bool { s.Do(engine.Emit{Call: s.next(), Name: "up", Wait: true}); return true }},
+	{"emit down", func(s *stage) bool { s.Do(engine.Emit{Call: s.next(), Name: "down", Wait: true}); return true }},
+	{"main exits 0", func(s *stage) bool { return s.end(job.Main, 0, 0) }},
+	{"main exits 1", func(s *stage) bool { return s.end(job.Main, 1, 0) }},
+	{"main dies of SEGV", func(s *stage) bool { return s.end(job.Main, 0, 11) }},
+	{"main forks", func(s *stage) bool {
+		p := s.Find("svc", "", job.Main)
+		if p != nil {
+			s.Fork(p)
+		}
+		return p != nil
+	}},
+	{"main raises STOP", func(s *stage) bool {
+		p := s.Find("svc", "", job.Main)
+		if p != nil {
+			s.SelfStop(p)
+		}
+		return p != nil
+	}},
+	{"hook exits 0", func(s *stage) bool { return s.endHook(0) }},
+	{"hook exits 1", func(s *stage) bool { return s.endHook(1) }},
+	{"holder exits 0", func(s *stage) bool {
+		p := s.Find("holder", "", job.Main)
+		if p != nil {
+			s.Exit(p, 0, 0)
+		}
+		return p != nil
+	}},
+	{"5 seconds pass", func(s *stage) bool { s.Advance(5 * time.Second); return true }},
+	{"definition changes", func(s *stage) bool {
+		s.Do(engine.SetClass{Class: mustParse(s.t, "svc", "exec daemon")})
+		return true
+	}},
+	{"definition goes", func(s *stage) bool { s.Do(engine.DropClass{Name: "svc"}); return true }},
+	{"news of an unknown process", func(s *stage) bool {
+		s.Do(engine.Spawned{Proc: 999, Pid: 1})
+		s.Do(engine.Forked{Proc: 999, Pid: 1})
+		s.Do(engine.SelfStopped{Proc: 999})
+		s.Do(engine.Exited{Proc: 999, Status: 1})
+		s.Do(engine.SpawnFailed{Proc: 999, Reason: "x"})
+		s.Do(engine.Abandon{Call: 999})
+		return true
+	}},
+	{"session ends", func(s *stage) bool { s.Do(engine.Shutdown{Type: "logout"}); return true }},
+}
+
+func (s *stage) endHook(status int) bool {
+	for _, kind := range []job.ProcessKind{job.PreStart, job.PostStart, job.PreStop, job.PostStop} {
+		if s.end(kind, status, 0) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *stage) at() string {
+	info, ok := s.Engine.View().Instance("svc", "")
+	if !ok {
+		return "gone"
+	}
+	return info.State.String() + " " + info.Goal.String()
+}
+
+// TestStateInput gives every input in every state, and lists what comes of
+// it.
+func TestStateInput(t *testing.T) {
+	var out strings.Builder
+	out.WriteString(`# What each input does to an instance in each state, with each goal it can be
+# held in. The job has all five processes, "expect fork", "start on up" and
+# "stop on down". The callers waiting already have the first numbers.
+`)
+	for _, st := range stages {
+		fmt.Fprintf(&out, "\n== %s\n", st.name)
+		for _, in := range inputs {
+			s := newStage(t)
+			st.make(s)
+			if at := s.at(); !strings.HasPrefix(st.name, at) && at != "gone" {
+				t.Errorf("%s: the instance is in %s", st.name, at)
+			}
+			s.lines = nil
+			if !in.give(s) {
+				continue
+			}
+			fmt.Fprintf(&out, "%s -> %s\n", in.name, s.at())
+			for _, line := range s.lines {
+				fmt.Fprintf(&out, "    %s\n", line)
+			}
+			for _, wrong := range append(s.Engine.Check(), s.Faults()...) {
+				t.Errorf("%s, %s: %s", st.name, in.name, wrong)
+			}
+		}
+	}
+	engine.Golden(t, "inputs.txt", out.String())
+}
+
+// TestContractBroken gives every kind of news of a process in every state,
+// also such as the process contract excludes: the engine may be wrong about
+// the instance then, but it may not panic, and must still end it.
+func TestContractBroken(t *testing.T) {
+	for _, st := range stages {
+		for _, kind := range []string{"spawned", "failed", "forked", "stopped", "exited", "twice"} {
+			for proc := engine.ProcID(1); proc <= 6; proc++ {
+				s := newStage(t)
+				st.make(s)
+				step := func(in engine.Input) { s.Engine.Step(s.Now(), in) }
+				switch kind {
+				case "spawned":
+					step(engine.Spawned{Proc: proc, Pid: 7})
+				case "failed":
+					step(engine.SpawnFailed{Proc: proc, Reason: "x"})
+				case "forked":
+					step(engine.Forked{Proc: proc, Pid: 7})
+				case "stopped":
+					step(engine.SelfStopped{Proc: proc})
+				case "exited":
+					step(engine.Exited{Proc: proc, Status: 3})
+				case "twice":
+					step(engine.Exited{Proc: proc, Status: 3})
+					step(engine.Exited{Proc: proc, Status: 4})
+				}
+				quit := false
+				s.Observe = func(_ engine.Input, effects []engine.Effect) {
+					for _, effect := range effects {
+						if _, ok := effect.(engine.Quit); ok {
+							quit = true
+						}
+					}
+				}
+				s.Do(engine.Shutdown{Type: "logout"})
+				s.Advance(time.Minute)
+				if !quit {
+					t.Errorf("%s, %s of process %d: the session does not end", st.name, kind, proc)
+				}
+			}
+		}
+	}
+}
