@@ -49,10 +49,10 @@ type Engine struct {
 
 	deadlines deadlines
 	ending    ending
-	// budget is how many events this step may still take; unfinished is
-	// set when it was not enough.
-	budget     int
-	unfinished bool
+	// budget is how many events this step may still take, stepBudget how
+	// many it begins with; unfinished is set when it was not enough.
+	budget, stepBudget int
+	unfinished         bool
 
 	table, firstTable events.Env
 }
@@ -65,6 +65,8 @@ func New(cfg Config) *Engine {
 		instances: make(map[uint64]*instance),
 		procs:     make(map[ProcID]*instance),
 		calls:     make(map[CallID]bool),
+
+		stepBudget: stepBudget,
 	}
 	e.table = events.Env{}.Merge(cfg.Table)
 	for _, key := range reservedKeys {
@@ -119,7 +121,7 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 	case Tick:
 	}
 	e.expire()
-	e.budget, e.unfinished = stepBudget, false
+	e.budget, e.unfinished = e.stepBudget, false
 	e.drain()
 	for !e.unfinished && e.settleEnd() {
 		e.drain()

@@ -19,6 +19,9 @@ type watcher struct {
 	wrong []string
 	lives map[string]*life
 	procs map[engine.ProcID]*proc
+	// loaded are the definitions as they were given last, current those
+	// announced.
+	loaded, current map[string]*job.Class
 	// cut: the deadline of the session's end has passed. From then on no
 	// process is made.
 	cut bool
@@ -27,9 +30,7 @@ type watcher struct {
 	said []string
 	fed  []feed
 	// names are the events seen last, for asking the index.
-	names []engine.Notify
-	// unheld is set when a job may have been started by an event that
-	// something else held before: nothing to check there.
+	names       []engine.Notify
 	stopTimeout time.Duration
 	endAt       time.Duration
 	ending      bool
@@ -75,7 +76,8 @@ var next = map[string]string{
 }
 
 func newWatcher(w *sim.World, stopTimeout time.Duration) *watcher {
-	v := &watcher{world: w, lives: make(map[string]*life), procs: make(map[engine.ProcID]*proc), stopTimeout: stopTimeout}
+	v := &watcher{world: w, lives: make(map[string]*life), procs: make(map[engine.ProcID]*proc),
+		loaded: make(map[string]*job.Class), current: make(map[string]*job.Class), stopTimeout: stopTimeout}
 	w.Observe = v.observe
 	return v
 }
@@ -89,7 +91,7 @@ func (v *watcher) observe(in engine.Input, effects []engine.Effect) {
 	if _, ok := in.(engine.Shutdown); ok && !v.ending {
 		v.ending, v.endAt = true, v.world.Now()+v.stopTimeout
 	}
-	if v.ending && v.world.Now() >= v.endAt {
+	if v.ending && v.world.Now() > v.endAt {
 		v.cut = true
 	}
 	v.news(in)
@@ -104,8 +106,14 @@ func (v *watcher) observe(in engine.Input, effects []engine.Effect) {
 			v.killed(e)
 		}
 	}
+	// At the very deadline an input still comes before it.
+	v.cut = v.cut || v.ending && v.world.Now() == v.endAt
 	v.wrong = append(v.wrong, v.world.Engine.Check()...)
 }
+
+// late reports whether the deadline of the session's end has come, in this
+// very step or before.
+func (v *watcher) late() bool { return v.ending && v.world.Now() >= v.endAt }
 
 func describe(effect engine.Effect) string {
 	if s, ok := effect.(engine.Spawn); ok {
@@ -117,6 +125,8 @@ func describe(effect engine.Effect) string {
 // news notes what the world says of processes.
 func (v *watcher) news(in engine.Input) {
 	switch in := in.(type) {
+	case engine.SetClass:
+		v.loaded[in.Class.Name] = in.Class
 	case engine.Spawned:
 		if p := v.procs[in.Proc]; p != nil {
 			p.told = true
@@ -158,7 +168,9 @@ func (v *watcher) notified(n engine.Notify) {
 		if l != nil {
 			v.fail("%s is added twice", label)
 		}
-		v.lives[label] = &life{goal: "stop"}
+		v.lives[label] = &life{goal: "stop", class: v.current[n.Class]}
+	case engine.JobAdded:
+		v.current[n.Class] = v.loaded[n.Class]
 	case engine.InstanceRemoved:
 		if l.state != "waiting" {
 			v.fail("%s is removed in %s", label, l.state)
@@ -213,7 +225,7 @@ func (v *watcher) moved(label string, l *life, state string) {
 	switch {
 	case !legal:
 		v.fail("%s went from %q to %q", label, l.state, state)
-	case l.owes && !v.cut:
+	case l.owes && !v.late():
 		v.fail("%s left %s without its post-stop", label, l.state)
 	case l.held:
 		v.fail("%s left %s before its event had finished", label, l.state)
@@ -233,21 +245,10 @@ func (v *watcher) moved(label string, l *life, state string) {
 	case "stopping":
 		l.held = true
 	case "post-stop":
-		if c := v.definition(label); c != nil {
-			l.owes = c.Processes[job.PostStop] != nil && !v.cut
-		}
+		l.owes = l.class.Processes[job.PostStop] != nil && !v.cut
 	case "pre-start":
-		if c := v.definition(label); c != nil {
-			l.prepared = c.Processes[job.PreStart] == nil
-		}
+		l.prepared = l.class.Processes[job.PreStart] == nil
 	}
-}
-
-// definition is the class that an instance lives by.
-func (v *watcher) definition(label string) *job.Class {
-	name, _, _ := strings.Cut(label, "(")
-	class, _ := v.world.Engine.View().Class(name)
-	return class
 }
 
 // homes are the states that each process runs in first.
@@ -262,6 +263,9 @@ func (v *watcher) spawned(s engine.Spawn) {
 	if l == nil {
 		v.fail("%s gets a process and does not exist", label)
 		return
+	}
+	if s.Class != l.class {
+		v.fail("%s gets a process of another definition than it was started with", label)
 	}
 	if l.state != homes[s.Kind] {
 		v.fail("%s gets its %s process in %s", label, s.Kind, l.state)
@@ -314,8 +318,8 @@ func (v *watcher) killed(k engine.Kill) {
 		if k.Signal != p.class.ReloadSignal || p.kind != job.Main {
 			v.fail("%s: signal %d to %s alone", p.label, k.Signal, p.kind)
 		}
-	case v.cut:
-		if k.Signal != 9 {
+	case v.late():
+		if k.Signal != 9 && v.cut {
 			v.fail("%s: signal %d after the deadline of the end", p.label, k.Signal)
 		}
 	case p.kind != job.Main:
@@ -329,6 +333,7 @@ func (v *watcher) killed(k engine.Kill) {
 // the effects.
 func (v *watcher) replay(cfg engine.Config) {
 	e := engine.New(cfg)
+	e.SetStepBudget(modelBudget)
 	i := 0
 	for _, f := range v.fed {
 		for _, effect := range e.Step(f.at, f.in) {

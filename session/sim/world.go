@@ -131,12 +131,21 @@ func (w *World) SelfStop(p *Process) {
 // jobs without processes can start each other in a circle for ever.
 const maxTicks = 5
 
+// maxSteps bounds the inputs at one instant: a job that respawns for ever and
+// whose main ends at once takes no time at all in this world.
+const maxSteps = 2_000_000
+
 // settle goes on until nothing more happens at this time. It reports false
 // when the engine would go on for ever.
 func (w *World) settle() bool {
-	for ticks := 0; ; {
+	for ticks, steps := 0, 0; ; {
 		for next := 0; next < len(w.inbox); next++ {
 			w.step(w.inbox[next])
+			if steps++; steps > maxSteps {
+				w.fault("processes begin and end for ever at one instant, at %s", w.now)
+				w.inbox = w.inbox[:0]
+				return false
+			}
 		}
 		w.inbox = w.inbox[:0]
 		if c, ok := w.agenda.due(w.now); ok {

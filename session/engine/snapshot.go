@@ -1,0 +1,338 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/job"
+)
+
+// SnapshotVersion is the version of Snapshot's layout. A field may be added
+// without a new version: what an older reader does not know it ignores, and
+// a field that is missing has its zero value.
+const SnapshotVersion = 1
+
+// Snapshot is an engine as plain data: what Restore needs to go on as if
+// nothing had happened. Definitions stand in it as the text of job files.
+// Callers that wait are in it by number; a daemon that cannot reach them any
+// more abandons them.
+type Snapshot struct {
+	Version      int
+	Now          time.Duration
+	LastInstance uint64
+	LastProc     ProcID
+	Table        events.Env
+	FirstTable   events.Env
+	Queue        events.Saved
+	Classes      []SavedClass
+	Calls        []CallID
+	Unfinished   bool
+	Ending       *SavedEnding
+}
+
+// SavedEnding is the end of a session under way.
+type SavedEnding struct {
+	Event     uint64
+	Cut, Quit bool
+	// Deadline is 0 when none is ahead.
+	Deadline time.Duration
+}
+
+// SavedDefinition is a job.Class.
+type SavedDefinition struct {
+	Name, Path, Override, Text string
+}
+
+// SavedClass is a class with its instances, oldest first.
+type SavedClass struct {
+	Definition SavedDefinition
+	Kept       *SavedDefinition
+	Drop       bool
+	NextSeq    uint64
+	Failure    string
+	StartOn    []events.SavedOperand
+	Instances  []SavedInstance
+}
+
+// SavedProcess is a process of an instance; Pid is 0 until it was reported.
+type SavedProcess struct {
+	Kind job.ProcessKind
+	Proc ProcID
+	Pid  int
+}
+
+// SavedWaiter is who waits for an instance.
+type SavedWaiter struct {
+	Event uint64
+	Call  CallID
+	Verb  uint8
+}
+
+// SavedInstance is an instance. Deadline is 0 for none.
+type SavedInstance struct {
+	ID           uint64
+	Name         string
+	Seq          uint64
+	Goal         Goal
+	State        State
+	Again        bool
+	Env          events.Env
+	StartEvents  []string
+	NextEnv      events.Env
+	NextEvents   []string
+	HasNext      bool
+	StopEnv      events.Env
+	StopEvents   []string
+	Procs        []SavedProcess
+	MainRan      bool
+	Forks        int
+	Blocker      uint64
+	Waiters      []SavedWaiter
+	Failed       bool
+	Failure      string
+	FailedBy     string
+	FailedStatus string
+	RespawnSince time.Duration
+	RespawnCount int
+	Deadline     time.Duration
+	LateStart    bool
+
+	StopOn []events.SavedOperand
+}
+
+// Snapshot returns the engine as data. It may be taken between two steps.
+func (e *Engine) Snapshot() Snapshot {
+	s := Snapshot{
+		Version: SnapshotVersion, Now: e.now, LastInstance: e.lastInst, LastProc: e.lastProc,
+		Table: e.table, FirstTable: e.firstTable,
+		Queue: e.queue.Save(e.eachHeld), Unfinished: e.unfinished,
+	}
+	for _, c := range e.order {
+		s.Classes = append(s.Classes, c.save())
+		for in := c.first; in != nil; in = in.next {
+			for _, w := range in.waiters {
+				if w.event == nil && e.calls[w.call] {
+					s.Calls = append(s.Calls, w.call)
+				}
+			}
+		}
+	}
+	for _, ev := range s.Queue.Events {
+		if ev.Call != 0 && e.calls[CallID(ev.Call)] {
+			s.Calls = append(s.Calls, CallID(ev.Call))
+		}
+	}
+	if e.ending.begun {
+		s.Ending = &SavedEnding{Cut: e.ending.cut, Quit: e.ending.quit, Event: e.ending.event.ID}
+		for _, d := range e.deadlines.heap {
+			if d.in == nil && !d.dead {
+				s.Ending.Deadline = d.at
+			}
+		}
+	}
+	return s
+}
+
+// eachHeld yields the events that something holds.
+func (e *Engine) eachHeld(yield func(*events.Event)) {
+	for _, c := range e.order {
+		c.startOn.Held(yield)
+		for in := c.first; in != nil; in = in.next {
+			in.stopOn.Held(yield)
+			for _, w := range in.waiters {
+				if w.event != nil {
+					yield(w.event)
+				}
+			}
+		}
+	}
+}
+
+// Define returns the class as data.
+func Define(def *job.Class) SavedDefinition {
+	return SavedDefinition{Name: def.Name, Path: def.Path, Override: def.Override, Text: string(job.Print(def))}
+}
+
+func (c *class) save() SavedClass {
+	s := SavedClass{Definition: Define(c.def), Drop: c.drop, NextSeq: c.nextSeq, Failure: c.failure, StartOn: c.startOn.Save()}
+	if c.kept != nil {
+		kept := Define(c.kept)
+		s.Kept = &kept
+	}
+	for in := c.first; in != nil; in = in.next {
+		s.Instances = append(s.Instances, in.save())
+	}
+	return s
+}
+
+func (in *instance) save() SavedInstance {
+	s := SavedInstance{
+		ID: in.id, Name: in.name, Seq: in.seq, Goal: in.goal, State: in.state, Again: in.again,
+		Env: in.env, StartEvents: in.startEvents,
+		NextEnv: in.nextEnv, NextEvents: in.nextEvents, HasNext: in.hasNext,
+		StopEnv: in.stopEnv, StopEvents: in.stopEvents, StopOn: in.stopOn.Save(),
+		MainRan: in.mainRan, Forks: in.forks,
+		Failed: in.failed, Failure: in.failure, FailedBy: in.result.process, FailedStatus: in.result.status,
+		RespawnSince: in.respawnSince, RespawnCount: in.respawnCount, LateStart: in.lateStart,
+	}
+	for kind, p := range in.procs {
+		if p.id != 0 {
+			s.Procs = append(s.Procs, SavedProcess{Kind: job.ProcessKind(kind), Proc: p.id, Pid: p.pid})
+		}
+	}
+	if in.blocker != nil {
+		s.Blocker = in.blocker.ID
+	}
+	for _, w := range in.waiters {
+		saved := SavedWaiter{Call: w.call, Verb: uint8(w.verb)}
+		if w.event != nil {
+			saved.Event = w.event.ID
+		}
+		s.Waiters = append(s.Waiters, saved)
+	}
+	if in.deadline != nil {
+		s.Deadline = in.deadline.at
+	}
+	return s
+}
+
+// Restore returns an engine that goes on where the snapshot was taken. It
+// refuses, and never half restores, what does not fit together; cfg gives
+// what a snapshot does not hold.
+func Restore(cfg Config, s Snapshot) (*Engine, error) {
+	if s.Version != SnapshotVersion {
+		return nil, fmt.Errorf("cannot restore a snapshot of version %d: this is version %d", s.Version, SnapshotVersion)
+	}
+	e := New(cfg)
+	e.now, e.lastInst, e.lastProc = s.Now, s.LastInstance, s.LastProc
+	e.table, e.firstTable = s.Table.Clone(), s.FirstTable.Clone()
+	queue, byID := events.RestoreQueue(s.Queue)
+	e.queue = *queue
+	for _, saved := range s.Classes {
+		if err := e.restoreClass(saved, byID); err != nil {
+			return nil, err
+		}
+	}
+	e.queue.Ready()
+	e.unfinished = s.Unfinished
+	for _, call := range s.Calls {
+		e.calls[call] = true
+	}
+	if s.Ending != nil {
+		e.ending = ending{begun: true, cut: s.Ending.Cut, quit: s.Ending.Quit, event: byID[s.Ending.Event]}
+		if e.ending.event == nil {
+			e.ending.event = &events.Event{ID: s.Ending.Event, Progress: events.Finished}
+		}
+		if s.Ending.Deadline != 0 {
+			e.deadlines.add(s.Ending.Deadline, nil)
+		}
+	}
+	return e, nil
+}
+
+// Parse makes a class of a saved definition.
+func (d SavedDefinition) Parse() (*job.Class, error) {
+	def, problems := job.Parse(d.Name, d.Path, []byte(d.Text))
+	if def == nil {
+		return nil, fmt.Errorf("cannot restore job %s: %w", d.Name, problems[0])
+	}
+	def.Override = d.Override
+	return def, nil
+}
+
+func (e *Engine) restoreClass(s SavedClass, byID map[uint64]*events.Event) error {
+	def, err := s.Definition.Parse()
+	if err != nil {
+		return err
+	}
+	if e.classes[def.Name] != nil {
+		return fmt.Errorf("cannot restore job %s: it is there twice", def.Name)
+	}
+	e.setClass(def)
+	c := e.classes[def.Name]
+	c.nextSeq, c.failure, c.drop = s.NextSeq, s.Failure, s.Drop
+	if s.Kept != nil {
+		if c.kept, err = s.Kept.Parse(); err != nil {
+			return err
+		}
+	}
+	c.startOn.Restore(&e.queue, s.StartOn, byID)
+	for _, saved := range s.Instances {
+		if err := e.restoreInstance(c, saved, byID); err != nil {
+			return err
+		}
+	}
+	e.effects = nil
+	return nil
+}
+
+func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*events.Event) error {
+	if s.ID == 0 || s.ID > e.lastInst || e.instances[s.ID] != nil || c.instances[s.Name] != nil ||
+		s.State >= numStates || s.Goal > GoalStart {
+		return fmt.Errorf("cannot restore instance %s: its record does not fit", Label(c.def.Name, s.Name))
+	}
+	last := e.lastInst
+	e.lastInst = s.ID - 1
+	in := e.newInstance(c, s.Name)
+	e.lastInst = last
+	c.nextSeq--
+	in.seq, in.goal, in.state, in.again = s.Seq, s.Goal, s.State, s.Again
+	if s.Goal == GoalStart {
+		e.wanted++
+	}
+	in.env, in.startEvents = s.Env, s.StartEvents
+	in.nextEnv, in.nextEvents, in.hasNext = s.NextEnv, s.NextEvents, s.HasNext
+	in.stopEnv, in.stopEvents = s.StopEnv, s.StopEvents
+	in.mainRan, in.forks = s.MainRan, s.Forks
+	in.failed, in.failure, in.result = s.Failed, s.Failure, failure{process: s.FailedBy, status: s.FailedStatus}
+	in.respawnSince, in.respawnCount, in.lateStart = s.RespawnSince, s.RespawnCount, s.LateStart
+	in.stopOn.Restore(&e.queue, s.StopOn, byID)
+	for _, p := range s.Procs {
+		if int(p.Kind) >= numProcesses || p.Proc == 0 || p.Proc > e.lastProc || e.procs[p.Proc] != nil {
+			return fmt.Errorf("cannot restore instance %s: its processes do not fit", in.label())
+		}
+		in.procs[p.Kind] = process{id: p.Proc, pid: p.Pid}
+		e.procs[p.Proc] = in
+	}
+	if s.Blocker != 0 {
+		if in.blocker = byID[s.Blocker]; in.blocker == nil {
+			return fmt.Errorf("cannot restore instance %s: the event that it waits for is not there", in.label())
+		}
+	}
+	for _, w := range s.Waiters {
+		waiting := waiter{call: w.Call, verb: verb(w.Verb)}
+		if int(w.Verb) >= len(failureText) {
+			return fmt.Errorf("cannot restore instance %s: unknown waiter", in.label())
+		}
+		if w.Event != 0 {
+			if waiting.event = byID[w.Event]; waiting.event == nil {
+				return fmt.Errorf("cannot restore instance %s: an event that waits for it is not there", in.label())
+			}
+			e.queue.Block(waiting.event)
+		}
+		in.waiters = append(in.waiters, waiting)
+	}
+	if s.Deadline != 0 {
+		e.setDeadline(in, s.Deadline)
+	}
+	if s.State != Waiting {
+		e.rewatch(in)
+	}
+	return nil
+}
+
+// Live returns the processes that the engine believes in, by ProcID.
+func (e *Engine) Live() []SavedProcess {
+	var out []SavedProcess
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			for kind, p := range in.procs {
+				if p.id != 0 {
+					out = append(out, SavedProcess{Kind: job.ProcessKind(kind), Proc: p.id, Pid: p.pid})
+				}
+			}
+		}
+	}
+	return out
+}

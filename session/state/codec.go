@@ -1,0 +1,59 @@
+package state
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"encoding/gob"
+
+	"github.com/session-init/session-init/session/engine"
+)
+
+// Entry is an input of the engine and when it came, by the engine's clock.
+type Entry struct {
+	Now   time.Duration
+	Input engine.Input
+}
+
+// record is an Entry as it stands in the file. A definition is written as
+// the text of its job file, which stays readable over versions.
+type record struct {
+	Now   time.Duration
+	Input engine.Input
+	Class *engine.SavedDefinition
+}
+
+// register tells gob the names of the inputs. They are part of the format:
+// a type may be renamed, its name here may not.
+var register = sync.OnceFunc(func() {
+	for name, in := range map[string]engine.Input{
+		"start": engine.Start{}, "stop": engine.Stop{}, "restart": engine.Restart{}, "reload": engine.Reload{},
+		"emit": engine.Emit{}, "set-env": engine.SetEnv{}, "drop-class": engine.DropClass{},
+		"spawned": engine.Spawned{}, "spawn-failed": engine.SpawnFailed{}, "forked": engine.Forked{},
+		"self-stopped": engine.SelfStopped{}, "exited": engine.Exited{}, "tick": engine.Tick{},
+		"abandon": engine.Abandon{}, "shutdown": engine.Shutdown{},
+	} {
+		gob.RegisterName(name, in)
+	}
+})
+
+func encodeEntry(e Entry) record {
+	r := record{Now: e.Now, Input: e.Input}
+	if set, ok := e.Input.(engine.SetClass); ok {
+		definition := engine.Define(set.Class)
+		r.Input, r.Class = nil, &definition
+	}
+	return r
+}
+
+func decodeEntry(r record) (Entry, error) {
+	if r.Class != nil {
+		class, err := r.Class.Parse()
+		return Entry{r.Now, engine.SetClass{Class: class}}, err
+	}
+	if r.Input == nil {
+		return Entry{}, fmt.Errorf("an entry without an input")
+	}
+	return Entry{r.Now, r.Input}, nil
+}
