@@ -1,0 +1,28 @@
+// Package keeper is the process above the daemon, and the daemon's link to
+// it. What the login path or the kernel starts is the keeper: it starts the
+// daemon as its child, passes signals on to it, and starts it again should it
+// die. It is a subreaper above the daemon, so that the jobs of a dead daemon
+// fall to it, and it tells the next daemon how they ended. It holds
+// descriptors for the daemon, such as the listening socket, so that clients
+// that call while there is no daemon wait for the next one.
+//
+// It knows nothing of jobs, configuration or the bus, and keeps nothing but
+// what must outlive the daemon: the less there is, the less can fail.
+//
+// # The link
+//
+// A pair of SOCK_SEQPACKET sockets, a message each:
+//
+//	daemon -> keeper   "ready"            the daemon has started
+//	                   "hold NAME" + fd   keep this, for the next daemon
+//	                   "seen PID"         the end of PID is on record
+//	keeper -> daemon   "exit PID STATUS"  a process that fell to the keeper
+//	                                      ended, STATUS as wait4(2) gives it;
+//	                                      said to each daemon until one has
+//	                                      seen it
+//
+// The daemon finds its end, and what was held, by the environment variable
+// SESSION_INIT_KEEPER: "ATTEMPT NAME NAME ...", the link being descriptor 3
+// and the held ones following. ATTEMPT counts the daemons that died one
+// after the other without having lived long.
+package keeper

@@ -1,0 +1,314 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// longLife is how long a daemon must have lived for its death to be no
+	// part of a series.
+	longLife = 10 * time.Second
+	// firstDelay is the pause before the second try of a series; it is
+	// doubled for each further one, up to lastDelay. The first comes at
+	// once.
+	firstDelay = 50 * time.Millisecond
+	lastDelay  = 5 * time.Second
+	// maxAttempts is how long a series may be.
+	maxAttempts = 12
+	// linkPatience is how long a dead daemon's last words are waited for.
+	linkPatience = time.Second
+	// maxHeld bounds what a daemon can have held.
+	maxHeld = 64
+)
+
+// Config says what to keep.
+type Config struct {
+	Path string
+	Argv []string
+	Env  []string
+	// Log takes the keeper's few lines.
+	Log io.Writer
+}
+
+// keeper is the state of Run. Its lock guards what the goroutine that reads
+// the link shares with the one that waits.
+type keeper struct {
+	cfg Config
+
+	mu     sync.Mutex
+	pid    int // of the daemon; 0 when there is none
+	ready  bool
+	missed []syscall.Signal
+	names  []string
+	held   []*os.File
+	link   *os.File
+	// served is closed when all that the daemon said has been taken.
+	served chan struct{}
+	// exits are those that no daemon has said to have seen; the first sent
+	// of them were written to the link.
+	exits []ended
+	sent  int
+	more  *sync.Cond
+}
+
+// ended is a process that fell to the keeper and ended.
+type ended struct {
+	pid    int
+	status syscall.WaitStatus
+}
+
+// Run keeps a daemon until it ends by itself, and returns its exit status. A
+// daemon that fails before it was ready once is not tried again.
+func Run(cfg Config) int {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		fmt.Fprintf(cfg.Log, "session-init: the keeper cannot become a subreaper: %v\n", err)
+		return 1
+	}
+	k := &keeper{cfg: cfg}
+	k.more = sync.NewCond(&k.mu)
+	go k.tell()
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1)
+	defer signal.Stop(signals)
+	go func() {
+		for s := range signals {
+			k.forward(s.(syscall.Signal))
+		}
+	}()
+	return k.keep()
+}
+
+// forward passes a signal on. To a daemon that is not ready yet it is sent
+// again when it is: it may have come before the daemon could take it, or
+// while there was none.
+func (k *keeper) forward(s syscall.Signal) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.pid != 0 {
+		unix.Kill(k.pid, s)
+	}
+	if !k.ready {
+		k.missed = append(k.missed, s)
+	}
+}
+
+func (k *keeper) keep() int {
+	delay, attempt := time.Duration(0), 0
+	everReady := false
+	for {
+		time.Sleep(delay)
+		began := time.Now()
+		if err := k.spawn(attempt); err != nil {
+			fmt.Fprintf(k.cfg.Log, "session-init: the keeper cannot start the daemon: %v\n", err)
+			if !everReady {
+				return 1
+			}
+		} else {
+			status, wasReady := k.wait()
+			everReady = everReady || wasReady
+			switch {
+			case status.Exited() && status.ExitStatus() == 0:
+				return 0
+			case !everReady && status.Exited():
+				return status.ExitStatus()
+			case !everReady:
+				return 1
+			}
+			fmt.Fprintf(k.cfg.Log, "session-init: the daemon died (%s), starting it again: its jobs run on\n", describe(status))
+		}
+		if time.Since(began) > longLife {
+			delay, attempt = 0, 0
+			continue
+		}
+		if attempt++; attempt > maxAttempts {
+			fmt.Fprintf(k.cfg.Log, "session-init: the daemon died %d times in a row: giving up, its jobs run on\n", attempt)
+			return 1
+		}
+		if attempt > 1 {
+			delay = min(max(2*delay, firstDelay), lastDelay)
+		}
+	}
+}
+
+func describe(status syscall.WaitStatus) string {
+	if status.Signaled() {
+		return "killed by signal " + fmt.Sprint(int(status.Signal()))
+	}
+	return fmt.Sprintf("exit status %d", status.ExitStatus())
+}
+
+// spawn starts a daemon with its end of a new link and all that is held.
+func (k *keeper) spawn(attempt int) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "link")
+	defer theirs.Close()
+	link := os.NewFile(uintptr(fds[0]), "link")
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	files := []uintptr{0, 1, 2, theirs.Fd()}
+	for _, f := range k.held {
+		files = append(files, f.Fd())
+	}
+	env := append(Without(k.cfg.Env), variable+"="+strings.Join(append([]string{fmt.Sprint(attempt)}, k.names...), " "))
+	pid, err := syscall.ForkExec(k.cfg.Path, k.cfg.Argv, &syscall.ProcAttr{Env: env, Files: files})
+	if err != nil {
+		link.Close()
+		return err
+	}
+	k.pid, k.ready, k.link, k.sent = pid, false, link, 0
+	k.more.Signal()
+	served := make(chan struct{})
+	k.served = served
+	go func() {
+		defer close(served)
+		k.serve(link)
+	}()
+	return nil
+}
+
+// tell writes what ended to the daemon that is there. A message may be lost
+// with a daemon, so that all are written again to the next one that were not
+// said to have been seen.
+func (k *keeper) tell() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for {
+		for k.link == nil || k.sent == len(k.exits) {
+			k.more.Wait()
+		}
+		link, e := k.link, k.exits[k.sent]
+		k.sent++
+		k.mu.Unlock()
+		// It blocks while the daemon does not read.
+		_, err := link.Write([]byte(fmt.Sprintf("exit %d %d", e.pid, e.status)))
+		k.mu.Lock()
+		if err != nil && k.link == link {
+			k.link = nil
+		}
+	}
+}
+
+// serve takes what a daemon says, until it is gone.
+func (k *keeper) serve(link *os.File) {
+	defer link.Close()
+	data := make([]byte, 256)
+	oob := make([]byte, unix.CmsgSpace(4))
+	for {
+		n, oobn, _, _, err := unix.Recvmsg(int(link.Fd()), data, oob, unix.MSG_CMSG_CLOEXEC)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return
+		}
+		k.take(string(data[:n]), oob[:oobn])
+	}
+}
+
+// take does what a line of the daemon says. Lines that it does not know are
+// passed over: the daemon may be a newer one.
+func (k *keeper) take(line string, oob []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var pid int
+	if _, err := fmt.Sscanf(line, "seen %d", &pid); err == nil {
+		for i, e := range k.exits {
+			if e.pid == pid && i < k.sent {
+				k.exits = append(k.exits[:i], k.exits[i+1:]...)
+				k.sent--
+				return
+			}
+		}
+		return
+	}
+	name, isHold := strings.CutPrefix(line, "hold ")
+	if line == "ready" {
+		k.ready = true
+		if k.pid == 0 {
+			return // its last words
+		}
+		for _, s := range k.missed {
+			unix.Kill(k.pid, s)
+		}
+		k.missed = nil
+		return
+	}
+	file := received(oob)
+	if file == nil {
+		return
+	}
+	if !isHold {
+		file.Close()
+		return
+	}
+	for i, have := range k.names {
+		if have == name {
+			k.held[i].Close()
+			k.held[i] = file
+			return
+		}
+	}
+	if len(k.held) == maxHeld || name == "" || strings.ContainsAny(name, " \x00") {
+		file.Close()
+		return
+	}
+	k.names, k.held = append(k.names, name), append(k.held, file)
+}
+
+// received takes the one descriptor out of a control message.
+func received(oob []byte) *os.File {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil
+	}
+	for i := range messages {
+		if fds, err := unix.ParseUnixRights(&messages[i]); err == nil && len(fds) == 1 {
+			return os.NewFile(uintptr(fds[0]), "held")
+		}
+	}
+	return nil
+}
+
+// wait reaps until the daemon has ended. The end of a process that fell to
+// us is told to the daemon that is there, or kept for the next.
+func (k *keeper) wait() (status syscall.WaitStatus, wasReady bool) {
+	for {
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		if err != nil {
+			continue
+		}
+		k.mu.Lock()
+		if pid == k.pid {
+			served := k.served
+			k.pid = 0
+			k.mu.Unlock()
+			select {
+			case <-served:
+			case <-time.After(linkPatience):
+				// A child of the daemon's that hangs before its exec
+				// may hold the link still.
+			}
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			wasReady, k.ready = k.ready, false
+			return status, wasReady
+		}
+		k.exits = append(k.exits, ended{pid, status})
+		k.more.Signal()
+		k.mu.Unlock()
+	}
+}

@@ -1,0 +1,267 @@
+package keeper
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The test binary plays keeper and daemon too, told by its environment.
+func TestMain(m *testing.M) {
+	switch role := os.Getenv("KEEPER_TEST_ROLE"); role {
+	case "":
+		os.Exit(m.Run())
+	case "keeper":
+		os.Setenv("KEEPER_TEST_ROLE", "daemon")
+		os.Exit(Run(Config{Path: "/proc/self/exe", Argv: os.Args[:1], Env: os.Environ(), Log: os.Stderr}))
+	case "daemon":
+		os.Exit(daemon())
+	}
+}
+
+// daemon does what it is told on standard input's pipe, line by line, and
+// says what it sees on standard output.
+func daemon() int {
+	var mu sync.Mutex
+	say := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Printf(format+"\n", args...)
+	}
+	link, err := Open(os.Environ())
+	if err != nil || link == nil {
+		say("no link: %v", err)
+		return 9
+	}
+	if os.Getenv("KEEPER_TEST_FAIL") != "" {
+		return 7
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGHUP)
+	go func() {
+		for s := range signals {
+			say("signal %d", s.(syscall.Signal))
+		}
+	}()
+	go link.Exits(func(pid int, status syscall.WaitStatus) { say("exit %d %d", pid, status) })
+	held := link.Held("a")
+	if held != nil {
+		text := make([]byte, 16)
+		n, _ := held.ReadAt(text, 0)
+		say("held %s", text[:n])
+	}
+	link.Ready()
+	say("daemon %d attempt %d", os.Getpid(), link.Attempt)
+	commands := bufio.NewScanner(os.Stdin)
+	for commands.Scan() {
+		words := strings.Fields(commands.Text())
+		switch words[0] {
+		case "hold":
+			fd, err := unix.MemfdCreate("x", unix.MFD_CLOEXEC)
+			if err == nil {
+				_, err = unix.Write(fd, []byte(words[1]))
+			}
+			if err == nil {
+				err = link.Hold("a", fd)
+			}
+			say("holding %v", err)
+		case "child":
+			pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", "kill -STOP $$; exit 5"}, &syscall.ProcAttr{
+				Env: os.Environ(), Files: []uintptr{0, 1, 2}})
+			say("child %d %v", pid, err)
+		case "seen":
+			pid, _ := strconv.Atoi(words[1])
+			say("told %v", link.Seen(pid))
+		case "end":
+			return 0
+		}
+	}
+	return 1
+}
+
+// kept is a keeper under test.
+type kept struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Scanner
+	errs bytes.Buffer
+	// daemon is the pid of the one that spoke last.
+	daemon int
+}
+
+func start(t *testing.T, env ...string) *kept {
+	t.Helper()
+	k := &kept{t: t, cmd: exec.Command("/proc/self/exe")}
+	k.cmd.Env = append(append(os.Environ(), env...), "KEEPER_TEST_ROLE=keeper")
+	var err error
+	if k.in, err = k.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := k.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.out = bufio.NewScanner(out)
+	k.cmd.Stderr = &k.errs
+	if err := k.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if k.cmd.ProcessState == nil {
+			k.cmd.Process.Kill()
+			k.cmd.Wait()
+		}
+	})
+	return k
+}
+
+// expect reads the next line, which must be this, %d standing for a number
+// that is returned.
+func (k *kept) expect(format string) (number int) {
+	k.t.Helper()
+	if !k.out.Scan() {
+		k.t.Fatalf("the daemon says nothing; expected %q\n%s", format, k.errs.String())
+	}
+	line := k.out.Text()
+	if !strings.Contains(format, "%d") {
+		if line != format {
+			k.t.Fatalf("the daemon says %q; expected %q", line, format)
+		}
+		return 0
+	}
+	if _, err := fmt.Sscanf(line, format, &number); err != nil {
+		k.t.Fatalf("the daemon says %q; expected %q", line, format)
+	}
+	return number
+}
+
+func (k *kept) say(line string) { fmt.Fprintln(k.in, line) }
+
+func (k *kept) status() int {
+	k.t.Helper()
+	k.cmd.Wait()
+	return k.cmd.ProcessState.ExitCode()
+}
+
+func TestDaemonEnds(t *testing.T) {
+	k := start(t)
+	k.lines("daemon attempt 0")
+	k.say("end")
+	if got := k.status(); got != 0 {
+		t.Errorf("the keeper's status is %d; want 0", got)
+	}
+}
+
+func TestDaemonFailsAtOnce(t *testing.T) {
+	k := start(t, "KEEPER_TEST_FAIL=1")
+	if got := k.status(); got != 7 {
+		t.Errorf("the keeper's status is %d; want the daemon's 7", got)
+	}
+}
+
+// line reads the next line, whatever it is.
+func (k *kept) line() string {
+	k.t.Helper()
+	if !k.out.Scan() {
+		k.t.Fatalf("the daemon says nothing\n%s", k.errs.String())
+	}
+	return k.out.Text()
+}
+
+// lines reads as many lines as are wanted and compares them, in any order.
+func (k *kept) lines(want ...string) {
+	k.t.Helper()
+	var got []string
+	for range want {
+		line := k.line()
+		if words := strings.Fields(line); words[0] == "daemon" {
+			k.daemon, _ = strconv.Atoi(words[1])
+			line = "daemon " + strings.Join(words[2:], " ")
+		}
+		got = append(got, line)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		k.t.Fatalf("the daemon says %q; expected %q", got, want)
+	}
+}
+
+// What fell to the keeper when the daemon died is told to the next, until
+// one has seen it; what was held is there; the last word counts.
+func TestDaemonDies(t *testing.T) {
+	k := start(t)
+	k.lines("daemon attempt 0")
+	k.say("hold one")
+	k.expect("holding <nil>")
+	k.say("hold two")
+	k.expect("holding <nil>")
+	k.say("child")
+	child := k.expect("child %d <nil>")
+	unix.Kill(k.daemon, unix.SIGKILL)
+	k.lines("held two", "daemon attempt 1")
+	// It has stopped itself; continued, it ends.
+	unix.Kill(child, unix.SIGCONT)
+	exit := fmt.Sprintf("exit %d %d", child, 5<<8)
+	k.lines(exit)
+	unix.Kill(k.daemon, unix.SIGKILL)
+	k.lines("held two", "daemon attempt 2", exit)
+	k.say(fmt.Sprintf("seen %d", child))
+	k.expect("told <nil>")
+	unix.Kill(k.daemon, unix.SIGKILL)
+	k.lines("held two", "daemon attempt 3")
+	k.say("hold three")
+	// Had the exit been told again, it would stand before this answer.
+	k.expect("holding <nil>")
+	k.say("end")
+	if got := k.status(); got != 0 {
+		t.Errorf("the keeper's status is %d; want 0", got)
+	}
+	if n := strings.Count(k.errs.String(), "the daemon died (killed by signal 9)"); n != 3 {
+		t.Errorf("the keeper told of %d deaths:\n%s", n, k.errs.String())
+	}
+}
+
+func TestSignalsArePassedOn(t *testing.T) {
+	k := start(t)
+	k.lines("daemon attempt 0")
+	k.cmd.Process.Signal(unix.SIGTERM)
+	k.lines("signal 15")
+	k.cmd.Process.Signal(unix.SIGHUP)
+	k.lines("signal 1")
+	k.say("end")
+	k.status()
+}
+
+func TestOpenWithoutKeeper(t *testing.T) {
+	l, err := Open([]string{"A=1"})
+	if l != nil || err != nil {
+		t.Errorf("Open without a keeper = %v, %v", l, err)
+	}
+	for _, value := range []string{"", "x", "-1", "0 name-without-descriptor b c d e f g h i j k l m n o p q r s t"} {
+		if l, err := Open([]string{variable + "=" + value}); err == nil {
+			t.Errorf("Open of %q = %v; want an error", value, l)
+		}
+	}
+	// Without a keeper, telling it is no error.
+	if err := errors.Join(l.Ready(), l.Seen(1), l.Hold("x", 0)); err != nil || l.Held("x") != nil {
+		t.Errorf("a link that is not there: %v", err)
+	}
+	if got := Without([]string{"A=1", variable + "=0", "B=2"}); !slices.Equal(got, []string{"A=1", "B=2"}) {
+		t.Errorf("Without = %q", got)
+	}
+}
