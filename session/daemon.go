@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
 	"github.com/session-init/session-init/supervise"
+	"github.com/session-init/session-init/supervise/keeper"
 )
 
 // Options say how a daemon runs. The zero value of each is the default of
@@ -44,6 +46,8 @@ type Options struct {
 
 	// Priority is the least severe log level, by name; empty is "message".
 	Priority string
+	// Keeper is the link to the process above; nil for none.
+	Keeper *keeper.Link
 	// Client is the path of sctl, for the command links; empty for none.
 	Client string
 }
@@ -57,6 +61,11 @@ type Daemon struct {
 	processes *supervise.Supervisor
 	server    *bus.Server
 	watcher   *conf.Watcher
+	resumed   bool
+
+	// loaded are the jobs that the first load has found; nil after it.
+	mu     sync.Mutex
+	loaded map[string]bool
 }
 
 // Private reports whether the daemon is one beside the user's own: its jobs
@@ -82,10 +91,10 @@ func Start(opts Options) (*Daemon, error) {
 		return nil, err
 	}
 	level.Set(severity)
-	d := &Daemon{opts: opts, level: level}
+	d := &Daemon{opts: opts, level: level, loaded: make(map[string]bool)}
 	log := newLogger(opts.Stderr, level)
 
-	d.runtime, err = openRuntimeDir(opts.RuntimeDir, opts.getenv("XDG_RUNTIME_DIR"), opts.Private())
+	d.runtime, err = openRuntimeDir(opts.RuntimeDir, opts.getenv("XDG_RUNTIME_DIR"), opts.Private(), opts.Keeper)
 	if err != nil {
 		return nil, err
 	}
@@ -100,13 +109,12 @@ func Start(opts Options) (*Daemon, error) {
 func (d *Daemon) begin(log *slog.Logger) error {
 	opts := d.opts
 	l := &Loop{
-		inbox: newInbox(), log: log,
+		inbox: newInbox(), log: log, keeper: opts.Keeper,
 		credentials: make(map[engine.ProcID]bool),
 		childless:   make(chan struct{}, 1),
 	}
 	d.Loop = l
-	started := time.Now()
-	l.clock = func() time.Duration { return time.Since(started) }
+	l.clock = monotonic
 
 	l.translate = translator{console: opts.Console}
 	if l.translate.console == job.ConsoleDefault {
@@ -121,11 +129,15 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		terminal, _ = os.Readlink("/proc/self/fd/2")
 	}
 
-	server, err := bus.Listen(d.runtime.socket(), d, bus.Options{Version: "session-init " + opts.Version, Logger: log})
+	server, err := bus.Listen(d.runtime.socket(), d, bus.Options{
+		Version: "session-init " + opts.Version, Logger: log, Socket: opts.Keeper.Held(socketName)})
 	if err != nil {
 		return err
 	}
 	d.server, l.bus = server, server
+	if err := d.entrust(); err != nil {
+		return err
+	}
 
 	var links string
 	if opts.Client != "" {
@@ -137,7 +149,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	if opts.RuntimeDir != "" {
 		runtime = d.runtime.base
 	}
-	l.engine = engine.New(engine.Config{
+	l.engine, d.resumed = d.resume(engine.Config{
 		Table:       table(opts.Environ, !opts.NoInheritEnv, runtime),
 		Daemon:      opts.Environ,
 		Session:     server.Address(),
@@ -146,11 +158,30 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		Debug:       d.level.Level() <= slog.LevelDebug,
 	})
 
-	d.processes, err = supervise.New(supervise.Options{Terminal: terminal}, l.supervised)
+	var slots []supervise.Slot
+	if d.resumed {
+		if slots, err = supervise.ReadSlots(d.slotPath()); err != nil {
+			log.Error(err.Error())
+		}
+	}
+	d.processes, err = supervise.New(supervise.Options{Terminal: terminal, SlotFile: d.slotPath(),
+		Keeper: opts.Keeper.Pid(), Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
 	if err != nil {
 		return err
 	}
 	l.supervisor = d.processes
+	l.journal = &journal{path: d.statePath(), boot: bootID(), log: log, snapshot: l.engine.Snapshot,
+		wake: func() { l.Read(func(engine.View) { l.journal.settle() }) }}
+	l.journal.begin()
+	if d.resumed {
+		d.adopt(slots)
+	}
+	if opts.Keeper != nil {
+		go opts.Keeper.Exits(d.processes.Ended, d.processes.AllEnded)
+		if err := opts.Keeper.Sync(); err != nil {
+			return err
+		}
+	}
 
 	dirs := conf.FromFlags(conf.UserDirs(opts.getenv), opts.ConfDirs, opts.PrependDirs, opts.AppendDirs)
 	d.watcher = conf.New(dirs, conf.Options{Logger: log, Parse: job.Parse, Apply: job.Apply}, d.apply)
@@ -158,11 +189,15 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		return err
 	}
 	d.watcher.Start()
+	d.dropVanished()
 	if err := d.runtime.writeSession(server.Address()); err != nil {
 		return err
 	}
+	if err := opts.Keeper.Ready(); err != nil {
+		return err
+	}
 	log.Log(context.Background(), levelMessage, "session-init "+opts.Version+" is ready", "pid", os.Getpid(), "session", server.Address())
-	if !opts.NoStartup {
+	if !opts.NoStartup && !d.resumed {
 		name := opts.StartupEvent
 		if name == "" {
 			name = "startup"
@@ -202,6 +237,27 @@ func (d *Daemon) apply(changes []conf.Change) {
 		}
 	}
 	d.inbox.post(messages...)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.loaded != nil {
+		for _, change := range changes {
+			d.loaded[change.Name()] = true
+		}
+	}
+}
+
+// dropVanished drops, after the first load, the definitions of an earlier
+// daemon whose files are gone.
+func (d *Daemon) dropVanished() {
+	d.mu.Lock()
+	loaded := d.loaded
+	d.loaded = nil
+	d.mu.Unlock()
+	for _, name := range d.engine.View().ClassNames() {
+		if !loaded[name] {
+			d.Step(engine.DropClass{Name: name})
+		}
+	}
 }
 
 // Reload reads all job files again; see bus.Backend.
@@ -236,6 +292,9 @@ func (d *Daemon) SetLogPriority(word string) error {
 	return nil
 }
 
+// Resumed reports whether the daemon goes on where another one was.
+func (d *Daemon) Resumed() bool { return d.resumed }
+
 // Address returns the address of the private socket.
 func (d *Daemon) Address() string { return d.server.Address() }
 
@@ -268,6 +327,9 @@ func (d *Daemon) end() {
 	}
 	if d.server != nil {
 		d.server.Close(time.Second)
+	}
+	if d.Loop != nil {
+		d.journal.close()
 	}
 	d.runtime.close()
 }

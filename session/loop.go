@@ -8,12 +8,16 @@ import (
 
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/supervise"
+	"github.com/session-init/session-init/supervise/keeper"
 )
 
 // supervisor is what the loop needs of package supervise.
 type supervisor interface {
 	Start(supervise.Spec)
 	Kill(id supervise.ProcID, signal syscall.Signal, group bool)
+	Settle(id supervise.ProcID)
+	Sweep(owner uint64, signal syscall.Signal, group supervise.ProcID)
+	Processes(owner uint64, f func([]supervise.Stray))
 }
 
 // announcer is what the loop needs of a bus. Neither method blocks.
@@ -34,10 +38,14 @@ type Loop struct {
 	bus        announcer
 	translate  translator
 	log        *slog.Logger
+	journal    *journal     // nil: nothing is written
+	keeper     *keeper.Link // nil: there is none
 	// credentials holds processes whose user is being looked up; true when
 	// one was killed meanwhile.
 	credentials map[engine.ProcID]bool
 	quit        bool
+	// complaints holds what was said of the output of jobs, to say it once.
+	complaints map[complaint]bool
 	// childless is told when the last process has been reaped after all of
 	// them were killed. It has room for one.
 	childless chan struct{}
@@ -80,9 +88,12 @@ func (l *Loop) run() {
 }
 
 func (l *Loop) step(in engine.Input) {
-	for _, effect := range l.engine.Step(l.clock(), in) {
+	now := l.clock()
+	l.journal.append(now, in)
+	for _, effect := range l.engine.Step(now, in) {
 		l.perform(effect)
 	}
+	l.journal.taken()
 }
 
 // perform carries out one effect. Nothing here waits for anything.
@@ -96,6 +107,10 @@ func (l *Loop) perform(effect engine.Effect) {
 			return
 		}
 		l.supervisor.Kill(supervise.ProcID(effect.Proc), syscall.Signal(effect.Signal), effect.Group)
+	case engine.Sweep:
+		l.supervisor.Sweep(effect.Owner, syscall.Signal(effect.Signal), supervise.ProcID(effect.Group))
+	case engine.Settle:
+		l.supervisor.Settle(supervise.ProcID(effect.Proc))
 	case engine.Reply:
 		l.bus.Reply(effect)
 	case engine.Notify:
@@ -139,6 +154,21 @@ func (l *Loop) spawn(effect engine.Spawn) {
 	}()
 }
 
+// Processes lists the live processes of an instance, main first where it is
+// the oldest; see bus.Backend. /proc is read beside the loop.
+func (l *Loop) Processes(class, instance string, done func([]engine.Stray)) {
+	l.Read(func(v engine.View) {
+		info, _ := v.Instance(class, instance)
+		if info.Owner == 0 {
+			done(nil)
+			return
+		}
+		l.supervisor.Processes(info.Owner, func(list []supervise.Stray) {
+			l.Read(func(engine.View) { done(strays(list)) })
+		})
+	})
+}
+
 // supervised takes what the supervisor reports; called on its thread.
 func (l *Loop) supervised(batch []supervise.Event) {
 	messages := make([]message, 0, len(batch))
@@ -148,11 +178,25 @@ func (l *Loop) supervised(batch []supervise.Event) {
 			if l.log.Enabled(context.Background(), slog.LevelDebug) {
 				l.log.Debug("Reaped an orphan", "pid", event.Pid, "status", event.Status, "signal", int(event.Signal))
 			}
+		case supervise.Told:
+			messages = append(messages, message{call: func(engine.View) {
+				if err := l.keeper.Seen(event.Pid); err != nil {
+					l.log.Warn(err.Error())
+				}
+			}})
 		case supervise.Childless:
 			select {
 			case l.childless <- struct{}{}:
 			default:
 			}
+		case supervise.OutputLost:
+			messages = append(messages, message{call: func(engine.View) { l.complain(event.Label, 0, event.Errno, event) }})
+		case supervise.OutputFault:
+			messages = append(messages, message{call: func(engine.View) { l.complain(event.Label, 1+event.Problem, event.Errno, event) }})
+		case supervise.Degraded:
+			l.log.Warn(event.Error(), "job", event.Label)
+		case supervise.UnexpectedStop:
+			l.log.Warn(event.Error(), "job", event.Label)
 		default:
 			if in := input(event); in != nil {
 				messages = append(messages, message{input: in})

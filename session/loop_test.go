@@ -43,6 +43,20 @@ func (w *world) Kill(id supervise.ProcID, signal syscall.Signal, group bool) {
 	}
 }
 
+func (w *world) Settle(id supervise.ProcID) {
+	w.note("settle")
+	w.loop.supervised([]supervise.Event{supervise.Settled{ID: id, Forks: 1}})
+}
+
+func (w *world) Sweep(owner uint64, signal syscall.Signal, _ supervise.ProcID) {
+	w.note("sweep %d", signal)
+	w.loop.supervised([]supervise.Event{supervise.Vacated{Owner: owner}})
+}
+
+func (w *world) Processes(owner uint64, f func([]supervise.Stray)) {
+	go f([]supervise.Stray{{Pid: int(owner), Command: "of the owner"}})
+}
+
 func (w *world) Reply(r engine.Reply) { w.note("reply %d %v", r.Call, r.Err) }
 
 func (w *world) Notify(n engine.Notify) {
@@ -201,6 +215,9 @@ func TestSpec(t *testing.T) {
 		{job.ConsoleNone, true, supervise.OutputNull, false},
 		{job.ConsoleOutput, true, supervise.OutputTerminal, false},
 		{job.ConsoleOwner, false, supervise.OutputFile, true},
+		{job.ConsoleLog, false, supervise.OutputFile, false},
+		{job.ConsolePTY, false, supervise.OutputPTY, false},
+		{job.ConsoleDefault, false, supervise.OutputFile, false},
 	} {
 		tr.terminal, class.Console = c.terminal, c.console
 		spec, warning := tr.spec(engine.Spawn{Class: class, Kind: job.Main})

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/supervise/keeper"
 )
 
 // runtimeDir is the daemon's place below XDG_RUNTIME_DIR:
@@ -19,6 +20,8 @@ import (
 //	session-init/            0700
 //	session-init/lock        held by the one daemon of this directory
 //	session-init/socket      the private socket
+//	session-init/slots       the processes, for whoever comes after a crash
+//	session-init/state       the engine, likewise
 //	session-init/bin/        command links, at the end of every job's PATH
 //	session-init/PID/        socket and bin of a private daemon (--confdir)
 //	upstart/sessions/PID.session
@@ -27,6 +30,8 @@ import (
 type runtimeDir struct {
 	base     string // XDG_RUNTIME_DIR
 	own      string // where socket and bin are
+	pid      int    // names the session: the keeper's, or our own
+	resumed  bool   // an earlier daemon of this session has made it all
 	ownBase  bool   // base was made for this daemon alone
 	private  bool
 	lock     *os.File
@@ -39,16 +44,22 @@ const maxSocketPath = 107
 
 // openRuntimeDir finds or makes the runtime directory. dir is the value of
 // --runtime-dir: a path, "auto" for a new one of our own, or empty for
-// XDG_RUNTIME_DIR, which xdg holds. A private daemon takes no lock.
-func openRuntimeDir(dir, xdg string, private bool) (*runtimeDir, error) {
-	r := &runtimeDir{private: private}
+// XDG_RUNTIME_DIR, which xdg holds. A private daemon takes no lock. What a
+// keeper holds for an earlier daemon is taken over.
+func openRuntimeDir(dir, xdg string, private bool, link *keeper.Link) (*runtimeDir, error) {
+	r := &runtimeDir{private: private, pid: os.Getpid(), resumed: link.Held(socketName) != nil}
+	if link != nil {
+		r.pid = link.Pid()
+	}
 	switch dir {
 	case "auto":
-		made, err := os.MkdirTemp("", fmt.Sprintf("session-init-%d-", os.Getuid()))
-		if err != nil {
+		r.base, r.ownBase = filepath.Join(os.TempDir(), fmt.Sprintf("session-init-%d-%d", os.Getuid(), r.pid)), true
+		if r.resumed {
+			break
+		}
+		if err := makeOwn(r.base); err != nil {
 			return nil, fmt.Errorf("cannot make a runtime directory: %w", err)
 		}
-		r.base, r.ownBase = made, true
 	case "":
 		if xdg == "" {
 			return nil, errors.New("XDG_RUNTIME_DIR is not set: set it to a directory of yours with mode 0700 (usually /run/user/UID), or use --runtime-dir DIR or --runtime-dir auto")
@@ -67,26 +78,38 @@ func openRuntimeDir(dir, xdg string, private bool) (*runtimeDir, error) {
 		}
 		r.base = abs
 	}
-	if err := r.prepare(); err != nil {
+	if err := r.prepare(link); err != nil {
 		r.close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *runtimeDir) prepare() error {
+// makeOwn makes a directory that nobody else has. One of ours that is there
+// is what a dead daemon with our pid has left.
+func makeOwn(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, os.ErrExist) && checkOwned(dir) == nil {
+		if err = os.RemoveAll(dir); err == nil {
+			err = os.Mkdir(dir, 0o700)
+		}
+	}
+	return err
+}
+
+func (r *runtimeDir) prepare(link *keeper.Link) error {
 	if err := checkOwned(r.base); err != nil {
 		return err
 	}
 	r.own = filepath.Join(r.base, "session-init")
 	if r.private {
-		r.own = filepath.Join(r.own, strconv.Itoa(os.Getpid()))
+		r.own = filepath.Join(r.own, strconv.Itoa(r.pid))
 	}
 	if n := len(r.socket()); n > maxSocketPath {
 		return fmt.Errorf("runtime directory %s is too long: the socket's path would have %d bytes and a socket's path holds %d; use --runtime-dir with a shorter one",
 			r.base, n, maxSocketPath)
 	}
-	if r.private {
+	if r.private && !r.resumed {
 		// What a dead daemon with this very pid left behind.
 		if err := os.RemoveAll(r.own); err != nil {
 			return fmt.Errorf("cannot clear %s: %w", r.own, err)
@@ -101,7 +124,12 @@ func (r *runtimeDir) prepare() error {
 	if err := os.Chmod(r.own, 0o700); err != nil {
 		return fmt.Errorf("cannot set the mode of %s: %w", r.own, err)
 	}
-	if !r.private {
+	switch held := link.Held(lockName); {
+	case r.private:
+	case held != nil:
+		// The lock is the open file's, and this is the same one.
+		r.lock = held
+	default:
 		if err := r.takeLock(); err != nil {
 			return err
 		}
@@ -149,7 +177,7 @@ func (r *runtimeDir) takeLock() error {
 	}
 	r.lock = f
 	if err := f.Truncate(0); err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		_, err = f.WriteAt([]byte(strconv.Itoa(r.pid)+"\n"), 0)
 		if err != nil {
 			return fmt.Errorf("cannot write %s: %w", path, err)
 		}
@@ -175,7 +203,7 @@ func (r *runtimeDir) sweep() {
 		if !found || err != nil || pid <= 0 {
 			continue
 		}
-		if pid == os.Getpid() || unix.Kill(pid, 0) == unix.ESRCH {
+		if pid == r.pid || unix.Kill(pid, 0) == unix.ESRCH {
 			os.Remove(filepath.Join(r.sessions, entry.Name()))
 		}
 	}
@@ -183,7 +211,7 @@ func (r *runtimeDir) sweep() {
 
 // writeSession publishes the address, whole or not at all.
 func (r *runtimeDir) writeSession(address string) error {
-	path := filepath.Join(r.sessions, strconv.Itoa(os.Getpid())+".session")
+	path := filepath.Join(r.sessions, strconv.Itoa(r.pid)+".session")
 	temporary := path + ".new"
 	text := api.SessionVariable + "=" + address + "\n"
 	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
@@ -228,6 +256,7 @@ func (r *runtimeDir) close() {
 		os.RemoveAll(r.base)
 	} else if r.own != "" {
 		os.RemoveAll(filepath.Join(r.own, "bin"))
+		os.Remove(filepath.Join(r.own, "slots"))
 		if r.private {
 			os.RemoveAll(r.own)
 		}

@@ -24,14 +24,14 @@ func list(t *testing.T, dir string) []string {
 
 func TestRuntimeLock(t *testing.T) {
 	base := t.TempDir()
-	first, err := openRuntimeDir("", base, false)
+	first, err := openRuntimeDir("", base, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openRuntimeDir("", base, false); err == nil || !strings.Contains(err.Error(), "already running here (process "+strconv.Itoa(os.Getpid())+")") {
+	if _, err := openRuntimeDir("", base, false, nil); err == nil || !strings.Contains(err.Error(), "already running here (process "+strconv.Itoa(os.Getpid())+")") {
 		t.Errorf("a second daemon of one directory: %v", err)
 	}
-	beside, err := openRuntimeDir("", base, true)
+	beside, err := openRuntimeDir("", base, true, nil)
 	if err != nil {
 		t.Fatalf("a private daemon beside it: %v", err)
 	}
@@ -40,7 +40,7 @@ func TestRuntimeLock(t *testing.T) {
 	}
 	beside.close()
 	first.close()
-	again, err := openRuntimeDir("", base, false)
+	again, err := openRuntimeDir("", base, false, nil)
 	if err != nil {
 		t.Fatalf("the next daemon: %v", err)
 	}
@@ -62,7 +62,7 @@ func TestRuntimeSweepsStaleFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := openRuntimeDir("", base, false)
+	r, err := openRuntimeDir("", base, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestRuntimeSweepsStaleFiles(t *testing.T) {
 }
 
 func TestRuntimeAuto(t *testing.T) {
-	r, err := openRuntimeDir("auto", "", false)
+	r, err := openRuntimeDir("auto", "", false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ func (t translator) spec(s engine.Spawn) (spec supervise.Spec, warning string) {
 	command := def.Processes[s.Kind].Command()
 	spec = supervise.Spec{
 		ID:       supervise.ProcID(s.Proc),
+		Owner:    s.Owner,
 		Path:     command.Argv[0],
 		Argv:     command.Argv,
 		Script:   command.Script,
@@ -59,9 +60,14 @@ func (t translator) spec(s engine.Spawn) (spec supervise.Spec, warning string) {
 		spec.Output = supervise.OutputTerminal
 	case console == job.ConsoleOwner:
 		spec.Output, spec.OwnTerminal, spec.Leader = supervise.OutputTerminal, true, true
-	case console == job.ConsoleLog && t.logDir != "":
+	case (console == job.ConsoleLog || console == job.ConsolePTY) && t.logDir != "":
 		spec.Output = supervise.OutputFile
+		if console == job.ConsolePTY {
+			spec.Output = supervise.OutputPTY
+		}
 		spec.LogPath = filepath.Join(t.logDir, logName(def.Name, s.Instance))
+		spec.LogLimit = supervise.LogLimit(def.LogLimit)
+		spec.Label = def.Name
 	}
 	return spec, warning
 }
@@ -74,7 +80,7 @@ var follow = [...]supervise.Follow{
 }
 
 // maxLogName keeps the names of log files below what file systems take
-// (255 bytes), room for ".log" and a rotated ".1" included.
+// (255 bytes), room for ".log" and what the older parts add included.
 const maxLogName = 200
 
 // logName is the name of an instance's log file: JOB.log or
@@ -105,12 +111,34 @@ func input(event supervise.Event) engine.Input {
 		return engine.SpawnFailed{Proc: engine.ProcID(event.ID), Reason: event.SpawnError.Error()}
 	case supervise.Forked:
 		return engine.Forked{Proc: engine.ProcID(event.ID), Pid: event.Pid}
+	case supervise.Settled:
+		if event.Blind {
+			// It counts as ready.
+			return engine.Forked{Proc: engine.ProcID(event.ID), Pid: event.Pid}
+		}
+		return engine.FollowEnded{Proc: engine.ProcID(event.ID), Forks: event.Forks}
 	case supervise.SelfStopped:
 		return engine.SelfStopped{Proc: engine.ProcID(event.ID)}
 	case supervise.Exited:
-		return engine.Exited{Proc: engine.ProcID(event.ID), Status: event.Status, Signal: int(event.Signal)}
+		return engine.Exited{Proc: engine.ProcID(event.ID), Status: event.Status, Signal: int(event.Signal), Left: event.Left}
+	case supervise.Swept:
+		return engine.Swept{Owner: event.Owner, Signal: int(event.Signal), Strays: strays(event.Strays), Spared: strays(event.Spared)}
+	case supervise.Vacated:
+		return engine.Vacated{Owner: event.Owner}
 	}
 	return nil
+}
+
+func strays(list []supervise.Stray) []engine.Stray {
+	var out []engine.Stray
+	for _, s := range list {
+		stray := engine.Stray{Pid: s.Pid, Command: s.Command}
+		if s.Errno != 0 {
+			stray.Refused = s.Errno.Error()
+		}
+		out = append(out, stray)
+	}
+	return out
 }
 
 // lookupCredential finds the ids of a user and a group, by name or number,

@@ -18,8 +18,12 @@ type child struct {
 	slot   *slot
 	leader bool
 
+	stack  uintptr // upper end of the stacks; 0 when our memory is not shared
+	second bool    // set by the first child for the second that shares memory
+
 	pipeFD   int // the write end; closes at exec
 	nullFD   int
+	outFD    int // standard output and error: the null device or a terminal of our own
 	scriptFD int // or -1
 
 	terminal    *byte // nil when none is wanted
@@ -34,6 +38,7 @@ type child struct {
 	nice     int
 	oomScore []byte // as text; nil to leave it
 	nofile   *unix.Rlimit
+	mark     *unix.Rlimit
 	limits   []limit
 	chroot   *byte
 	setUser  bool
@@ -46,7 +51,9 @@ type child struct {
 	argv     []*byte
 	env      []*byte
 
+	trace  askTrace
 	action [4]uint64 // a sigaction that is all zero, larger than any
+	dying  [4]uint64 // what a signal that dumps core does before the exec
 	mask   uint64
 }
 
@@ -54,6 +61,19 @@ type child struct {
 type limit struct {
 	resource int
 	value    unix.Rlimit
+}
+
+// coreSignals are those that dump core by default, as bits. Before Linux 5.16
+// a core dump ends all that share the memory, us among them, whatever the
+// limit on its size; so a child that shares our memory handles them, until
+// the exec makes them what they were. See core(5), signal(7).
+const coreSignals = uint64(1)<<unix.SIGQUIT | 1<<unix.SIGILL | 1<<unix.SIGTRAP | 1<<unix.SIGABRT |
+	1<<unix.SIGFPE | 1<<unix.SIGSEGV | 1<<unix.SIGBUS | 1<<unix.SIGSYS | 1<<unix.SIGXCPU | 1<<unix.SIGXFSZ
+
+// dyingAction is a sigaction of the kernel: vmDie, SA_RESTORER and a restorer
+// that is never used, but must be there on amd64.
+func dyingAction() [4]uint64 {
+	return [4]uint64{uint64(vmDieAddr), 0x04000000, uint64(vmDieAddr), 0}
 }
 
 // atCWD is AT_FDCWD, -100.
@@ -67,7 +87,7 @@ var oomPath = [...]byte{'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', '
 //go:norace
 //go:nocheckptr
 func childMain(c *child) {
-	if childSession(c) && childDescriptors(c) && childOutput(c) && childSettings(c) && childIdentity(c) {
+	if (c.second || childSession(c)) && childDescriptors(c) && childOutput(c) && childSettings(c) && childIdentity(c) && childTrace(c) {
 		childExec(c)
 	}
 	for {
@@ -111,13 +131,13 @@ func childSession(c *child) bool {
 		return true
 	}
 	childAt(c, StepFork, 0)
-	var r uintptr
-	r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD)|unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID,
-		0, uintptr(unsafe.Pointer(&c.slot.pid)), 0, 0, 0)
+	c.second = true
+	var pid int
+	pid, errno = forkSecond(c)
 	if errno != 0 {
 		return childDid(c, errno)
 	}
-	if r == 0 {
+	if pid == 0 {
 		return true
 	}
 	for {
@@ -133,9 +153,14 @@ func childSession(c *child) bool {
 //go:nocheckptr
 func childDescriptors(c *child) bool {
 	childAt(c, StepDescriptors, 0)
+	syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&c.slot.began)), 0)
 	var errno syscall.Errno
 	for fd := uintptr(0); fd <= 2; fd++ {
-		_, _, errno = syscall.RawSyscall(unix.SYS_DUP3, uintptr(c.nullFD), fd, 0)
+		from := c.nullFD
+		if fd > 0 {
+			from = c.outFD
+		}
+		_, _, errno = syscall.RawSyscall(unix.SYS_DUP3, uintptr(from), fd, 0)
 		if !childDid(c, errno) {
 			return false
 		}
@@ -160,7 +185,9 @@ func childClose(c *child, first, last uintptr) bool {
 	return childDid(c, errno)
 }
 
-// childOutput opens the terminal and the log, where they are wanted.
+// childOutput opens the terminal and the log, where they are wanted. Without
+// its log a process runs all the same: the output is lost, and the slot says
+// why.
 //
 //go:nosplit
 //go:norace
@@ -195,7 +222,11 @@ func childOutput(c *child) bool {
 			}
 			fd, errno = childOpenLog(c)
 		}
-		if !childDid(c, errno) || !childDup(c, fd, 1) || !childDup(c, fd, 2) {
+		if errno != 0 {
+			c.slot.lost = uint16(errno)
+			return true
+		}
+		if !childDup(c, fd, 1) || !childDup(c, fd, 2) {
 			return false
 		}
 		syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
@@ -246,6 +277,10 @@ func childSettings(c *child) bool {
 	if c.nofile != nil {
 		// Lowering the soft limit cannot fail.
 		syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(c.nofile)), 0, 0, 0)
+	}
+	if c.mark != nil {
+		// Below the hard limit, so this cannot fail either.
+		syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_LOCKS, uintptr(unsafe.Pointer(c.mark)), 0, 0, 0)
 	}
 	for i := 0; i < len(c.limits); i++ {
 		childAt(c, StepLimit, i)
@@ -325,7 +360,11 @@ func childIdentity(c *child) bool {
 //go:nocheckptr
 func childExec(c *child) {
 	for s := uintptr(1); s <= 64; s++ {
-		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(&c.action)), 0, 8, 0, 0)
+		action := &c.action
+		if c.stack != 0 && coreSignals>>s&1 != 0 {
+			action = &c.dying
+		}
+		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(action)), 0, 8, 0, 0)
 	}
 	childAt(c, StepExec, 0)
 	// A signal that came since the clone is taken here.

@@ -33,6 +33,14 @@
 // that it does not lead; CLONE_PARENT makes it our child all the same. A
 // process that shall lead is the first child itself.
 //
+// # Belonging
+//
+// A process may leave others behind when it ends. They come to us, since we are
+// a subreaper, and belong to the Spec.Owner of the process that they descend
+// from; belong.go says how that is known. Exited tells whether something was
+// left, and Sweep ends it. The thread is never that of the thread group's leader,
+// whose children are then those that came to us, and no others.
+//
 // # Promises
 //
 // The events of one process come in the order that Event describes. A pid is

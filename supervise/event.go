@@ -1,20 +1,31 @@
 package supervise
 
 import (
+	"strconv"
 	"strings"
 	"syscall"
 )
 
 // Event is what the supervisor reports of a process. For each Spec that
 // Start was given there is exactly one Spawned or SpawnFailed; after Spawned
-// any number of Forked and SelfStopped, then exactly one Exited, which is the
-// last. Events of one process come in this order.
+// any number of Forked, SelfStopped, UnexpectedStop, Settled and Degraded, then
+// exactly one Exited, which is the last. Events of one process come in this order.
 type Event interface{ event() }
 
 // Spawned: the process runs its program.
 type Spawned struct {
 	ID  ProcID
 	Pid int
+}
+
+// OutputLost: the log could not be opened, the process runs without. It comes
+// just before Spawned; of OutputPTY, whose log is opened by the daemon, at any
+// time.
+type OutputLost struct {
+	ID    ProcID
+	Label string // Spec.Label
+	Path  string
+	Errno syscall.Errno
 }
 
 // SpawnFailed: the process was not made, and nothing of it is left.
@@ -29,8 +40,36 @@ type Forked struct {
 	Pid int
 }
 
+// Settled: Pid is the process from here on, whatever was declared. See Settle.
+type Settled struct {
+	ID    ProcID
+	Pid   int
+	Way   Follow
+	Forks int  // that were followed
+	Exec  bool // it ran another program after a fork
+	Blind bool // it could not be traced, and was left behind by the one before
+}
+
+// Degraded: the process is not traced, because the kernel refuses (said once
+// for all processes), or, with an Errno of 0, because its program gains
+// privileges by its exec and would lose them. What it leaves behind when it
+// ends is followed instead, and counts as ready.
+type Degraded struct {
+	ID    ProcID
+	Label string // Spec.Label
+	Pid   int
+	Errno syscall.Errno
+}
+
 // SelfStopped: the process raised SIGSTOP; it has been continued.
 type SelfStopped struct{ ID ProcID }
+
+// UnexpectedStop: the same of a process of which that was not declared.
+type UnexpectedStop struct {
+	ID    ProcID
+	Pid   int
+	Label string // Spec.Label
+}
 
 // Exited: the followed process has ended and was reaped.
 type Exited struct {
@@ -39,7 +78,23 @@ type Exited struct {
 	Status int            // when Signal is 0
 	Signal syscall.Signal // what killed it
 	Core   bool
+	// Unknown: nobody knows how it ended; Status is 0 then.
+	Unknown bool
+	// Left: a process of its owner came to us and lives. It is exact: no
+	// process of an owner is left when the last of its Specs ends without.
+	Left bool
 }
+
+// Swept: what a Sweep found. Spared are those outside the group that was
+// meant. The names are those of the programs, 15 bytes at most.
+type Swept struct {
+	Owner          uint64
+	Signal         syscall.Signal
+	Strays, Spared []Stray
+}
+
+// Vacated: none of those is left that a Sweep meant.
+type Vacated struct{ Owner uint64 }
 
 // Orphan: a process that is nobody's ended and was reaped.
 type Orphan struct {
@@ -51,13 +106,39 @@ type Orphan struct {
 // Childless: since KillAll, the last child has been reaped.
 type Childless struct{}
 
-func (Spawned) event()     {}
-func (SpawnFailed) event() {}
-func (Forked) event()      {}
-func (SelfStopped) event() {}
-func (Exited) event()      {}
-func (Orphan) event()      {}
-func (Childless) event()   {}
+// Told: what the keeper told of this process has been reported.
+type Told struct{ Pid int }
+
+func (Told) event() {}
+
+// Error gives the sentence.
+func (d Degraded) Error() string {
+	const instead = "what it leaves behind when it ends is followed instead"
+	if d.Errno == 0 {
+		return "process " + strconv.Itoa(d.Pid) + " gains privileges that it would lose if its forks were followed: " + instead
+	}
+	return "cannot follow the forks of processes: " + d.Errno.Error() + ": " + strings.Replace(instead, "it leaves behind when it ends", "they leave behind when they end", 1)
+}
+
+// Error gives the sentence.
+func (u UnexpectedStop) Error() string {
+	return "process " + strconv.Itoa(u.Pid) + " raised SIGSTOP and was continued: 'expect stop' declares that"
+}
+
+func (Spawned) event()        {}
+func (OutputLost) event()     {}
+func (OutputFault) event()    {}
+func (SpawnFailed) event()    {}
+func (Forked) event()         {}
+func (SelfStopped) event()    {}
+func (UnexpectedStop) event() {}
+func (Settled) event()        {}
+func (Degraded) event()       {}
+func (Exited) event()         {}
+func (Orphan) event()         {}
+func (Childless) event()      {}
+func (Swept) event()          {}
+func (Vacated) event()        {}
 
 // Step is what was being done when a process could not be made.
 type Step uint8
@@ -66,6 +147,7 @@ type Step uint8
 const (
 	StepNone Step = iota
 	StepFollow
+	StepSlot
 	StepPipe
 	StepScript
 	StepOutput
@@ -90,6 +172,7 @@ const (
 var stepText = [numSteps]string{
 	StepNone:        "cannot start",
 	StepFollow:      "cannot follow %s",
+	StepSlot:        "cannot record the process",
 	StepPipe:        "cannot make a pipe",
 	StepScript:      "cannot hand over the script",
 	StepOutput:      "cannot open log file %s",

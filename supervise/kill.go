@@ -16,6 +16,9 @@ func (s *Supervisor) Kill(id ProcID, sig syscall.Signal, group bool) {
 			return
 		}
 		s.learnPid(p)
+		if sig == unix.SIGKILL {
+			s.remember(p)
+		}
 		if p.pid == 0 {
 			p.signals = append(p.signals, pendingSignal{sig, group})
 			return
@@ -28,9 +31,10 @@ func (s *Supervisor) Kill(id ProcID, sig syscall.Signal, group bool) {
 // been waited for, its pid, its group's and its session's are taken: only
 // these are signalled.
 func (s *Supervisor) signal(p *process, sig syscall.Signal, group bool) {
-	if p.ended {
+	if !s.isAlive(p) {
 		return
 	}
+	p.follow.struck(sig)
 	if !group {
 		unix.Kill(p.pid, sig)
 		return

@@ -3,6 +3,7 @@ package supervise
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -197,8 +198,9 @@ func TestScanChildren(t *testing.T) {
 	scan := scanChildren()
 	for _, test := range []struct{ parent, child int }{{os.Getpid(), pids[0]}, {pids[0], pids[1]}} {
 		for name, f := range map[string]func(int) []int{"childrenOf": childrenOf, "scanChildren": scan} {
-			if got := f(test.parent); len(got) != 1 || got[0] != test.child {
-				t.Errorf("%s(%d) = %v; want %d", name, test.parent, got, test.child)
+			// A first child may not have been reaped yet.
+			if got := f(test.parent); !slices.Contains(got, test.child) || len(got) > 2 {
+				t.Errorf("%s(%d) = %v; want %d among them", name, test.parent, got, test.child)
 			}
 		}
 	}

@@ -16,8 +16,12 @@ func (s *Supervisor) prepare(spec *Spec) (*child, *SpawnError) {
 	c := &child{
 		leader:   spec.Leader || spec.OwnTerminal,
 		nullFD:   s.nullFD,
+		outFD:    s.nullFD,
 		scriptFD: -1,
 		nofile:   s.restoredNofile(),
+		mark:     s.markOf(spec.Owner),
+		trace:    askTrace{wanted: spec.Follow.traces(), careful: !s.mayTrace},
+		dying:    dyingAction(),
 	}
 	var bad *SpawnError
 	text := func(step Step, value string) *byte {
@@ -35,7 +39,7 @@ func (s *Supervisor) prepare(spec *Spec) (*child, *SpawnError) {
 		}
 		c.terminal = text(StepTerminal, s.opts.Terminal)
 	}
-	if spec.Output == OutputFile {
+	if spec.Output == OutputFile || spec.Output == OutputPTY {
 		c.logPath = text(StepOutput, spec.LogPath)
 		c.logDirs, _ = cstrings(logDirs(spec.LogPath))
 	}

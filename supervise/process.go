@@ -15,6 +15,7 @@ import (
 type process struct {
 	id    ProcID
 	child *child // nil once the outcome is known
+	slot  *slot  // what is recorded, to the end
 	spec  *Spec  // likewise
 	// at is its place in Supervisor.inFlight.
 	at   int
@@ -29,7 +30,11 @@ type process struct {
 	running bool // Spawned was reported
 	ended   bool // reaped: the pid is a stranger's from here on
 	end     syscall.WaitStatus
-	late    bool // started after KillAll, which spares it
+	unknown bool   // nobody knows how it ended
+	foreign bool   // adopted, and not our child
+	late    bool   // started after KillAll, which spares it
+	owner   *owner // nil for nobody
+	follow  following
 
 	signals []pendingSignal // asked for before the pid was known
 }
@@ -48,6 +53,10 @@ func (s *Supervisor) hangUp(p *process) {
 	unix.Close(p.pipe)
 	delete(s.byPipe, int32(p.pipe))
 	p.pipe = -1
+	if p.child.stack != 0 {
+		s.stacks.put(p.child.stack)
+		p.child.stack = 0
+	}
 	s.learnPid(p)
 }
 
@@ -57,7 +66,7 @@ func (s *Supervisor) learnPid(p *process) {
 	if p.pid != 0 || p.child == nil {
 		return
 	}
-	if p.pid = p.child.slot.loadPid(); p.pid == 0 {
+	if p.pid = p.slot.loadPid(); p.pid == 0 {
 		return
 	}
 	s.byPid[p.pid] = p
@@ -73,7 +82,7 @@ func (s *Supervisor) advance(p *process) {
 		if p.pipe >= 0 {
 			return
 		}
-		step, index, errno, hint := p.child.slot.outcome()
+		step, index, errno, hint := p.slot.outcome()
 		if errno != 0 || step != StepExec {
 			// Nothing may be left of it when it is reported.
 			if p.helper != 0 || p.pid != 0 && !p.ended {
@@ -85,16 +94,25 @@ func (s *Supervisor) advance(p *process) {
 			}
 			s.settle(p)
 			s.forget(p)
+			s.slots.put(p.slot)
 			s.emit(SpawnFailed{p.id, err})
 			return
 		}
+		s.reportOutput(p)
 		s.settle(p)
 		p.running = true
+		if !p.ended {
+			p.slot.setState(SlotRunning)
+		}
 		s.emit(Spawned{p.id, p.pid})
+		s.began(p)
 	}
-	if p.ended {
+	if p.ended && !s.inherit(p) {
 		s.forget(p)
-		s.emit(exited(p.id, p.pid, p.end))
+		s.slots.retire(p.slot)
+		ev := exited(p.id, p.pid, p.end)
+		ev.Unknown = p.unknown
+		s.emit(ev)
 	}
 }
 
@@ -113,12 +131,15 @@ func (s *Supervisor) settle(p *process) {
 	s.inFlight[p.at].at = p.at
 	s.inFlight[last] = nil
 	s.inFlight = s.inFlight[:last]
-	s.slots.put(p.child.slot)
 	p.child, p.spec = nil, nil
 }
 
 // forget ends our knowledge of p. Its pid was taken out when it was reaped.
-func (s *Supervisor) forget(p *process) { delete(s.byID, p.id) }
+func (s *Supervisor) forget(p *process) {
+	s.unfollow(p)
+	delete(s.byID, p.id)
+	s.disown(p)
+}
 
 // exited decodes a wait status.
 func exited(id ProcID, pid int, ws syscall.WaitStatus) Exited {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reap waits for the children that have ended, without blocking, up to a
-// batch of them, and tells whether there may be more.
+// reap waits for the children that have ended or stopped, without blocking,
+// up to a batch of them, and tells whether there may be more.
 func (s *Supervisor) reap() (more bool) {
 	for range reapBatch {
 		pid, ws, errno := wait()
@@ -19,18 +19,26 @@ func (s *Supervisor) reap() (more bool) {
 			s.continueEnding(errno == unix.ECHILD)
 			return false
 		}
+		if ws.Stopped() {
+			s.stopped(pid, ws)
+			continue
+		}
 		s.reaped = true
 		s.ended(pid, ws)
 	}
 	return true
 }
 
-// wait asks for one child that has ended; pid is 0 when none has. It is a raw
-// call: it does not block, so the scheduler need not know of it.
-func wait() (pid int, ws syscall.WaitStatus, errno syscall.Errno) {
+// wait asks for one child, or task that we trace, that has ended or stopped;
+// pid is 0 when none has. It is a raw call: it does not block, so the scheduler
+// need not know of it.
+func wait() (pid int, ws syscall.WaitStatus, errno syscall.Errno) { return waitFor(-1) }
+
+// waitFor asks for one child; -1 for any.
+func waitFor(child int) (pid int, ws syscall.WaitStatus, errno syscall.Errno) {
 	var status int32
-	r, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)),
-		unix.WNOHANG|unix.WALL, 0, 0, 0)
+	r, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, uintptr(child), uintptr(unsafe.Pointer(&status)),
+		unix.WNOHANG|unix.WUNTRACED|unix.WALL, 0, 0, 0)
 	if errno != 0 {
 		return 0, 0, errno
 	}
@@ -39,6 +47,10 @@ func wait() (pid int, ws syscall.WaitStatus, errno syscall.Errno) {
 
 // ended finds whose end it was. From here on the pid may be a stranger's.
 func (s *Supervisor) ended(pid int, ws syscall.WaitStatus) {
+	s.strayEnded(pid)
+	if s.untrace(pid) || s.formerEnded(pid) {
+		return
+	}
 	if p := s.helpers[pid]; p != nil {
 		delete(s.helpers, pid)
 		p.helper, p.helperEnd = 0, ws
@@ -62,6 +74,12 @@ func (s *Supervisor) ended(pid int, ws syscall.WaitStatus) {
 		return
 	}
 	delete(s.byPid, pid)
+	s.mainEnded(p, ws)
+}
+
+// mainEnded notes how the process that is followed has ended.
+func (s *Supervisor) mainEnded(p *process, ws syscall.WaitStatus) {
 	p.ended, p.end = true, ws
+	p.slot.end(ws)
 	s.advance(p)
 }

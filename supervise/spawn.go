@@ -18,20 +18,13 @@ func (s *Supervisor) Start(spec Spec) {
 	})
 }
 
-// followText is how a job file asks for each way.
-var followText = [...]string{FollowStop: "expect stop", FollowFork: "expect fork", FollowDaemon: "expect daemon"}
-
 // launch forks, after it has got hold of all that may be lacking.
 func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 	if s.byID[spec.ID] != nil {
 		return &SpawnError{Step: StepNone, Hint: "its number " + strconv.FormatUint(uint64(spec.ID), 10) + " is in use"}
 	}
-	if spec.Follow != FollowNone {
-		arg := "this way"
-		if int(spec.Follow) < len(followText) {
-			arg = followText[spec.Follow]
-		}
-		return &SpawnError{Step: StepFollow, Arg: arg, Errno: unix.ENOSYS, Hint: "not yet"}
+	if spec.Follow > FollowDaemon {
+		return &SpawnError{Step: StepFollow, Errno: unix.EINVAL, Hint: "there is no way " + strconv.Itoa(int(spec.Follow))}
 	}
 	c, failure := s.prepare(spec)
 	if failure != nil {
@@ -39,10 +32,10 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 	}
 
 	var err error
-	if c.slot, err = s.slots.take(); err != nil {
-		return &SpawnError{Step: StepFork, Errno: errnoOf(err)}
+	if c.slot, err = s.slots.take(spec.ID); err != nil {
+		return &SpawnError{Step: StepSlot, Errno: errnoOf(err)}
 	}
-	r, w, err := s.openPipe()
+	r, w, err := s.openPipe(c.trace.wanted)
 	if err != nil {
 		s.slots.put(c.slot)
 		return &SpawnError{Step: StepPipe, Errno: errnoOf(err)}
@@ -59,14 +52,22 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 		defer unix.Close(c.scriptFD)
 	}
 
-	pid, errno := fork(c)
+	if spec.Output == OutputPTY {
+		if slave := s.makeTerminal(spec, c); slave >= 0 {
+			defer unix.Close(slave)
+		}
+	}
+
+	pid, errno := s.fork(c)
 	if errno != 0 {
 		unix.Close(r)
 		s.slots.put(c.slot)
 		return &SpawnError{Step: StepFork, Errno: errno}
 	}
-	p := &process{id: spec.ID, child: c, spec: spec, pipe: r, at: len(s.inFlight), group: pid, late: s.ending != 0}
+	p := &process{id: spec.ID, child: c, slot: c.slot, spec: spec, pipe: r, at: len(s.inFlight), group: pid, late: s.ending != 0}
+	p.follow.way, p.follow.want, p.follow.label = spec.Follow, wanted[spec.Follow], spec.Label
 	s.byID[p.id] = p
+	s.own(p, spec.Owner)
 	s.byPipe[int32(r)] = p
 	s.inFlight = append(s.inFlight, p)
 	if !c.leader {
@@ -78,10 +79,18 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 }
 
 // openPipe makes the pipe of a spawn. Nobody reads it: epoll tells its
-// hang-up without being asked to.
-func (s *Supervisor) openPipe() (r, w int, err error) {
+// hang-up without being asked to. With talk it is a socket, over which the
+// child asks to be traced.
+func (s *Supervisor) openPipe(talk bool) (r, w int, err error) {
 	var ends [2]int
-	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+	var events uint32
+	if talk {
+		ends, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		events = unix.EPOLLIN
+	} else {
+		err = unix.Pipe2(ends[:], unix.O_CLOEXEC)
+	}
+	if err != nil {
 		return -1, -1, err
 	}
 	r = ends[0]
@@ -89,7 +98,7 @@ func (s *Supervisor) openPipe() (r, w int, err error) {
 		unix.Close(r)
 		return -1, -1, err
 	}
-	ev := unix.EpollEvent{Fd: int32(r)}
+	ev := unix.EpollEvent{Events: events, Fd: int32(r)}
 	if err := unix.EpollCtl(s.epollFD, unix.EPOLL_CTL_ADD, r, &ev); err != nil {
 		unix.Close(r)
 		unix.Close(w)

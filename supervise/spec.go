@@ -23,6 +23,7 @@ const (
 	OutputNull     Output = iota // the null device
 	OutputFile                   // Spec.LogPath, appended to; made if missing
 	OutputTerminal               // the terminal that the daemon was started on
+	OutputPTY                    // Spec.LogPath too, through a terminal of its own
 )
 
 // Limit is one resource limit, as setrlimit(2) takes it.
@@ -31,10 +32,21 @@ type Limit struct {
 	Soft, Hard uint64
 }
 
+// LogLimit says how large a log may grow and what is kept of it. See capper
+// for how exactly that is met.
+type LogLimit struct {
+	Size  int64 // in bytes; 0 is without limit
+	Count int   // older parts kept beside the log, LOG.1 being the newest
+}
+
 // Spec is a process to be made. It is plain data; the supervisor does not
 // change it and keeps it until the process is reported.
 type Spec struct {
 	ID ProcID
+	// Owner is a number of the caller's that several processes may share:
+	// what they leave behind is found by it. 0 is nobody; the largest is
+	// 1<<36 - 1.
+	Owner uint64
 	// Path is the program, absolute or looked for in the PATH of Env.
 	Path string
 	Argv []string
@@ -55,6 +67,11 @@ type Spec struct {
 
 	Output  Output
 	LogPath string
+	// LogLimit bounds the log at LogPath; the zero value does not.
+	LogLimit LogLimit
+	// Label comes back in the events about the output: whose it is, in the
+	// caller's words.
+	Label string
 	// OwnTerminal gives standard input too, makes the process a leader and
 	// the terminal its controlling one; when another session has that, only
 	// the input is given.

@@ -33,6 +33,16 @@ type Options struct {
 	// OwnTerminal, such as /dev/console; empty when there is none, and such
 	// a process is then refused.
 	Terminal string
+	// SlotFile is the path of the file in which processes are recorded for
+	// whoever comes after this daemon (see ReadSlots), best in a file system
+	// in memory; empty for none. A process that cannot be recorded is not
+	// made. Close leaves the file.
+	SlotFile string
+	// Keeper is the pid of the keeper above the daemon, 0 for none.
+	Keeper int
+	// Seed makes the mark of our processes: the daemon that takes over has
+	// the same. Empty: the mark is made by chance.
+	Seed string
 }
 
 // Supervisor owns the processes of the daemon. There may be one in a
@@ -49,6 +59,7 @@ type Supervisor struct {
 	sigchld chan os.Signal
 	done    chan struct{} // closed when the thread has ended
 	wakeFD  int           // an eventfd: there is mail, or a child died
+	outputs outputs
 
 	// What follows belongs to the thread.
 	epollFD int
@@ -57,6 +68,8 @@ type Supervisor struct {
 	nofile  *unix.Rlimit // what children get back, nil when ours is original
 	raised  unix.Rlimit  // what Go has made of it
 	slots   slots
+	stacks  stacks
+	sharing bool     // children may share our memory
 	todo    []func() // fetched, not yet carried out
 	out     []Event  // to be reported at the end of this round
 	closing bool
@@ -66,6 +79,17 @@ type Supervisor struct {
 	helpers  map[int]*process   // first children not yet reaped
 	byPipe   map[int32]*process // read ends of the pipes of inFlight
 	inFlight []*process         // no outcome yet
+
+	belong  belongings
+	abroad  bool       // the keeper has, or had, children that are ours
+	adopted []*process // gone before we were there, and not told of yet
+
+	tracees  map[int]*tracee    // by thread
+	formers  map[int]*process   // what was followed before, not yet reaped
+	byWatch  map[int32]*process // pidfds of what is followed and not our child
+	seize    func(pid int) syscall.Errno
+	mayTrace bool // also what gains privileges
+	degraded bool // it was reported that nothing can be traced
 
 	ending syscall.Signal // of KillAll, until no child is left; else 0
 	reaped bool           // a child, since KillAll last looked
@@ -86,12 +110,26 @@ func New(opts Options, report func([]Event)) (*Supervisor, error) {
 		byPid:   make(map[int]*process),
 		helpers: make(map[int]*process),
 		byPipe:  make(map[int32]*process),
+		tracees: make(map[int]*tracee),
+		formers: make(map[int]*process),
+		byWatch: make(map[int32]*process),
+		seize:   seize,
+		slots:   slots{path: opts.SlotFile, fd: -1},
+		sharing: haveVM,
+		belong:  belongings{list: -1},
 	}
 	if err := s.open(); err != nil {
 		s.release()
 		return nil, fmt.Errorf("cannot supervise processes: %w", err)
 	}
+	if opts.SlotFile != "" {
+		// What hinders this hinders a start too, which tells it.
+		_ = s.slots.open()
+	}
 	s.nofile, s.raised = originalNofile()
+	s.outputs.open(func(ev Event) { s.send(func() { s.emit(ev) }) })
+	s.belong = newBelongings(s.self, opts.Seed)
+	s.mayTrace = mayTraceAny()
 	// Also where the daemon was started with SIGCHLD ignored: the kernel
 	// would reap for us, and we would never know.
 	signal.Notify(s.sigchld, unix.SIGCHLD)
@@ -145,28 +183,31 @@ func originalNofile() (original *unix.Rlimit, now unix.Rlimit) {
 	return &unix.Rlimit{Cur: min(was.Soft, now.Max), Max: now.Max}, now
 }
 
-// Close ends the thread after the commands that were given before, and waits
-// for that until ctx is done. Processes live on and are nobody's then; of
-// those in flight nothing more is reported. Later commands are dropped.
+// Close ends the thread after the commands that were given before, and what
+// works on output; it waits for that until ctx is done. Processes live on and
+// are nobody's then, those of OutputPTY without their terminal; of those in
+// flight nothing more is reported. Later commands are dropped.
 func (s *Supervisor) Close(ctx context.Context) error {
 	s.send(func() { s.closing = true })
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	select {
-	case <-s.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("cannot end the supervisor: %w", context.Cause(ctx))
+	for _, ended := range []func() <-chan struct{}{func() <-chan struct{} { return s.done }, s.outputs.stop} {
+		select {
+		case <-ended():
+		case <-ctx.Done():
+			return fmt.Errorf("cannot end the supervisor: %w", context.Cause(ctx))
+		}
 	}
+	return nil
 }
 
-// send puts a command into the mailbox.
-func (s *Supervisor) send(f func()) {
+// send puts a command into the mailbox, and tells whether it is taken.
+func (s *Supervisor) send(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return
+		return false
 	}
 	// Who finds mail in the box need not ring again. The lock also keeps
 	// wakeFD open: release takes it.
@@ -174,6 +215,7 @@ func (s *Supervisor) send(f func()) {
 	if len(s.mail) == 1 {
 		s.wake()
 	}
+	return true
 }
 
 // wake ends the thread's sleep. The eventfd counts, so this cannot be lost;
@@ -207,6 +249,19 @@ func (s *Supervisor) relay() {
 func (s *Supervisor) run() {
 	// Never unlocked: the thread ends with the goroutine.
 	runtime.LockOSThread()
+	if unix.Gettid() == s.self {
+		// What is left behind comes to this thread, so it is not for those
+		// that we make; see belong.go. Held, it is not given to run again.
+		begun := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(begun)
+			s.run()
+		}()
+		<-begun
+		runtime.UnlockOSThread()
+		return
+	}
 	defer close(s.done)
 	defer s.release()
 	// Children may have died before we were asked to look.
@@ -241,9 +296,12 @@ func (s *Supervisor) sleep(idle bool) {
 			unix.Read(s.wakeFD, count[:])
 			continue
 		}
-		if p := s.byPipe[ev.Fd]; p != nil {
+		if p := s.byPipe[ev.Fd]; p != nil && !s.asks(p) {
 			s.hangUp(p)
 			s.advance(p)
+		}
+		if p := s.byWatch[ev.Fd]; p != nil {
+			s.watchEnded(p)
 		}
 	}
 }
@@ -277,12 +335,35 @@ func (s *Supervisor) emit(ev Event) { s.out = append(s.out, ev) }
 
 // flush reports the batch.
 func (s *Supervisor) flush() {
+	s.settleBelongings()
 	if len(s.out) == 0 {
 		return
 	}
 	batch := s.out
 	s.out = nil
 	s.report(batch)
+}
+
+// releaseMemory unmaps what is mapped. Children in flight that share our memory
+// still need it, and their records, for as long as they like: then it stays,
+// held by a goroutine that does nothing else.
+func (s *Supervisor) releaseMemory() {
+	var sharing []*child
+	for _, p := range s.inFlight {
+		if p.pipe >= 0 && p.child.stack != 0 {
+			sharing = append(sharing, p.child)
+		}
+	}
+	if len(sharing) == 0 {
+		s.slots.close()
+		s.stacks.shrink(0)
+		return
+	}
+	s.slots.closeFile()
+	go func() {
+		defer runtime.KeepAlive(sharing)
+		select {}
+	}()
 }
 
 // release gives back what New and the spawns in flight hold.
@@ -293,7 +374,11 @@ func (s *Supervisor) release() {
 			unix.Close(p.pipe)
 		}
 	}
-	s.slots.close()
+	for fd := range s.byWatch {
+		unix.Close(int(fd))
+	}
+	s.releaseMemory()
+	s.belong.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

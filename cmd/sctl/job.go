@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"unicode"
 
 	"github.com/session-init/session-init/session/api"
 )
@@ -65,14 +66,18 @@ func (c *command) change(action, member, until string) error {
 	}
 	awaited := "for '" + t.job + "' " + until
 	path := api.InstancePath(t.job, t.instance)
+	jobFace, instanceFace := api.JobInterface, api.InstanceInterface
+	if c.options.force {
+		member, jobFace, instanceFace = "ForceStop", api.JobExtension, api.InstanceExtension
+	}
 	switch {
 	case t.own:
-		_, err = c.callFor(awaited, path, api.InstanceInterface, member, false)
-	case member == "Stop":
+		_, err = c.callFor(awaited, path, instanceFace, member, false)
+	case action == "stop":
 		// A stop answers with nothing, and the instance is gone after it.
 		path, err = c.callString(api.JobPath(t.job), api.JobInterface, "GetInstance", t.env)
 		if err == nil {
-			_, err = c.callFor(awaited, api.JobPath(t.job), api.JobInterface, member, t.env, !c.options.noWait)
+			_, err = c.callFor(awaited, api.JobPath(t.job), jobFace, member, t.env, !c.options.noWait)
 		}
 	default:
 		var body []any
@@ -164,6 +169,7 @@ func showStatus(c *command) error {
 		}
 		c.printLines(lines)
 		c.printFailure(t.job, lines)
+		c.printLeft(t.job)
 		return nil
 	}
 	path, err := c.callString(api.JobPath(t.job), api.JobInterface, "GetInstance", t.env)
@@ -187,6 +193,66 @@ func (c *command) printFailure(job string, lines []statusLine) {
 	}
 }
 
+// printLeft names what finished runs of a job left behind.
+func (c *command) printLeft(job string) {
+	if c.options.quiet {
+		return
+	}
+	body, err := c.call(api.JobPath(job), api.PropertiesInterface, "Get", api.JobExtension, "left_behind")
+	if err != nil || len(body) != 1 {
+		return
+	}
+	list, _ := body[0].([]any)
+	for _, line := range processLines(list) {
+		c.print("\tleft behind: " + line)
+	}
+}
+
+// processes gives the lines about all processes of an instance, each with its
+// line end before it; none when it is gone.
+func (c *command) processes(path string) (string, error) {
+	if !c.options.processes {
+		return "", nil
+	}
+	body, err := c.call(path, api.InstanceExtension, "GetProcesses")
+	if gone(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	if len(body) == 1 {
+		list, _ := body[0].([]any)
+		for _, line := range processLines(list) {
+			out.WriteString("\n\t" + line)
+		}
+	}
+	return out.String(), nil
+}
+
+// processLines gives "process 123 (sleep 5)" for each pair of pid and command.
+func processLines(list []any) []string {
+	var lines []string
+	for _, entry := range list {
+		if pair, _ := entry.([]any); len(pair) == 2 {
+			lines = append(lines, fmt.Sprintf("process %v (%s)", pair[0], printable(pair[1])))
+		}
+	}
+	return lines
+}
+
+// printable gives a command on one line, whatever a process calls itself.
+func printable(command any) string {
+	text, _ := command.(string)
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
+}
+
 // showInstance prints the status of an instance, which may be gone by now.
 func (c *command) showInstance(path string) error {
 	job, instance, isInstance, ok := api.ParsePath(path)
@@ -207,7 +273,11 @@ func (c *command) showInstance(path string) error {
 	case err != nil:
 		return err
 	default:
-		c.print(c.style.running(job, info))
+		more, err := c.processes(path)
+		if err != nil {
+			return err
+		}
+		c.print(c.style.running(job, info) + more)
 	}
 	return nil
 }
@@ -289,7 +359,11 @@ func (c *command) jobStatus(jobs []string) ([]statusLine, error) {
 		if !ok {
 			return nil, fmt.Errorf("session-init answered with the path %q, which is no instance's", requests[i].Path)
 		}
-		lines = append(lines, statusLine{job, info.Name, c.style.running(job, info)})
+		more, err := c.processes(requests[i].Path)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, statusLine{job, info.Name, c.style.running(job, info) + more})
 	}
 	return lines, nil
 }

@@ -29,6 +29,23 @@ func TestFoundingDocument(t *testing.T) {
 	})
 }
 
+// TestForce: a hook that hangs is ended, all processes are listed, and what a
+// task leaves behind is named.
+func TestForce(t *testing.T) {
+	w := newWorld(t, "hooked", "exec x\npost-start exec hang", "rag", "task\nexec litter")
+	w.play(t, []step{
+		{"sctl start --no-wait hooked", 0, "hooked post-start (start), process 1001\n\tpost-start process 1002\n", ""},
+		{"sctl status --processes hooked", 0, "hooked post-start (start), process 1001\n\tpost-start process 1002\n" +
+			"\tprocess 4711 (/bin/hooked -x)\n\tprocess 4712 (sleep 5)\n", ""},
+		{"sctl stop --force hooked", 0, "hooked waiting (stop)\n", ""},
+		{"sctl status --processes hooked", 0, "hooked waiting (stop)\n", ""},
+		{"sctl stop --force hooked", 1, "", "stop: cannot stop 'hooked': Not running\n"},
+		{"sctl start --force hooked", 2, "", "start: --force is no option of start\n*"},
+		{"sctl start rag", 0, "rag waiting (stop)\n", ""},
+		{"sctl status rag", 0, "rag waiting (stop)\n\tleft behind: process 4713 (rag?)\n", ""},
+	})
+}
+
 func TestJobVerbs(t *testing.T) {
 	w := newWorld(t,
 		"bad", "pre-start exec exit 1\nexec bad",

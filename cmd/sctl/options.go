@@ -20,6 +20,8 @@ type options struct {
 	enumerate     bool
 	global        bool
 	retain        bool
+	force         bool
+	processes     bool
 	// own lists the options that only some verbs have, for the check when
 	// the verb is known.
 	own []string
@@ -55,6 +57,12 @@ func optionTable() []option {
 		{short: 'n', long: "no-wait", help: "do not wait until it is done", plain: true, initctl: true,
 			verbs: []string{"start", "stop", "restart", "emit"},
 			set:   func(o *options, _ string) error { o.noWait = true; return nil }},
+		{long: "force", help: "end the job's processes, hooks too, whatever it waits for", plain: true,
+			verbs: []string{"stop"},
+			set:   func(o *options, _ string) error { o.force = true; return nil }},
+		{long: "processes", help: "list all processes of the job", plain: true,
+			verbs: []string{"status"},
+			set:   func(o *options, _ string) error { o.processes = true; return nil }},
 		{long: "timeout", arg: "SECONDS", help: "give up after this time, with exit status 4", plain: true,
 			set: setTimeout},
 		{short: 'e', long: "enumerate", help: "list the events and jobs of the conditions, one a line", plain: true, initctl: true,

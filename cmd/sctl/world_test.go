@@ -19,7 +19,7 @@ import (
 
 // world is a daemon without processes: the real bus and the real engine, on
 // one goroutine, with a make-believe kernel. What a process does is its
-// command: "exit N" ends at once, "missing" cannot be executed, anything
+// command: "exit N" ends at once, "litter" too and leaves a process behind, "missing" cannot be executed, anything
 // else runs until it is killed. Pids count up from 1001.
 type world struct {
 	server *bus.Server
@@ -111,9 +111,14 @@ func (w *world) run() {
 	}
 }
 
-func (w *world) Step(in engine.Input)          { w.post(func() { w.step(in) }) }
-func (w *world) Read(f func(engine.View))      { w.post(func() { f(w.engine.View()) }) }
-func (w *world) Reload(done func())            { w.post(done) }
+func (w *world) Step(in engine.Input)     { w.post(func() { w.step(in) }) }
+func (w *world) Read(f func(engine.View)) { w.post(func() { f(w.engine.View()) }) }
+func (w *world) Reload(done func())       { w.post(done) }
+func (w *world) Processes(class, _ string, done func([]engine.Stray)) {
+	w.post(func() {
+		done([]engine.Stray{{Pid: 4711, Command: "/bin/" + class + " -x"}, {Pid: 4712, Command: "sleep 5"}})
+	})
+}
 func (w *world) LogPriority() string           { w.mu.Lock(); defer w.mu.Unlock(); return w.priority }
 func (w *world) SetLogPriority(p string) error { return w.setPriority(p) }
 
@@ -134,6 +139,12 @@ func (w *world) step(in engine.Input) {
 		switch effect := effect.(type) {
 		case engine.Kill:
 			w.news(engine.Exited{Proc: effect.Proc, Signal: effect.Signal})
+		case engine.Sweep:
+			if effect.Signal == 0 {
+				w.news(engine.Swept{Owner: effect.Owner, Strays: []engine.Stray{{Pid: 4713, Command: "rag\n"}}})
+			} else {
+				w.news(engine.Vacated{Owner: effect.Owner})
+			}
 		case engine.Spawn:
 			w.spawn(effect)
 		}
@@ -157,6 +168,9 @@ func (w *world) spawn(effect engine.Spawn) {
 		return
 	}
 	w.news(engine.Spawned{Proc: effect.Proc, Pid: 1000 + int(effect.Proc)})
+	if command == "litter" {
+		w.news(engine.Exited{Proc: effect.Proc, Left: true})
+	}
 	if command == "exit" {
 		w.news(engine.Exited{Proc: effect.Proc, Status: int(argument[0] - '0')})
 	}

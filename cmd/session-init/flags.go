@@ -15,6 +15,7 @@ import (
 // parsed is what the command line says.
 type parsed struct {
 	help, version bool
+	noKeeper      bool
 	options       session.Options
 }
 
@@ -46,7 +47,7 @@ var flags = []flag{
 		set: func(p *parsed, v string) error { p.options.LogDir = v; return notEmpty(v) }},
 	{name: "no-log", help: "do not log the output of jobs",
 		set: func(p *parsed, _ string) error { p.options.NoLog = true; return nil }},
-	{name: "default-console", value: "WORD", help: "console of jobs that do not say: none, log, output or owner (log)",
+	{name: "default-console", value: "WORD", help: "console of jobs that do not say: none, log, output, owner or pty (log)",
 		set: setConsole},
 	{name: "no-inherit-env", help: "give jobs PATH and TERM only, not the daemon's environment",
 		set: func(p *parsed, _ string) error { p.options.NoInheritEnv = true; return nil }},
@@ -62,8 +63,8 @@ var flags = []flag{
 		set: func(p *parsed, v string) error { p.options.RuntimeDir = v; return notEmpty(v) }},
 	{name: "stop-timeout", value: "SECONDS", help: "how long the end of the session may take (10)",
 		set: setStopTimeout},
-	{name: "no-keeper", help: "run without a keeper above the daemon (there is none yet)",
-		set: func(*parsed, string) error { return nil }},
+	{name: "no-keeper", help: "run the daemon alone, without the process above it that starts it again should it die",
+		set: func(p *parsed, _ string) error { p.noKeeper = true; return nil }},
 	{name: "debug", help: "log all that happens",
 		set: func(p *parsed, _ string) error { p.options.Priority = "debug"; return nil }},
 	{name: "verbose", help: "log events and states as they pass",
@@ -92,16 +93,13 @@ func notEmpty(value string) error {
 }
 
 func setConsole(p *parsed, word string) error {
-	for _, console := range []job.Console{job.ConsoleNone, job.ConsoleLog, job.ConsoleOutput, job.ConsoleOwner} {
+	for _, console := range []job.Console{job.ConsoleNone, job.ConsoleLog, job.ConsoleOutput, job.ConsoleOwner, job.ConsolePTY} {
 		if console.String() == word {
 			p.options.Console = console
 			return nil
 		}
 	}
-	if word == "pty" {
-		return errors.New("'pty' is not supported yet")
-	}
-	return fmt.Errorf("expected none, log, output or owner, not '%s'", word)
+	return fmt.Errorf("expected none, log, output, owner or pty, not '%s'", word)
 }
 
 func setStopTimeout(p *parsed, value string) error {

@@ -2,11 +2,14 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/session-init/session-init/session/testkit"
 )
 
 // The code blocks of the founding document, each run by the built programs.
@@ -186,11 +189,41 @@ func TestDocumentSetupAndTeardown(t *testing.T) {
 	}
 }
 
-// The story that --debug tells, without the forks of "wait for daemon", which
-// are followed in a later part.
+// daemonSource is the document's test.c.
+const daemonSource = `#include <sys/types.h>
+
+#include <stdlib.h>
+#include <unistd.h>
+
+int
+main (int   argc,
+      char *argv[])
+{
+        pid_t pid;
+
+        pid = fork ();
+        if (pid > 0)
+                exit (0);
+
+        pid = fork ();
+        if (pid > 0)
+                exit (0);
+
+        pause ();
+        exit (0);
+}
+`
+
+// The story that --debug tells of a daemon that forks twice.
 func TestDocumentDebugStory(t *testing.T) {
+	gcc := testkit.Need(t, "gcc")
 	r := newRig(t)
-	r.job("test", "exec sleep 600")
+	r.write("test.c", daemonSource)
+	program := filepath.Join(r.dir, "test")
+	if out, err := exec.Command(gcc, "-Wall", "-g", "-O0", "-o", program, filepath.Join(r.dir, "test.c")).CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	r.job("test", "wait for daemon\nexec "+program)
 	r.args = append(r.args, "--debug")
 	r.start()
 	r.ok("start", "test")
@@ -203,13 +236,15 @@ test (#0) state changed from starting to pre-start
 test (#0) state changed from pre-start to spawned
 process_spawn: Spawned main process PID for test (#0)
 Active test (#0) main process (PID)
+test (#0) main process (PID) forked new child PID
+test (#0) main process (PID) forked new child PID
 test (#0) state changed from spawned to post-start
 test (#0) state changed from post-start to running
 event_new: Pending started event
 Handling started event
 event_finished: Finished started event`, "\n")
 	var got []string
-	number := regexp.MustCompile(`process \(?[0-9]+\)?`)
+	number := regexp.MustCompile(`(process|child) \(?[0-9]+\)?`)
 	r.until("the story to end", func() bool {
 		got = got[:0]
 		for _, line := range strings.Split(r.stderr.String(), "\n") {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/session-init/session-init/session"
 	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/supervise/keeper"
 )
 
 // Exit statuses.
@@ -43,7 +44,17 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "session-init %s\n", api.Version)
 		return exitDone
 	}
+	link, err := keeper.Open(environ)
+	if err != nil {
+		fmt.Fprintf(stderr, "session-init: %v\n", err)
+		return exitFailed
+	}
+	if link == nil && !parsed.noKeeper {
+		return keeper.Run(keeper.Config{Path: "/proc/self/exe", Argv: append([]string{os.Args[0]}, args...), Env: environ, Log: stderr})
+	}
+	environ = keeper.Without(environ)
 	opts := parsed.options
+	opts.Keeper = link
 	opts.Version = api.Version
 	opts.Environ = environ
 	opts.Stderr = stderr
@@ -60,7 +71,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "session-init: %v\n", err)
 		return exitFailed
 	}
-	if parsed.options.RuntimeDir == "auto" {
+	if parsed.options.RuntimeDir == "auto" && !daemon.Resumed() {
 		fmt.Fprintf(stderr, "session-init: talk to this session from another terminal:\n\n    export UPSTART_SESSION=%s\n    %s list\n\n", daemon.Address(), clientName(opts.Client))
 	}
 	stop := make(chan struct{})

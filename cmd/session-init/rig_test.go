@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -194,14 +195,61 @@ func (r *rig) finish(daemon *exec.Cmd, ended chan error) {
 	}
 }
 
+// program is the path of the daemon as /proc shows it.
+func program() string {
+	path, err := filepath.EvalSymlinks(filepath.Join(programs, "session-init"))
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
+
+// pid returns the daemon's own pid: the keeper's child, or the process that
+// was started when there is no keeper.
+func (r *rig) pid() int {
+	r.t.Helper()
+	keeper := r.daemon.Process.Pid
+	if slices.Contains(r.args, "--no-keeper") {
+		return keeper
+	}
+	pid := 0
+	r.until("the daemon below its keeper", func() bool {
+		for _, child := range children(keeper) {
+			if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", child)); err == nil && exe == program() {
+				pid = child
+			}
+		}
+		return pid != 0
+	})
+	return pid
+}
+
+// children lists the children of a process, of all its threads.
+func children(pid int) []int {
+	var out []int
+	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, task := range tasks {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		for _, field := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				out = append(out, child)
+			}
+		}
+	}
+	return out
+}
+
 // processes are the live processes that carry this rig's directory in their
-// environment, the daemon apart.
+// environment, daemon and keeper apart.
 func (r *rig) processes() map[int]string {
 	found := map[int]string{}
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
-		if err != nil || pid == os.Getpid() || r.daemon != nil && pid == r.daemon.Process.Pid {
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if exe, _ := os.Readlink("/proc/" + entry.Name() + "/exe"); exe == program() {
 			continue
 		}
 		environ, err := os.ReadFile("/proc/" + entry.Name() + "/environ")

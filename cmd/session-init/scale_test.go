@@ -12,28 +12,18 @@ type counts struct{ descriptors, zombies, children int }
 
 func (r *rig) counts() counts {
 	r.t.Helper()
-	pid := r.daemon.Process.Pid
+	pid := r.pid()
 	var c counts
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	c.descriptors = len(entries)
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, task := range tasks {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
-		if err != nil {
-			continue // the thread has ended
-		}
-		for _, child := range strings.Fields(string(text)) {
-			c.children++
-			stat, err := os.ReadFile("/proc/" + child + "/stat")
-			if err == nil && strings.HasPrefix(string(stat[strings.LastIndex(string(stat), ")")+1:]), " Z") {
-				c.zombies++
-			}
+	for _, child := range children(pid) {
+		c.children++
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
+		if err == nil && strings.HasPrefix(string(stat[strings.LastIndex(string(stat), ")")+1:]), " Z") {
+			c.zombies++
 		}
 	}
 	return c

@@ -11,6 +11,8 @@ const (
 
 	// JobExtension is what session-init says of a job beyond Upstart.
 	JobExtension = "org.sessioninit.SessionInit1.Job"
+	// InstanceExtension is the same of an instance.
+	InstanceExtension = "org.sessioninit.SessionInit1.Instance"
 
 	IntrospectableInterface = "org.freedesktop.DBus.Introspectable"
 	PropertiesInterface     = "org.freedesktop.DBus.Properties"

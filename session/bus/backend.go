@@ -14,6 +14,9 @@ type Backend interface {
 	// Reload reads the whole configuration again. done is called on the
 	// engine's goroutine when the last change has been applied.
 	Reload(done func())
+	// Processes lists the live processes of an instance: pid and command
+	// line. done is called on the engine's goroutine, some time later.
+	Processes(class, instance string, done func([]engine.Stray))
 	// LogPriority is the least severity that is logged: debug, info,
 	// message, warn, error or fatal. SetLogPriority changes it; the error
 	// names a word that is none of these.

@@ -124,7 +124,7 @@ func objects() map[objectKind][]*iface {
 		managerObject:  standard(managerInterface()),
 		jobsObject:     standard(),
 		jobObject:      standard(jobInterface(), jobExtension()),
-		instanceObject: standard(instanceInterface()),
+		instanceObject: standard(instanceInterface(), instanceExtension()),
 		busObject:      standard(busInterface()),
 	}
 }

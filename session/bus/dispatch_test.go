@@ -100,6 +100,15 @@ func TestMethods(t *testing.T) {
 		{tty1, props, "Get", []any{inf, "name"}, `reply "tty1"`},
 		{tty1, props, "Get", []any{inf, "goal"}, `reply "start"`},
 		{tty1, props, "Get", []any{"", "state"}, `reply "running"`},
+		{tty1, api.InstanceExtension, "GetProcesses", nil, `reply [[4711 getty tty1 ?]]`},
+		{tty1, props, "Get", []any{api.InstanceExtension, "note"}, `reply ""`},
+		{getty, props, "Get", []any{api.JobExtension, "left_behind"}, `reply @a(is) []`},
+		{getty, api.JobExtension, "ForceStop", []any{[]string{"TTY=tty3"}, true}, "error " + api.ErrUnknownInstance + " Unknown instance: getty (tty3)"},
+		{getty, api.JobExtension, "ForceStop", []any{[]string{"TTY=tty1"}, true}, "reply"},
+		{tty1, api.InstanceExtension, "GetProcesses", nil, "error " + api.ErrUnknownMethod + " No such object: /jobs/getty/tty1"},
+		{getty, jf, "Start", []any{[]string{"TTY=tty1"}, true}, "reply /jobs/getty/tty1"},
+		{tty1, api.InstanceExtension, "ForceStop", []any{true}, "reply"},
+		{getty, jf, "Start", []any{[]string{"TTY=tty1"}, true}, "reply /jobs/getty/tty1"},
 		{tty1, inf, "Stop", []any{true}, "reply"},
 		{tty1, inf, "Stop", []any{true}, "error " + api.ErrUnknownInstance + " Unknown instance: *"},
 		{tty1, props, "Get", []any{inf, "name"}, "error " + api.ErrUnknownMethod + " No such object: /jobs/getty/tty1"},
@@ -164,7 +173,7 @@ func TestMethods(t *testing.T) {
 		}
 	}
 	all := p.mustCall(svc, props, "GetAll", "")[0].(map[string]dbus.Variant)
-	if len(all) != 9 || all["name"].Value() != "svc" {
+	if len(all) != 10 || all["name"].Value() != "svc" {
 		t.Errorf("GetAll of a job = %v", all)
 	}
 	info := p.mustCall(api.InstancePath("getty", "tty2"), props, "Get", inf, "processes")[0].(dbus.Variant)
@@ -227,7 +236,7 @@ func TestIntrospection(t *testing.T) {
 		{api.ManagerPath, []string{api.ManagerInterface}, []string{"jobs"}},
 		{api.JobsPath, nil, []string{"getty", "net_2fdhcp", "svc"}},
 		{api.JobPath("getty"), []string{api.JobInterface, api.JobExtension}, []string{"tty_201"}},
-		{api.InstancePath("getty", "tty 1"), []string{api.InstanceInterface}, nil},
+		{api.InstancePath("getty", "tty 1"), []string{api.InstanceInterface, api.InstanceExtension}, nil},
 	} {
 		xml := p.mustCall(test.path, api.IntrospectableInterface, "Introspect")[0].(string)
 		interfaces := append(slices.Clone(test.interfaces), api.PropertiesInterface, api.IntrospectableInterface, api.PeerInterface)
@@ -384,10 +393,11 @@ func (d *direct) Step(in engine.Input) {
 		}
 	}
 }
-func (d *direct) Read(f func(engine.View))      { f(d.engine.View()) }
-func (d *direct) Reload(done func())            { done() }
-func (d *direct) LogPriority() string           { return "info" }
-func (d *direct) SetLogPriority(s string) error { return fmt.Errorf("cannot set %q", s) }
+func (d *direct) Read(f func(engine.View))                         { f(d.engine.View()) }
+func (d *direct) Reload(done func())                               { done() }
+func (d *direct) Processes(_, _ string, done func([]engine.Stray)) { done(nil) }
+func (d *direct) LogPriority() string                              { return "info" }
+func (d *direct) SetLogPriority(s string) error                    { return fmt.Errorf("cannot set %q", s) }
 
 // A frame's size is found without trusting it.
 func TestFrameSize(t *testing.T) {

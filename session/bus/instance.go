@@ -1,6 +1,8 @@
 package bus
 
 import (
+	"strings"
+
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
 )
@@ -57,4 +59,53 @@ func ofInstance(name, sig string, get func(engine.InstanceInfo) any) property {
 		in, _ := v.Instance(o.job, o.instance)
 		return get(in)
 	}}
+}
+
+// stray is a process as it is listed beyond Upstart.
+type stray struct {
+	Pid     int32
+	Command string
+}
+
+func strayList(list []engine.Stray) []stray {
+	out := make([]stray, len(list))
+	for i, s := range list {
+		// A command line may hold any bytes, a D-Bus string may not.
+		out[i] = stray{int32(s.Pid), strings.ToValidUTF8(s.Command, "?")}
+	}
+	return out
+}
+
+// instanceExtension says what Upstart has no words for.
+func instanceExtension() *iface {
+	return &iface{
+		name: api.InstanceExtension,
+		methods: []method{
+			{"ForceStop", []arg{{"wait", "b"}}, nil, func(c *call) {
+				c.step(false, func(id engine.CallID) engine.Input {
+					return engine.ForceStop{Call: id, Target: c.target(), Wait: c.flag(0)}
+				})
+			}},
+			// All that is alive of the instance, whoever made it.
+			{"GetProcesses", nil, []arg{{"processes", "a(is)"}}, getProcesses},
+		},
+		properties: []property{
+			// A sentence about a main that is not what the job file declares.
+			ofInstance("note", "s", func(in engine.InstanceInfo) any { return in.Note }),
+		},
+	}
+}
+
+func getProcesses(c *call) {
+	c.server.backend.Read(func(v engine.View) {
+		defer c.recover()
+		if gone := c.object.missing(v); gone != nil {
+			c.reply(nil, gone)
+			return
+		}
+		c.server.backend.Processes(c.object.job, c.object.instance, func(list []engine.Stray) {
+			defer c.recover()
+			c.reply([]any{strayList(list)}, nil)
+		})
+	})
 }

@@ -54,11 +54,23 @@ func jobInterface() *iface {
 func jobExtension() *iface {
 	return &iface{
 		name: api.JobExtension,
+		methods: []method{
+			// As Stop, and processes are ended in every state, hooks too.
+			{"ForceStop", []arg{{"env", "as"}, {"wait", "b"}}, nil, func(c *call) {
+				c.step(false, func(id engine.CallID) engine.Input {
+					return engine.ForceStop{Call: id, Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
+				})
+			}},
+		},
 		properties: []property{
 			// A sentence about the failure of the last run, which outlives
 			// the instance; empty when it did not fail.
 			{name: "last_failure", sig: "s", get: func(_ *Server, v engine.View, o object) any {
 				return v.LastFailure(o.job)
+			}},
+			// The processes that finished runs left behind: pid and name.
+			{name: "left_behind", sig: "a(is)", get: func(_ *Server, v engine.View, o object) any {
+				return strayList(v.LeftBehind(o.job))
 			}},
 		},
 	}

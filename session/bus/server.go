@@ -35,6 +35,10 @@ type Options struct {
 	Version string
 	// Logger takes a line for each client that is sent away; nil: none.
 	Logger *slog.Logger
+	// Socket is one that listens at the path already: an earlier daemon's,
+	// so that clients that called while there was none are served. nil:
+	// one is made. It remains the caller's.
+	Socket *os.File
 }
 
 // Server is a private socket and its clients.
@@ -114,13 +118,12 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if err := removeStale(socketPath); err != nil {
-		return nil, err
+	listener, err := inherit(opts.Socket)
+	if err == nil && listener == nil {
+		listener, err = bind(socketPath)
 	}
-	address := &net.UnixAddr{Name: socketPath, Net: "unix"}
-	listener, err := net.ListenUnix("unix", address)
 	if err != nil {
-		return nil, errors.Unwrap(err) // the path is in the sentence already
+		return nil, err
 	}
 	// We remove the file ourselves, and only while it is ours.
 	listener.SetUnlinkOnClose(false)
@@ -136,6 +139,48 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// inherit takes over a socket that listens; nil for none.
+func inherit(file *os.File) (*net.UnixListener, error) {
+	if file == nil {
+		return nil, nil
+	}
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return nil, err
+	}
+	unixListener, ok := listener.(*net.UnixListener)
+	if !ok {
+		_ = listener.Close()
+		return nil, errors.New("the socket that was handed over is none of ours")
+	}
+	return unixListener, nil
+}
+
+func bind(socketPath string) (*net.UnixListener, error) {
+	if err := removeStale(socketPath); err != nil {
+		return nil, err
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: socketPath, Net: "unix"})
+	if err != nil {
+		return nil, errors.Unwrap(err) // the path is in the sentence already
+	}
+	return listener, nil
+}
+
+// WithSocket calls f with the descriptor of the socket that listens, which f
+// may duplicate for whoever serves it next. (os.File.Fd of a duplicate would
+// make the one we accept from blocking: both are the same open file.)
+func (s *Server) WithSocket(f func(fd int) error) error {
+	raw, err := s.listener.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if failed := raw.Control(func(fd uintptr) { err = f(int(fd)) }); failed != nil {
+		return failed
+	}
+	return err
 }
 
 // removeStale removes a socket on which nobody listens any more.

@@ -43,6 +43,10 @@ func (e *Engine) advance(in *instance) {
 			return
 		}
 		from := in.state
+		if from == InSpawned {
+			// Whether main is ready in time does not matter any more.
+			e.clearDeadline(in)
+		}
 		e.debugf(in, "%s (#%d) state changed from %s to %s", in.class.def.Name, in.seq, from, to)
 		in.state = to
 		e.notify(StateChanged, in, to.String())
@@ -60,8 +64,11 @@ func (e *Engine) enter(in *instance, from State) bool {
 		e.enterStarting(in)
 		return false
 	case PreStart:
+		in.ends.force = false
 		return !e.spawn(in, job.PreStart)
 	case InSpawned:
+		// A start that came after a forced stop goes on.
+		in.ends.force, in.ends.struck = false, false
 		return !e.spawn(in, job.Main)
 	case PostStart:
 		return !e.spawn(in, job.PostStart)
@@ -75,8 +82,9 @@ func (e *Engine) enter(in *instance, from State) bool {
 		e.emitJobEvent(in, "stopping", true)
 		return false
 	case Killed:
-		return !e.killMain(in)
+		return !e.endProcesses(in)
 	case PostStop:
+		in.ends.struck = false
 		return !e.spawn(in, job.PostStop)
 	case Waiting:
 		e.emitJobEvent(in, "stopped", false)
@@ -92,7 +100,8 @@ func (e *Engine) enter(in *instance, from State) bool {
 func (e *Engine) enterStarting(in *instance) {
 	in.failed, in.failure, in.result = false, "", failure{}
 	in.class.failure = ""
-	in.mainRan, in.forks = false, 0
+	in.mainRan, in.main, in.forks, in.settling, in.note = false, 0, 0, false, ""
+	in.owner, in.ends = 0, ends{}
 	if in.hasNext {
 		in.env, in.startEvents = in.nextEnv, in.nextEvents
 		in.nextEnv, in.nextEvents, in.hasNext = nil, nil, false
@@ -113,38 +122,4 @@ func (e *Engine) enterRunning(in *instance, from State) {
 	if !in.class.def.Task {
 		e.release(in, false)
 	}
-}
-
-// killMain sends main the kill signal and sets the deadline for KILL. It
-// reports whether there was a main to kill.
-func (e *Engine) killMain(in *instance) bool {
-	main := in.procs[job.Main]
-	if main.id == 0 {
-		return false
-	}
-	if e.ending.cut {
-		// It has been sent KILL already.
-		return true
-	}
-	e.debugf(in, "Sending %s signal to %s main process (%d)", job.SignalName(in.class.def.KillSignal), in.label(), main.pid)
-	e.do(Kill{Proc: main.id, Signal: in.class.def.KillSignal, Group: true})
-	if in.class.def.KillTimeout <= 0 {
-		e.do(Kill{Proc: main.id, Signal: sigKill, Group: true})
-		return true
-	}
-	e.setDeadline(in, e.now+in.class.def.KillTimeout)
-	return true
-}
-
-const sigKill = 9
-
-// killTimedOut sends KILL to a main that did not end in time.
-func (e *Engine) killTimedOut(in *instance) {
-	main := in.procs[job.Main]
-	if in.state != Killed || main.id == 0 {
-		return
-	}
-	e.logf(Warn, in, "%s main process (%d) did not end within %s of %s: sending KILL", in.label(), main.pid,
-		in.class.def.KillTimeout, job.SignalName(in.class.def.KillSignal))
-	e.do(Kill{Proc: main.id, Signal: sigKill, Group: true})
 }

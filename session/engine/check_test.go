@@ -132,6 +132,8 @@ func (c *checker) instance(in *instance) {
 		}
 		alive, kind := in.alive(job.ProcessKind(kind)), job.ProcessKind(kind)
 		switch {
+		case kind == rule.must && !alive && in.ends.sweeping && (in.state == Killed || in.state == PostStop):
+			// What it left behind is waited for.
 		case kind == rule.must && !alive:
 			c.fail("%s is in %s without its %s process", in.label(), in.state, kind)
 		case kind != rule.must && alive && !(kind == job.Main && rule.alsoRun):
@@ -158,8 +160,22 @@ func (c *checker) instance(in *instance) {
 			c.events[ev] = 0
 		}
 	}
-	if d := in.deadline; d != nil && (in.state != Killed || d.dead || d.in != in || d.at <= e.now) {
-		c.fail("%s in %s has a deadline at %s", in.label(), in.state, d.at)
+	if d := in.deadline; d != nil {
+		due := map[deadlineKind]bool{
+			killDeadline:  in.state == Killed || in.ends.sweeping || in.ends.force && !in.idle(),
+			graceDeadline: in.ends.sweeping,
+			readyDeadline: in.state == InSpawned && in.alive(job.Main),
+			hookDeadline:  in.ends.force && in.alive(job.PostStop),
+		}
+		if !due[d.kind] || d.dead || d.in != in || d.at <= e.now {
+			c.fail("%s in %s has a deadline of kind %d at %s", in.label(), in.state, d.kind, d.at)
+		}
+	}
+	if in.ends.sweeping != (in.owner != 0 && e.sweeps[in.owner] == in) {
+		c.fail("%s in %s: sweeping is %t", in.label(), in.state, in.ends.sweeping)
+	}
+	if in.ends.sweeping && !in.idle() {
+		c.fail("%s in %s is swept while a process of it runs", in.label(), in.state)
 	}
 	c.condition("stop on of "+in.label(), in.stopOn)
 	for _, w := range in.waiters {

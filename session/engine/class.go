@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"sort"
 	"strings"
 
@@ -49,12 +50,21 @@ func (e *Engine) setClass(def *job.Class) {
 		copy(e.order[at+1:], e.order[at:])
 		e.order[at] = c
 		e.adopt(c, def)
+	case sameDefinition(c.def, def):
+		// As after a restart of the daemon: what is in force stays.
+		c.kept, c.drop = nil, false
 	case c.first != nil:
 		c.kept, c.drop = def, false
 	default:
 		e.do(Notify{Kind: JobRemoved, Class: def.Name})
 		e.adopt(c, def)
 	}
+}
+
+// sameDefinition reports whether two definitions say the same, from the same
+// files.
+func sameDefinition(a, b *job.Class) bool {
+	return a.Path == b.Path && a.Override == b.Override && bytes.Equal(job.Print(a), job.Print(b))
 }
 
 // adopt puts a definition in force and announces it. What has come of the

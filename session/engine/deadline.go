@@ -12,8 +12,20 @@ type deadline struct {
 	at   time.Duration
 	seq  uint64 // of two at the same time, the older one first
 	in   *instance
+	kind deadlineKind
 	dead bool
 }
+
+// deadlineKind is what is due. An instance waits for one thing at a time.
+type deadlineKind uint8
+
+const (
+	killDeadline  deadlineKind = iota // KILL for what did not end
+	graceDeadline                     // an end to waiting for what was killed
+	readyDeadline                     // an end to waiting for main to be ready
+	hookDeadline                      // an end to waiting for post-stop
+	numDeadlines
+)
 
 type deadlines struct {
 	heap []*deadline
@@ -62,9 +74,10 @@ func (d *deadlines) due(now time.Duration) *deadline {
 	return heap.Pop(d).(*deadline)
 }
 
-func (e *Engine) setDeadline(in *instance, at time.Duration) {
+func (e *Engine) setDeadline(in *instance, at time.Duration, kind deadlineKind) {
 	e.clearDeadline(in)
 	in.deadline = e.deadlines.add(at, in)
+	in.deadline.kind = kind
 }
 
 func (e *Engine) clearDeadline(in *instance) {
@@ -85,7 +98,21 @@ func (e *Engine) expire() {
 			e.endTimedOut()
 		default:
 			due.in.deadline = nil
-			e.killTimedOut(due.in)
+			e.strike(due)
 		}
+	}
+}
+
+// strike does what is due for an instance.
+func (e *Engine) strike(due *deadline) {
+	switch due.kind {
+	case killDeadline:
+		e.killTimedOut(due.in)
+	case graceDeadline:
+		e.graceTimedOut(due.in)
+	case readyDeadline:
+		e.readyTimedOut(due.in)
+	case hookDeadline:
+		e.hookTimedOut(due.in)
 	}
 }

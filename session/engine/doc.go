@@ -25,17 +25,19 @@
 //	waiting     a wish                        starting       -
 //	starting    the event "starting"          pre-start      stopping
 //	pre-start   the pre-start process         spawned        stopping
-//	spawned     main to be ready              post-start (1) stopping
+//	spawned     main to be ready (3)          post-start (1) stopping
 //	post-start  the post-start process        running (1)    stopping
 //	running     a wish, or the end of main    stopping       pre-stop (2)
 //	pre-stop    the pre-stop process          running (1)    stopping
 //	stopping    the event "stopping"          killed         killed
-//	killed      the end of main               post-stop      post-stop
+//	killed      the end of its processes (4)  post-stop      post-stop
 //	post-stop   the post-stop process         starting       waiting
 //
 //	(1) stopping when main has ended or the instance is to go round: a
 //	    respawn or a restart.
 //	(2) stopping when there is no main alive.
+//	(3) but no longer than "ready timeout".
+//	(4) main, and then whatever its processes left behind; see kill.go.
 //
 // Every state is passed through and announced, also when the job lacks its
 // process. Entering starting and stopping emits the event of that name and
@@ -56,8 +58,20 @@
 //
 // The first failure of a pass (from starting on) is the one that is told:
 // Failed is announced, waiters are answered, and stopping and stopped carry
-// it. Main's end while the goal is stop is never a failure; a respawn is none
-// either, as long as its limit holds.
+// it. A later one is told only to those who began to wait after the first: a
+// start that turned the instance round is answered when post-stop ends it
+// after all. Main's end is never a failure while the goal is stop, nor in the
+// pre-stop of a restart; a respawn is none either, as long as its limit holds.
+//
+// # The end of the session
+//
+// session-end is emitted, and what its event neither started nor waits for is
+// stopped, all at once. A stopping event waits then also for a job that it
+// would stop and that the end has stopped already, so that dependents are
+// gone first, unless those two would wait for each other. When every instance
+// that is left waits for an event, no news can help: the events are let go.
+// At the deadline every process is killed, no other is made, and no event
+// concerns anybody any more. A caller that waits is answered before Quit.
 //
 // # Identity
 //

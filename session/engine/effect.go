@@ -11,7 +11,10 @@ type Effect interface{ effect() }
 // Spawn asks for a process. Env is complete: nothing is added to it. The
 // class is the definition that the instance was started with.
 type Spawn struct {
-	Proc     ProcID
+	Proc ProcID
+	// Owner is the number that the processes of one pass share, from which
+	// what they leave behind is known. It is never used again.
+	Owner    uint64
 	Class    *job.Class
 	Instance string
 	Kind     job.ProcessKind
@@ -25,6 +28,20 @@ type Kill struct {
 	Signal int
 	Group  bool
 }
+
+// Sweep asks for a signal to what an owner's processes left behind, and to
+// all below that; with Group only to those in the group of that process.
+// Signal 0 only looks. Swept names what was found, if anything was, and
+// Vacated follows once none of those meant is left.
+type Sweep struct {
+	Owner  uint64
+	Group  ProcID
+	Signal int
+}
+
+// Settle asks for an end to following a process that is not ready: the answer
+// is FollowEnded, or the Exited of one that nobody is left of.
+type Settle struct{ Proc ProcID }
 
 // Reply answers a call. Class and Instance are set when the answer names an
 // instance (Start, Restart).
@@ -84,6 +101,8 @@ type Quit struct{}
 
 func (Spawn) effect()  {}
 func (Kill) effect()   {}
+func (Sweep) effect()  {}
+func (Settle) effect() {}
 func (Reply) effect()  {}
 func (Notify) effect() {}
 func (Log) effect()    {}

@@ -42,7 +42,9 @@ type Engine struct {
 
 	instances map[uint64]*instance
 	procs     map[ProcID]*instance
-	calls     map[CallID]bool // callers that wait
+	sweeps    map[uint64]*instance // those that wait for a Sweep, by owner
+	leftovers []*leftover          // what stays of ended runs, oldest first
+	calls     map[CallID]bool      // callers that wait
 	lastInst  uint64
 	wanted    int // instances whose goal is start
 	lastProc  ProcID
@@ -64,6 +66,7 @@ func New(cfg Config) *Engine {
 		classes:   make(map[string]*class),
 		instances: make(map[uint64]*instance),
 		procs:     make(map[ProcID]*instance),
+		sweeps:    make(map[uint64]*instance),
 		calls:     make(map[CallID]bool),
 
 		stepBudget: stepBudget,
@@ -92,6 +95,8 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 		e.start(in)
 	case Stop:
 		e.stop(in)
+	case ForceStop:
+		e.forceStop(in)
 	case Restart:
 		e.restart(in)
 	case Reload:
@@ -114,6 +119,12 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 		e.selfStopped(in)
 	case Exited:
 		e.exited(in)
+	case FollowEnded:
+		e.followEnded(in)
+	case Swept:
+		e.swept(in)
+	case Vacated:
+		e.vacated(in)
 	case Abandon:
 		delete(e.calls, in.Call)
 	case Shutdown:

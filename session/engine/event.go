@@ -108,6 +108,10 @@ func (e *Engine) handleStop(in *instance, ev *events.Event) {
 // holdsUp reports whether in can only come to rest once ev has finished:
 // whether it waits for the event itself, or for an instance that does.
 func (e *Engine) holdsUp(ev *events.Event, in *instance) bool {
+	if ev.Instance != in.id && (in.blocker == nil || in.blocker.Blockers == 0) {
+		// It waits for nobody yet; the look below is long in a chain.
+		return false
+	}
 	seen := map[uint64]bool{}
 	todo := []uint64{ev.Instance}
 	for len(todo) > 0 {

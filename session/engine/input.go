@@ -48,6 +48,16 @@ type Stop struct {
 	Wait   bool
 }
 
+// ForceStop is a Stop that ends the processes of an instance in every state,
+// hooks too: they get the kill signal, and KILL at kill timeout, or at once
+// when it is asked for twice. Events are waited for all the same.
+type ForceStop struct {
+	Call   CallID
+	Target Target
+	Env    events.Env
+	Wait   bool
+}
+
 // Restart stops an instance and starts it again, in one go.
 type Restart struct {
 	Call   CallID
@@ -119,7 +129,36 @@ type Exited struct {
 	Proc   ProcID
 	Status int
 	Signal int
+	// Left: something of its owner was left behind and lives.
+	Left bool
 }
+
+// FollowEnded reports that main is followed no further, before it has done
+// all that "expect" says: it ran another program, or Settle asked for it.
+// Forks is how often it forked.
+type FollowEnded struct {
+	Proc  ProcID
+	Forks int
+}
+
+// Stray is a process that another left behind.
+type Stray struct {
+	Pid     int
+	Command string
+	// Refused is why it could not be signalled, empty when it was.
+	Refused string
+}
+
+// Swept reports what a Sweep found: whom it signalled, and whom it spared
+// since they are in another group.
+type Swept struct {
+	Owner          uint64
+	Signal         int
+	Strays, Spared []Stray
+}
+
+// Vacated reports that none is left of those that a Sweep meant.
+type Vacated struct{ Owner uint64 }
 
 // Tick says that time has passed: deadlines up to now are due.
 type Tick struct{}
@@ -135,6 +174,7 @@ type Shutdown struct{ Type string }
 
 func (Start) input()       {}
 func (Stop) input()        {}
+func (ForceStop) input()   {}
 func (Restart) input()     {}
 func (Reload) input()      {}
 func (Emit) input()        {}
@@ -146,6 +186,9 @@ func (SpawnFailed) input() {}
 func (Forked) input()      {}
 func (SelfStopped) input() {}
 func (Exited) input()      {}
+func (FollowEnded) input() {}
+func (Swept) input()       {}
+func (Vacated) input()     {}
 func (Tick) input()        {}
 func (Abandon) input()     {}
 func (Shutdown) input()    {}

@@ -41,9 +41,17 @@ type instance struct {
 	watch  *watch
 
 	procs [numProcesses]process
-	// mainRan: a main was made in this pass.
+	// mainRan: a main was made in this pass; main is its number.
 	mainRan bool
+	main    ProcID
 	forks   int
+	// settling: main was not ready in time, and is to be taken as it is.
+	settling bool
+	note     string // a sentence about how main became ready
+
+	// owner is what the processes of this pass share, 0 when none was made.
+	owner uint64
+	ends  ends
 
 	// blocker is the starting or stopping event that the instance waits
 	// for.
@@ -167,6 +175,16 @@ func Label(class, instance string) string {
 }
 
 func (in *instance) alive(kind job.ProcessKind) bool { return in.procs[kind].id != 0 }
+
+// idle reports whether no process of the instance is alive.
+func (in *instance) idle() bool {
+	for kind := range in.procs {
+		if in.procs[kind].id != 0 {
+			return false
+		}
+	}
+	return true
+}
 
 func (in *instance) facts() facts {
 	alive := in.alive(job.Main)

@@ -14,10 +14,9 @@ import (
 	"github.com/session-init/session-init/session/sim"
 )
 
-// classNames and instanceNames are few, so that things meet.
+// classNames and eventNames are few, so that things meet.
 var (
 	classNames = []string{"a", "b", "c", "d"}
-	values     = []string{"1", "2"}
 	eventNames = []string{"up", "down", "go", "started", "stopping"}
 )
 
@@ -80,6 +79,12 @@ func drawClass(t *rapid.T, name string) *job.Class {
 	if maybe("expect", 25) {
 		add("expect %s", rapid.SampledFrom([]string{"fork", "daemon", "stop"}).Draw(t, "expect"))
 	}
+	if maybe("ready timeout", 20) {
+		add("ready timeout %d", rapid.IntRange(1, 3).Draw(t, "ready timeout"))
+	}
+	if maybe("kill mode", 30) {
+		add("kill mode %s", rapid.SampledFrom([]string{"group", "process"}).Draw(t, "kill mode"))
+	}
 	if maybe("kill timeout", 40) {
 		add("kill timeout %d", rapid.IntRange(0, 2).Draw(t, "kill timeout"))
 	}
@@ -125,7 +130,8 @@ func newModelWorld() *sim.World {
 	w.Engine.SetStepBudget(modelBudget)
 	w.Choose = func(s engine.Spawn) sim.Program {
 		p := sim.ParseProgram(s.Class.Processes[s.Kind].Text, s.Kind)
-		p.Slow = max(p.Slow, moment)
+		p.Slow, p.Dying = max(p.Slow, moment), moment
+		p.Leaves = litters[int(s.Proc)%len(litters)]
 		if p.Missing != "" {
 			p.Late = max(p.Late, moment)
 		}
@@ -137,6 +143,9 @@ func newModelWorld() *sim.World {
 	return w
 }
 
+// litters are what processes leave behind, in turn.
+var litters = [...]sim.Litter{{}, {}, {Plain: 1}, {}, {Deaf: 1}, {Outside: 1, Plain: 1}, {Lasting: 1}}
+
 // modelBudget is small, so that a circle of jobs without processes costs
 // little, and steps that were not enough come often.
 const modelBudget = 100
@@ -145,7 +154,7 @@ const modelBudget = 100
 func act(t *rapid.T, w *sim.World, call *engine.CallID, reload bool) {
 	*call++
 	wait := rapid.IntRange(0, 3).Draw(t, "wait") > 0
-	switch rapid.IntRange(0, 23).Draw(t, "what") {
+	switch rapid.IntRange(0, 24).Draw(t, "what") {
 	case 0, 1, 2, 3:
 		w.Do(engine.Start{Call: *call, Target: drawTarget(t), Env: drawEnv(t), Wait: wait})
 	case 4, 5, 6:
@@ -199,6 +208,8 @@ func act(t *rapid.T, w *sim.World, call *engine.CallID, reload bool) {
 		w.Do(in)
 	case 22:
 		w.Do(engine.Reload{Call: *call, Target: drawTarget(t)})
+	case 24:
+		w.Do(engine.ForceStop{Call: *call, Target: drawTarget(t), Env: drawEnv(t), Wait: wait})
 	case 23:
 		if *call > 1 {
 			w.Do(engine.Abandon{Call: engine.CallID(rapid.Uint64Range(1, uint64(*call)-1).Draw(t, "abandoned"))})

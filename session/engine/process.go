@@ -16,17 +16,28 @@ type failure struct {
 // has none of that kind.
 func (e *Engine) spawn(in *instance, kind job.ProcessKind) bool {
 	def := in.class.def
-	if def.Processes[kind] == nil || e.ending.cut {
+	if def.Processes[kind] == nil || e.ending.cut || kind == job.PreStop && in.ends.force {
 		return false
 	}
 	e.lastProc++
+	if in.owner == 0 {
+		in.owner = uint64(e.lastProc)
+	}
 	in.procs[kind] = process{id: e.lastProc}
 	e.procs[e.lastProc] = in
 	if kind == job.Main {
-		in.mainRan, in.forks = true, 0
+		in.mainRan, in.main, in.forks = true, e.lastProc, 0
 	}
-	e.do(Spawn{Proc: e.lastProc, Class: def, Instance: in.name, Kind: kind, Env: e.processEnv(in, kind)})
+	if in.ends.force && kind == job.PostStop {
+		e.setDeadline(in, e.now+in.hookTime(), hookDeadline)
+	}
+	e.do(e.spawnEffect(in, kind))
 	return true
+}
+
+// spawnEffect is what asks for a process of the instance.
+func (e *Engine) spawnEffect(in *instance, kind job.ProcessKind) Spawn {
+	return Spawn{Proc: in.procs[kind].id, Owner: in.owner, Class: in.class.def, Instance: in.name, Kind: kind, Env: e.processEnv(in, kind)}
 }
 
 // locate returns whose process it is, or nil for one that is not known.
@@ -51,8 +62,12 @@ func (e *Engine) spawned(msg Spawned) {
 	in.procs[kind].pid = msg.Pid
 	e.debugf(in, "process_spawn: Spawned %s process %d for %s (#%d)", kind, msg.Pid, in.class.def.Name, in.seq)
 	e.debugf(in, "Active %s (#%d) %s process (%d)", in.class.def.Name, in.seq, kind, msg.Pid)
-	if kind == job.Main && in.state == InSpawned && in.class.def.Expect == job.ExpectNone {
-		e.advance(in)
+	if kind == job.Main && in.state == InSpawned {
+		if in.class.def.Expect == job.ExpectNone {
+			e.advance(in)
+		} else {
+			e.awaitReady(in)
+		}
 	}
 }
 
@@ -63,7 +78,7 @@ func (e *Engine) forked(msg Forked) {
 	}
 	e.debugf(in, "%s (#%d) %s process (%d) forked new child %d", in.class.def.Name, in.seq, kind, in.procs[kind].pid, msg.Pid)
 	in.procs[kind].pid = msg.Pid
-	if kind != job.Main || in.state != InSpawned {
+	if kind != job.Main || in.state != InSpawned || in.settling {
 		return
 	}
 	in.forks++
@@ -121,8 +136,15 @@ func (e *Engine) exited(msg Exited) {
 	}
 	pid := in.procs[kind].pid
 	e.forget(in, kind)
+	// The end of a hook that a forced stop has asked to end is no failure.
+	forced := in.ends.force && (in.killDue() || in.ends.struck) && (in.goal == GoalStop || kind == job.PostStop)
+	in.ends.left = msg.Left
+	if in.idle() && (!msg.Left || in.state != Killed) {
+		// No KILL is needed, but for what main leaves behind in killed.
+		e.clearDeadline(in)
+	}
 	end, failedAs, number := describe(kind, msg)
-	expected := kind == job.Main && (in.state == Killed || in.goal == GoalStop)
+	expected := forced || kind == job.Main && (in.state == Killed || in.goal == GoalStop)
 	if msg.Status != 0 || msg.Signal != 0 {
 		level := Warn
 		if expected || kind == job.Main && isNormal(in.class.def, msg) {
@@ -137,11 +159,13 @@ func (e *Engine) exited(msg Exited) {
 	case job.Main:
 		e.mainExited(in, msg, failedAs, number, reason)
 	case job.PreStart, job.PostStop:
-		if msg.Status != 0 || msg.Signal != 0 {
+		if !forced && (msg.Status != 0 || msg.Signal != 0) {
 			e.fail(in, failedAs, number, reason)
 			e.setGoal(in, GoalStop)
 		}
-		e.advance(in)
+		if kind != job.PostStop || !e.sweep(in) {
+			e.advance(in)
+		}
 	default:
 		e.advance(in)
 	}
@@ -154,8 +178,10 @@ func (e *Engine) mainExited(in *instance, msg Exited, failedAs failure, number i
 		// The event is waited for.
 		return
 	case Killed:
-		e.clearDeadline(in)
-		e.advance(in)
+		if !e.sweep(in) {
+			e.clearDeadline(in)
+			e.advance(in)
+		}
 		return
 	case PostStart, PreStop:
 		// The process beside it is let finish.
@@ -164,6 +190,9 @@ func (e *Engine) mainExited(in *instance, msg Exited, failedAs failure, number i
 			e.advance(in)
 		}
 		return
+	}
+	if in.settling && in.state == InSpawned {
+		e.notReady(in)
 	}
 	e.judgeMain(in, msg, failedAs, number, reason)
 	e.advance(in)
@@ -177,12 +206,13 @@ func (e *Engine) judgeMain(in *instance, msg Exited, failedAs failure, number in
 		return
 	}
 	def := in.class.def
+	in.ends.byItself, in.ends.finished = true, def.Task
 	bad := msg.Status != 0 || msg.Signal != 0 || def.Respawn && !def.Task
 	if bad && !isNormal(def, msg) {
 		if def.Respawn {
 			if e.mayRespawn(in) {
 				e.logf(Warn, in, "%s main process ended, respawning", in.label())
-				in.again = true
+				in.again, in.ends.finished = true, false
 				return
 			}
 			e.logf(Warn, in, "%s respawning too fast, stopped", in.label())

@@ -18,6 +18,8 @@ type ending struct {
 	event *events.Event
 	cut   bool
 	quit  bool
+	// moves is an instance that was seen to wait for no event.
+	moves *instance
 }
 
 // lastGrace is how long killed processes may take to be reaped.
@@ -46,21 +48,41 @@ func (e *Engine) settleEnd() bool {
 		e.quit()
 		return false
 	}
-	if e.wanted == 0 {
-		return false
-	}
 	any := false
-	for _, c := range e.order {
-		for in := c.first; in != nil; in = in.next {
-			if in.goal == GoalStart && !e.mayFinish(in) {
-				in.stopEnv, in.stopEvents = nil, nil
-				e.release(in, false)
-				e.changeGoal(in, GoalStop)
-				any = true
+	if e.wanted > 0 {
+		for _, c := range e.order {
+			for in := c.first; in != nil; in = in.next {
+				if in.goal == GoalStart && !e.mayFinish(in) {
+					in.stopEnv, in.stopEvents = nil, nil
+					e.release(in, false)
+					e.changeGoal(in, GoalStop)
+					any = true
+				}
 			}
 		}
 	}
+	if !any && e.stuck() {
+		return e.letGo()
+	}
 	return any
+}
+
+// stuck reports whether every instance waits for an event. Nothing can come
+// from the world then that would help: they wait for each other, or for an
+// event that half an expression holds.
+func (e *Engine) stuck() bool {
+	if w := e.ending.moves; w != nil && !w.gone && w.blocker == nil {
+		return false
+	}
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			if in.blocker == nil {
+				e.ending.moves = in
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // mayFinish reports whether an instance is let run on for now: a task that
@@ -98,18 +120,35 @@ func (e *Engine) endTimedOut() {
 		e.logf(Warn, in, "%s was still in %s after %s: %s killed", in.label(), in.state, e.cfg.StopTimeout, in.processText(kind))
 		e.do(Kill{Proc: in.procs[kind].id, Signal: sigKill, Group: true})
 	})
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			if in.ends.sweeping && !in.ends.struck {
+				e.sweepLast(in)
+			}
+		}
+	}
 	e.deadlines.add(e.now+lastGrace, nil)
 }
 
-// letGo releases the events that half an expression holds: what they wait
-// for will not come any more, and whoever waits for them is to be answered.
-// It reports whether there was one.
+// letGo releases every event that an instance or half an expression holds:
+// what they wait for will not come any more, and whoever waits for them is
+// to go on. It reports whether there was one.
 func (e *Engine) letGo() bool {
 	any := false
 	for _, c := range e.order {
 		any = c.startOn.Reset(&e.queue) || any
 		for in := c.first; in != nil; in = in.next {
 			any = in.stopOn.Reset(&e.queue) || any
+			var callers []waiter
+			for _, w := range in.waiters {
+				if w.event == nil {
+					callers = append(callers, w)
+					continue
+				}
+				e.queue.Unblock(w.event)
+				any = true
+			}
+			in.waiters = callers
 		}
 	}
 	return any

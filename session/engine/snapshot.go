@@ -29,6 +29,7 @@ type Snapshot struct {
 	Calls        []CallID
 	Unfinished   bool
 	Ending       *SavedEnding
+	Leftovers    []SavedLeftover
 }
 
 // SavedEnding is the end of a session under way.
@@ -96,9 +97,28 @@ type SavedInstance struct {
 	RespawnSince time.Duration
 	RespawnCount int
 	Deadline     time.Duration
+	DeadlineKind uint8
 	LateStart    bool
 
+	Owner    uint64
+	Main     ProcID
+	Settling bool
+	Note     string
+	Ends     SavedEnds
+
 	StopOn []events.SavedOperand
+}
+
+// SavedEnds is how far the end of an instance's processes has come.
+type SavedEnds struct {
+	Left, ByItself, Finished, Struck, Sweeping, Force bool
+}
+
+// SavedLeftover is what a finished run left behind.
+type SavedLeftover struct {
+	Owner             uint64
+	Class, Label, Why string
+	Strays            []Stray
 }
 
 // Snapshot returns the engine as data. It may be taken between two steps.
@@ -122,6 +142,9 @@ func (e *Engine) Snapshot() Snapshot {
 		if ev.Call != 0 && e.calls[CallID(ev.Call)] {
 			s.Calls = append(s.Calls, CallID(ev.Call))
 		}
+	}
+	for _, l := range e.leftovers {
+		s.Leftovers = append(s.Leftovers, SavedLeftover{Owner: l.owner, Class: l.class, Label: l.label, Why: l.why, Strays: l.strays})
 	}
 	if e.ending.begun {
 		s.Ending = &SavedEnding{Cut: e.ending.cut, Quit: e.ending.quit, Event: e.ending.event.ID}
@@ -192,8 +215,10 @@ func (in *instance) save() SavedInstance {
 		s.Waiters = append(s.Waiters, saved)
 	}
 	if in.deadline != nil {
-		s.Deadline = in.deadline.at
+		s.Deadline, s.DeadlineKind = in.deadline.at, uint8(in.deadline.kind)
 	}
+	s.Owner, s.Main, s.Settling, s.Note = in.owner, in.main, in.settling, in.note
+	s.Ends = SavedEnds{in.ends.left, in.ends.byItself, in.ends.finished, in.ends.struck, in.ends.sweeping, in.ends.force}
 	return s
 }
 
@@ -216,6 +241,9 @@ func Restore(cfg Config, s Snapshot) (*Engine, error) {
 	}
 	e.queue.Ready()
 	e.unfinished = s.Unfinished
+	for _, l := range s.Leftovers {
+		e.leftovers = append(e.leftovers, &leftover{owner: l.Owner, class: l.Class, label: l.Label, why: l.Why, strays: l.Strays})
+	}
 	for _, call := range s.Calls {
 		e.calls[call] = true
 	}
@@ -269,7 +297,7 @@ func (e *Engine) restoreClass(s SavedClass, byID map[uint64]*events.Event) error
 
 func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*events.Event) error {
 	if s.ID == 0 || s.ID > e.lastInst || e.instances[s.ID] != nil || c.instances[s.Name] != nil ||
-		s.State >= numStates || s.Goal > GoalStart {
+		s.State >= numStates || s.Goal > GoalStart || s.DeadlineKind >= uint8(numDeadlines) {
 		return fmt.Errorf("cannot restore instance %s: its record does not fit", Label(c.def.Name, s.Name))
 	}
 	last := e.lastInst
@@ -314,25 +342,15 @@ func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*eve
 		in.waiters = append(in.waiters, waiting)
 	}
 	if s.Deadline != 0 {
-		e.setDeadline(in, s.Deadline)
+		e.setDeadline(in, s.Deadline, deadlineKind(s.DeadlineKind))
+	}
+	in.owner, in.main, in.settling, in.note = s.Owner, s.Main, s.Settling, s.Note
+	in.ends = ends{s.Ends.Left, s.Ends.ByItself, s.Ends.Finished, s.Ends.Struck, s.Ends.Sweeping, s.Ends.Force}
+	if in.ends.sweeping {
+		e.sweeps[in.owner] = in
 	}
 	if s.State != Waiting {
 		e.rewatch(in)
 	}
 	return nil
-}
-
-// Live returns the processes that the engine believes in, by ProcID.
-func (e *Engine) Live() []SavedProcess {
-	var out []SavedProcess
-	for _, c := range e.order {
-		for in := c.first; in != nil; in = in.next {
-			for kind, p := range in.procs {
-				if p.id != 0 {
-					out = append(out, SavedProcess{Kind: job.ProcessKind(kind), Proc: p.id, Pid: p.pid})
-				}
-			}
-		}
-	}
-	return out
 }

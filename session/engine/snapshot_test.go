@@ -81,17 +81,19 @@ func TestRestoreRefuses(t *testing.T) {
 		t.Fatalf("Restore of a good snapshot: %v", err)
 	}
 	cases := map[string]func(*engine.Snapshot){
-		"version":        func(s *engine.Snapshot) { s.Version++ },
-		"class twice":    func(s *engine.Snapshot) { s.Classes = append(s.Classes, s.Classes[0]) },
-		"broken text":    func(s *engine.Snapshot) { s.Classes[0].Definition.Text = "bogus" },
-		"instance":       func(s *engine.Snapshot) { s.Classes[0].Instances[0].ID = 99 },
-		"instance twice": func(s *engine.Snapshot) { s.Classes[0].Instances = append(s.Classes[0].Instances, s.Classes[0].Instances[0]) },
-		"state":          func(s *engine.Snapshot) { s.Classes[0].Instances[0].State = 77 },
-		"process":        func(s *engine.Snapshot) { s.Classes[0].Instances[0].Procs[0].Proc = 99 },
-		"kind":           func(s *engine.Snapshot) { s.Classes[0].Instances[0].Procs[0].Kind = 9 },
-		"blocker":        func(s *engine.Snapshot) { s.Classes[0].Instances[0].Blocker = 99 },
-		"waiter":         func(s *engine.Snapshot) { s.Classes[0].Instances[0].Waiters = []engine.SavedWaiter{{Event: 99}} },
-		"verb":           func(s *engine.Snapshot) { s.Classes[0].Instances[0].Waiters = []engine.SavedWaiter{{Verb: 9}} },
+		"version":     func(s *engine.Snapshot) { s.Version++ },
+		"class twice": func(s *engine.Snapshot) { s.Classes = append(s.Classes, s.Classes[0]) },
+		"broken text": func(s *engine.Snapshot) { s.Classes[0].Definition.Text = "bogus" },
+		"instance":    func(s *engine.Snapshot) { s.Classes[0].Instances[0].ID = 99 },
+		"instance twice": func(s *engine.Snapshot) {
+			s.Classes[0].Instances = append(s.Classes[0].Instances, s.Classes[0].Instances[0])
+		},
+		"state":   func(s *engine.Snapshot) { s.Classes[0].Instances[0].State = 77 },
+		"process": func(s *engine.Snapshot) { s.Classes[0].Instances[0].Procs[0].Proc = 99 },
+		"kind":    func(s *engine.Snapshot) { s.Classes[0].Instances[0].Procs[0].Kind = 9 },
+		"blocker": func(s *engine.Snapshot) { s.Classes[0].Instances[0].Blocker = 99 },
+		"waiter":  func(s *engine.Snapshot) { s.Classes[0].Instances[0].Waiters = []engine.SavedWaiter{{Event: 99}} },
+		"verb":    func(s *engine.Snapshot) { s.Classes[0].Instances[0].Waiters = []engine.SavedWaiter{{Verb: 9}} },
 	}
 	for name, spoil := range cases {
 		bad := e.Snapshot()

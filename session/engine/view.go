@@ -21,6 +21,11 @@ type InstanceInfo struct {
 	Processes []ProcessInfo // main first
 	// Failure is a sentence, empty when nothing failed in this pass.
 	Failure string
+	// Note is a sentence about a main that is not what the job file
+	// declares; mostly empty.
+	Note string
+	// Owner is the number that its processes share; 0 when none was made.
+	Owner uint64
 }
 
 // View reads the engine between two steps. It changes nothing; what it
@@ -82,6 +87,18 @@ func (v View) LastFailure(class string) string {
 	return ""
 }
 
+// LeftBehind returns the processes that finished runs of a class left behind,
+// as they were found; those of a run are in it until the last of them is gone.
+func (v View) LeftBehind(class string) []Stray {
+	var out []Stray
+	for _, l := range v.e.leftovers {
+		if l.class == class {
+			out = append(out, l.strays...)
+		}
+	}
+	return out
+}
+
 // InstanceName returns the name of the instance that the class's template
 // makes of these variables. The error's kind is UnknownJob or InvalidArgs.
 func (v View) InstanceName(class string, env events.Env) (string, *Error) {
@@ -112,7 +129,7 @@ func (v View) Env(class, instance string) (events.Env, *Error) {
 func (in *instance) info() InstanceInfo {
 	info := InstanceInfo{
 		Class: in.class.def.Name, Name: in.name, Seq: in.seq,
-		Goal: in.goal, State: in.state, Failure: in.failure,
+		Goal: in.goal, State: in.state, Failure: in.failure, Note: in.note, Owner: in.owner,
 	}
 	for kind := range in.procs {
 		if in.procs[kind].pid != 0 {

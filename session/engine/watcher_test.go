@@ -15,10 +15,11 @@ import (
 // notes whatever must never be. It knows the rules from the documents alone
 // and shares no code with the engine.
 type watcher struct {
-	world *sim.World
-	wrong []string
-	lives map[string]*life
-	procs map[engine.ProcID]*proc
+	world  *sim.World
+	wrong  []string
+	lives  map[string]*life
+	forced map[string]bool // a ForceStop may have been for it
+	procs  map[engine.ProcID]*proc
 	// loaded are the definitions as they were given last, current those
 	// announced.
 	loaded, current map[string]*job.Class
@@ -76,7 +77,7 @@ var next = map[string]string{
 }
 
 func newWatcher(w *sim.World, stopTimeout time.Duration) *watcher {
-	v := &watcher{world: w, lives: make(map[string]*life), procs: make(map[engine.ProcID]*proc),
+	v := &watcher{world: w, lives: make(map[string]*life), forced: make(map[string]bool), procs: make(map[engine.ProcID]*proc),
 		loaded: make(map[string]*job.Class), current: make(map[string]*job.Class), stopTimeout: stopTimeout}
 	w.Observe = v.observe
 	return v
@@ -125,6 +126,13 @@ func describe(effect engine.Effect) string {
 // news notes what the world says of processes.
 func (v *watcher) news(in engine.Input) {
 	switch in := in.(type) {
+	case engine.ForceStop:
+		// Whichever it is: by the target or the variables.
+		for label := range v.lives {
+			if class, _, _ := strings.Cut(label, "("); class == in.Target.Class {
+				v.forced[label] = true
+			}
+		}
 	case engine.SetClass:
 		v.loaded[in.Class.Name] = in.Class
 	case engine.Spawned:
@@ -181,6 +189,7 @@ func (v *watcher) notified(n engine.Notify) {
 			}
 		}
 		delete(v.lives, label)
+		delete(v.forced, label)
 	case engine.GoalChanged:
 		if n.Text == l.goal || n.Text != "start" && n.Text != "stop" {
 			v.fail("%s: goal %s after %s", label, n.Text, l.goal)
@@ -314,10 +323,12 @@ func (v *watcher) killed(k engine.Kill) {
 	switch {
 	case p == nil:
 		v.fail("signal %d to process %d, which is not there", k.Signal, k.Proc)
-	case !k.Group:
+	case !k.Group && p.class.KillMode != job.KillProcess:
 		if k.Signal != p.class.ReloadSignal || p.kind != job.Main {
 			v.fail("%s: signal %d to %s alone", p.label, k.Signal, p.kind)
 		}
+	case !k.Group && k.Signal == p.class.ReloadSignal && p.kind == job.Main:
+	case v.forced[p.label]:
 	case v.late():
 		if k.Signal != 9 && v.cut {
 			v.fail("%s: signal %d after the deadline of the end", p.label, k.Signal)

@@ -56,6 +56,20 @@ func (e Expect) String() string {
 	return [...]string{"none", "stop", "daemon", "fork"}[e]
 }
 
+// KillMode says which processes of an instance a stop ends.
+type KillMode uint8
+
+// The kill modes.
+const (
+	KillTree    KillMode = iota // all
+	KillGroup                   // those in main's process group
+	KillProcess                 // main alone
+)
+
+func (m KillMode) String() string {
+	return [...]string{"tree", "group", "process"}[m]
+}
+
 // Console says where standard input, output and error of a process lead.
 type Console uint8
 
@@ -67,10 +81,11 @@ const (
 	ConsoleLog
 	ConsoleOutput
 	ConsoleOwner
+	ConsolePTY
 )
 
 func (c Console) String() string {
-	return [...]string{"default", "none", "log", "output", "owner"}[c]
+	return [...]string{"default", "none", "log", "output", "owner", "pty"}[c]
 }
 
 // Exit is an entry of "normal exit": a status, or a signal when Signal is
@@ -87,6 +102,13 @@ type Limit struct {
 	Soft, Hard uint64
 }
 
+// LogLimit is a "log limit" stanza: how many bytes the log of an instance may
+// have, 0 for any number, and how many older parts are kept beside it.
+type LogLimit struct {
+	Size  int64
+	Count int
+}
+
 // Unlimited is the value of a limit without bound, as the kernel has it.
 const Unlimited = ^uint64(0)
 
@@ -95,8 +117,11 @@ const (
 	DefaultKillTimeout     = 5 * time.Second
 	DefaultKillSignal      = 15 // SIGTERM
 	DefaultReloadSignal    = 1  // SIGHUP
+	DefaultReadyTimeout    = 90 * time.Second
 	DefaultRespawnLimit    = 10
 	DefaultRespawnInterval = 5 * time.Second
+	DefaultLogSize         = 10 << 20 // bytes
+	DefaultLogCount        = 1
 )
 
 // Class is what one job file, with its override, defines. It is immutable
@@ -131,12 +156,17 @@ type Class struct {
 	// Export names the variables that the job's events carry.
 	Export []string
 
-	Expect       Expect
+	Expect Expect
+	// ReadyTimeout 0 means that the file does not say: then a job that is
+	// not ready after DefaultReadyTimeout goes on all the same.
+	ReadyTimeout time.Duration
 	KillSignal   int
 	KillTimeout  time.Duration
+	KillMode     KillMode
 	ReloadSignal int
 
-	Console Console
+	Console  Console
+	LogLimit LogLimit
 	// SessionLeader: main leads its session and process group.
 	SessionLeader bool
 
@@ -168,5 +198,6 @@ func NewClass(name string) *Class {
 		ReloadSignal:    DefaultReloadSignal,
 		RespawnLimit:    DefaultRespawnLimit,
 		RespawnInterval: DefaultRespawnInterval,
+		LogLimit:        LogLimit{Size: DefaultLogSize, Count: DefaultLogCount},
 	}
 }

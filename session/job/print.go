@@ -75,6 +75,19 @@ func printRespawnLimit(c *Class) []string {
 	return []string{strconv.Itoa(c.RespawnLimit) + " " + printSeconds(c.RespawnInterval)}
 }
 
+func printLogLimit(c *Class) []string {
+	limit := c.LogLimit
+	if limit == (LogLimit{Size: DefaultLogSize, Count: DefaultLogCount}) {
+		return nil
+	}
+	unit := ""
+	for i := 0; i < len(logUnits) && limit.Size != 0 && limit.Size%1024 == 0; i++ {
+		limit.Size /= 1024
+		unit = logUnits[i : i+1]
+	}
+	return []string{fmt.Sprintf("%d%s %d", limit.Size, unit, limit.Count)}
+}
+
 func printNormalExit(c *Class) []string {
 	var words []string
 	for _, exit := range c.NormalExit {

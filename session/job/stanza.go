@@ -171,8 +171,12 @@ var stanzas = []Stanza{
 		Doc:   "The older spelling of 'expect'.",
 	},
 	{
-		Name: "ready", Sub: "timeout", Args: "SECONDS", Min: 1, Max: 1, NotYet: true, Default: "90",
-		Doc: "How long the job may take to be ready.",
+		Name: "ready", Sub: "timeout", Args: "SECONDS", Min: 1, Max: 1,
+		Doc: "How long the job may take to be ready before it has failed; without this stanza it goes on after 90 seconds with a process that is alive.",
+		set: setReadyTimeout,
+		print: func(c *Class) []string {
+			return when(c.ReadyTimeout != 0, printSeconds(c.ReadyTimeout))
+		},
 	},
 	flagStanza("respawn", "", "Start the main process again when it ends by itself.", func(c *Class) *bool { return &c.Respawn }),
 	{
@@ -211,8 +215,12 @@ var stanzas = []Stanza{
 		},
 	},
 	{
-		Name: "kill", Sub: "mode", Args: "tree|group|process", Min: 1, Max: 1, NotYet: true, Default: "tree",
+		Name: "kill", Sub: "mode", Args: "tree|group|process", Min: 1, Max: 1, Values: killModeWords, Default: "tree",
 		Doc: "Which processes are asked: all of the job's, those in the main process's group, or that alone.",
+		set: setKillMode,
+		print: func(c *Class) []string {
+			return when(c.KillMode != KillTree, c.KillMode.String())
+		},
 	},
 	{
 		Name: "reload", Sub: "signal", Args: "SIGNAL", Min: 1, Max: 1, Default: "HUP",
@@ -230,21 +238,18 @@ var stanzas = []Stanza{
 	{Name: "lifetime", Sub: "tree", NotYet: true, Doc: "The job runs until the last of its processes is gone."},
 
 	{
-		Name: "console", Args: "none|log|output|owner", Min: 1, Max: 1, Values: consoleWords,
-		Default: "log", loose: true,
-		Doc: "Where standard input, output and error lead.",
-		set: setConsole,
+		Name: "console", Args: "none|log|output|owner|pty", Min: 1, Max: 1, Values: consoleWords,
+		Default: "log",
+		Doc:     "Where standard input, output and error lead.",
+		set:     setConsole,
 		print: func(c *Class) []string {
 			return when(c.Console != ConsoleDefault, c.Console.String())
 		},
 	},
 	{
-		Name: "console", Sub: "pty", NotYet: true, loose: true,
-		Doc: "As 'log', through a terminal, for programs that buffer otherwise.",
-	},
-	{
-		Name: "log", Sub: "limit", Args: "SIZE COUNT", Min: 2, Max: 2, NotYet: true,
-		Doc: "How large the log may grow, and how many older parts are kept.",
+		Name: "log", Sub: "limit", Args: "SIZE COUNT", Min: 2, Max: 2, Default: "10M 1",
+		Doc: "How large the log may grow, in bytes or with K, M or G, and how many older parts are kept; 0 0 is without limit.",
+		set: setLogLimit, print: printLogLimit,
 	},
 	flagStanza("session", "leader", "The main process leads its session and process group.", func(c *Class) *bool { return &c.SessionLeader }),
 	{

@@ -23,6 +23,8 @@ const (
 	minNice      = -20
 	maxNice      = 19
 	maxUmask     = 0o777
+	maxLogSize   = 1 << 50
+	maxLogCount  = 1000
 )
 
 // maxSeconds is for ever: more is taken, and counts as this. It leaves room
@@ -30,8 +32,10 @@ const (
 const maxSeconds = 1 << 32
 
 var (
-	expectWords  = []string{"none", "stop", "daemon", "fork"} // by Expect
-	consoleWords = []string{"none", "log", "output", "owner"} // by Console, from ConsoleNone
+	expectWords = []string{"none", "stop", "daemon", "fork"} // by Expect
+	// by KillMode
+	killModeWords = []string{"tree", "group", "process"}
+	consoleWords  = []string{"none", "log", "output", "owner", "pty"} // by Console, from ConsoleNone
 )
 
 // number reads a number as strtol(3) does, but that nothing may follow it and
@@ -107,6 +111,26 @@ func setExpect(p *parser, args []word) {
 	p.class.Expect = Expect(at)
 }
 
+func setKillMode(p *parser, args []word) {
+	at := slices.Index(killModeWords, args[0].text)
+	if at < 0 {
+		p.oneOf(args[0], "kill mode", killModeWords)
+		return
+	}
+	p.class.KillMode = KillMode(at)
+}
+
+// setReadyTimeout refuses 0: to be ready takes a moment, and to wait for ever
+// is what the stanza is there to prevent.
+func setReadyTimeout(p *parser, args []word) {
+	var timeout time.Duration
+	if p.seconds(args[0], &timeout); timeout > 0 {
+		p.class.ReadyTimeout = timeout
+	} else if n, ok := integer(args[0].text, 0, 0); ok && n == 0 {
+		p.illegal(args[0], "interval", "a whole number of seconds above 0")
+	}
+}
+
 func setConsole(p *parser, args []word) {
 	at := slices.Index(consoleWords, args[0].text)
 	if at < 0 {
@@ -114,6 +138,35 @@ func setConsole(p *parser, args []word) {
 		return
 	}
 	p.class.Console = ConsoleNone + Console(at)
+}
+
+func setLogLimit(p *parser, args []word) {
+	size, sizeOK := logSize(args[0].text)
+	if !sizeOK {
+		p.illegal(args[0], "size", "a number of bytes, or of K, M or G as in 10M; 0 is without limit")
+	}
+	count, countOK := integer(args[1].text, 0, maxLogCount)
+	if !countOK {
+		p.illegal(args[1], "count", "0 to 1000 older parts")
+	}
+	if sizeOK && countOK {
+		p.class.LogLimit = LogLimit{Size: size, Count: int(count)}
+	}
+}
+
+// logUnits are the letters behind a size.
+const logUnits = "KMG"
+
+// logSize reads a number of bytes with one of logUnits behind it, or none.
+func logSize(text string) (size int64, ok bool) {
+	shift := 0
+	if last := len(text) - 1; last >= 0 {
+		if unit := strings.IndexByte(logUnits, text[last]&^0x20); unit >= 0 {
+			text, shift = text[:last], 10*(unit+1)
+		}
+	}
+	n, ok := integer(text, 0, maxLogSize>>shift)
+	return n << shift, ok
 }
 
 func setRespawnLimit(p *parser, args []word) {

@@ -143,8 +143,11 @@ func dump(c *Class) []string {
 	say(c.Expect != ExpectNone, "expect %v", c.Expect)
 	say(c.KillSignal != DefaultKillSignal, "kill signal %d", c.KillSignal)
 	say(c.KillTimeout != DefaultKillTimeout, "kill timeout %v", c.KillTimeout)
+	say(c.KillMode != KillTree, "kill mode %v", c.KillMode)
+	say(c.ReadyTimeout != 0, "ready timeout %v", c.ReadyTimeout)
 	say(c.ReloadSignal != DefaultReloadSignal, "reload signal %d", c.ReloadSignal)
 	say(c.Console != ConsoleDefault, "console %v", c.Console)
+	say(c.LogLimit != LogLimit{DefaultLogSize, DefaultLogCount}, "log limit %d %d", c.LogLimit.Size, c.LogLimit.Count)
 	say(c.SessionLeader, "session leader")
 	if c.Umask != nil {
 		say(true, "umask %#o", *c.Umask)

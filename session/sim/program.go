@@ -31,10 +31,14 @@ type Program struct {
 	// Deaf: nothing but KILL ends it. Slow is how long it takes from the
 	// signal to the end. Quits: asked to end, it exits with QuitStatus
 	// instead of dying of the signal.
-	Deaf       bool
+	Deaf bool
+	// Leaves is what stays behind when it ends, however it does.
+	Leaves     Litter
 	Slow       time.Duration
 	Quits      bool
 	QuitStatus int
+	// Dying is how long it takes from KILL to the end.
+	Dying time.Duration
 }
 
 // ParseProgram reads the command of a process in a story. It is a list of
@@ -50,6 +54,10 @@ type Program struct {
 //	quits N            exits with status N when it is asked to end
 //	late N             is known to run N seconds after its spawn
 //	forks N, stops     forks N times, or raises STOP, once it runs
+//	leaves N           leaves N processes behind when it ends
+//	leaves-deaf N      the same, and only KILL ends these
+//	leaves-lasting N   the same, and nothing ends these
+//	leaves-outside N   the same, and these have left the group
 //	missing            cannot be executed
 //
 // Any other first word is the name of a program: as main a daemon, as
@@ -94,6 +102,14 @@ func ParseProgram(text string, kind job.ProcessKind) Program {
 			p.Stops = true
 		case "missing":
 			p.Missing = fmt.Sprintf("cannot execute %s: no such file or directory", word)
+		case "leaves":
+			p.Leaves.Plain = number(i)
+		case "leaves-deaf":
+			p.Leaves.Deaf = number(i)
+		case "leaves-lasting":
+			p.Leaves.Lasting = number(i)
+		case "leaves-outside":
+			p.Leaves.Outside = number(i)
 		case "hang":
 		default:
 			if i == 0 {

@@ -23,6 +23,7 @@ type teller struct {
 	names   []string // of calls, by CallID - 1
 	labels  map[engine.ProcID]string
 	envs    map[string]events.Env // of the last process, by label and kind
+	owners  map[string]uint64     // of the last process, by label
 	expects int
 }
 
@@ -35,6 +36,7 @@ func (s *Story) Run() error {
 		callers: make(map[string]engine.CallID),
 		labels:  make(map[engine.ProcID]string),
 		envs:    make(map[string]events.Env),
+		owners:  make(map[string]uint64),
 	}
 	for _, step := range s.steps {
 		if err := t.step(step); err != nil {
@@ -72,6 +74,12 @@ func (t *teller) step(s step) error {
 		return t.do(words[1:])
 	case "exit", "kill", "fork", "self-stop":
 		return t.process(words)
+	case "end-leftovers":
+		if len(words) != 2 {
+			return errUsage
+		}
+		t.world.EndStrays(t.owners[words[1]])
+		return nil
 	case "advance":
 		if len(words) != 2 {
 			return errUsage
@@ -128,6 +136,7 @@ func (t *teller) begin() {
 				label := Label(s.Class.Name, s.Instance)
 				t.labels[s.Proc] = label + " " + s.Kind.String()
 				t.envs[t.labels[s.Proc]] = s.Env
+				t.owners[label] = s.Owner
 			}
 			t.since = append(t.since, Format(effect, t.caller, t.proc))
 		}
@@ -224,6 +233,8 @@ func (t *teller) do(words []string) error {
 		t.world.Do(engine.Start{Call: call, Target: target, Env: env, Wait: wait})
 	case "stop":
 		t.world.Do(engine.Stop{Call: call, Target: target, Env: env, Wait: wait})
+	case "force-stop":
+		t.world.Do(engine.ForceStop{Call: call, Target: target, Env: env, Wait: wait})
 	case "restart":
 		t.world.Do(engine.Restart{Call: call, Target: target, Env: env, Wait: wait})
 	case "reload":
@@ -368,6 +379,10 @@ func (t *teller) ask(words []string) error {
 			got = strings.Join(running, " ")
 		}
 		return compare(got, strings.Join(words[2:], " "))
+	case "left":
+		return compare(strconv.Itoa(len(view.LeftBehind(class))), words[2])
+	case "leaves":
+		return compare(strconv.Itoa(t.world.Strays(t.owners[label])), words[2])
 	case "blames":
 		got := view.LastFailure(class)
 		if got == "" {

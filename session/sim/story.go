@@ -32,7 +32,7 @@ import (
 //	do start JOB [K=V…] [nowait] [as NAME]
 //	do stop …, do restart …  the same; "do start instance JOB(INST)" is a
 //	                         wish for that very instance
-//	do reload JOB
+//	do reload JOB            do force-stop JOB …: as do stop
 //	do emit EVENT [K=V…] [nowait] [as NAME]
 //	do set-env K=V…          do unset-env K…, do reset-env; with "JOB(INST):"
 //	                         as the first word for one instance
@@ -41,6 +41,7 @@ import (
 //	exit JOB KIND STATUS     a process ends by itself
 //	kill JOB KIND SIGNAL     somebody else kills it
 //	fork JOB KIND            it forks; self-stop JOB KIND: it raises STOP
+//	end-leftovers JOB        what its last run left behind ends by itself
 //	advance TIME             time passes (90s, 500ms)
 //	expect [KIND…]           what happened since the last expect, all of it
 //	                         or all of these kinds, in this order
@@ -51,6 +52,8 @@ import (
 //	JOB KIND has K=V…        the environment that its last process of that
 //	                         kind got; JOB KIND lacks K…; JOB KIND sees K=V…:
 //	                         these and no others, in this order
+//	JOB leaves N             so many processes of its last run are left
+//	JOB left N               so many are shown to have been left behind
 //	JOB blames TEXT          why it failed last; "JOB blames nothing"
 //
 // A caller is called as NAME says, else by the words of its wish up to the

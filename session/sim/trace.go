@@ -78,6 +78,23 @@ func Format(effect engine.Effect, caller func(engine.CallID) string, proc func(e
 			text += " alone"
 		}
 		return Line{kindSignal, text}
+	case engine.Sweep:
+		label := proc(engine.ProcID(e.Owner))
+		if at := strings.LastIndexByte(label, ' '); at > 0 {
+			label = label[:at]
+		}
+		switch {
+		case e.Signal == 0:
+			label += " leftovers stay"
+		default:
+			label += " leftovers get " + job.SignalName(e.Signal)
+		}
+		if e.Group != 0 {
+			label += " in the group"
+		}
+		return Line{kindSignal, label}
+	case engine.Settle:
+		return Line{kindSignal, proc(e.Proc) + " is taken as it is"}
 	case engine.Reply:
 		text := caller(e.Call) + ": ok"
 		if e.Err != nil {

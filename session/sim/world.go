@@ -12,6 +12,7 @@ import (
 // Process is one that the engine asked for.
 type Process struct {
 	ID              engine.ProcID
+	Owner           uint64
 	Class, Instance string
 	Kind            job.ProcessKind
 	Env             events.Env
@@ -19,6 +20,8 @@ type Process struct {
 	// Pid is 0 until the process is known to run.
 	Pid int
 
+	forks  int
+	mode   job.KillMode
 	ended  bool
 	ending bool // by a signal that it takes its time over
 	signal int  // one that came before it ran
@@ -42,6 +45,10 @@ type World struct {
 	alive map[engine.ProcID]*Process
 	procs []*Process // in the order of their spawn, the ended ones among them
 	dead  int        // how many of procs have ended
+	// strays are the processes left behind, oldest first; sweeps the sweeps
+	// that have not been answered.
+	strays []stray
+	sweeps map[uint64]engine.Sweep
 
 	calls   map[engine.CallID]bool // false once answered
 	replies int
@@ -58,6 +65,7 @@ func New(cfg engine.Config) *World {
 		Engine:  engine.New(cfg),
 		lastPid: firstPid,
 		alive:   make(map[engine.ProcID]*Process),
+		sweeps:  make(map[uint64]engine.Sweep),
 		calls:   make(map[engine.CallID]bool),
 	}
 }
@@ -133,7 +141,7 @@ const maxTicks = 5
 
 // maxSteps bounds the inputs at one instant: a job that respawns for ever and
 // whose main ends at once takes no time at all in this world.
-const maxSteps = 2_000_000
+const maxSteps = 500_000
 
 // settle goes on until nothing more happens at this time. It reports false
 // when the engine would go on for ever.
@@ -175,6 +183,12 @@ func (w *World) step(in engine.Input) {
 			w.spawn(effect)
 		case engine.Kill:
 			w.kill(effect)
+		case engine.Sweep:
+			w.sweep(effect)
+		case engine.Settle:
+			if p := w.alive[effect.Proc]; p != nil {
+				w.inbox = append(w.inbox, engine.FollowEnded{Proc: p.ID, Forks: p.forks})
+			}
 		case engine.Reply:
 			w.replied(effect)
 		case engine.Quit:
@@ -193,6 +207,8 @@ func (w *World) expectReply(in engine.Input) {
 	case engine.Start:
 		call = in.Call
 	case engine.Stop:
+		call = in.Call
+	case engine.ForceStop:
 		call = in.Call
 	case engine.Restart:
 		call = in.Call
@@ -234,7 +250,7 @@ func (w *World) spawn(s engine.Spawn) {
 		return
 	}
 	w.last = s.Proc
-	p := &Process{ID: s.Proc, Class: s.Class.Name, Instance: s.Instance, Kind: s.Kind, Env: s.Env}
+	p := &Process{ID: s.Proc, Owner: s.Owner, mode: s.Class.KillMode, Class: s.Class.Name, Instance: s.Instance, Kind: s.Kind, Env: s.Env}
 	if w.Choose != nil {
 		p.Program = w.Choose(s)
 	} else {
@@ -282,6 +298,7 @@ func finish(w *World, p *Process) { w.end(p, p.Program.Status, p.Program.Signal)
 func (w *World) fork(p *Process) {
 	w.lastPid++
 	p.Pid = w.lastPid
+	p.forks++
 	w.inbox = append(w.inbox, engine.Forked{Proc: p.ID, Pid: p.Pid})
 }
 
@@ -296,7 +313,8 @@ func (w *World) end(p *Process, status, signal int) {
 		return
 	}
 	w.gone(p)
-	w.inbox = append(w.inbox, engine.Exited{Proc: p.ID, Status: status, Signal: signal})
+	w.leave(p)
+	w.inbox = append(w.inbox, engine.Exited{Proc: p.ID, Status: status, Signal: signal, Left: w.Strays(p.Owner) > 0})
 }
 
 const sigKill = 9
@@ -310,7 +328,7 @@ func (w *World) kill(k engine.Kill) {
 		w.fault("signal %d to no process", k.Signal)
 	case p == nil:
 		// It ended while the engine was deciding; ESRCH is an outcome.
-	case !k.Group && k.Signal != sigKill:
+	case !k.Group && k.Signal != sigKill && p.mode != job.KillProcess:
 	case p.Pid == 0:
 		if p.signal != sigKill {
 			p.signal = k.Signal
@@ -323,6 +341,9 @@ func (w *World) kill(k engine.Kill) {
 // strike is a signal that asks a running process to end.
 func (w *World) strike(p *Process, signal int) {
 	switch program := p.Program; {
+	case signal == sigKill && program.Dying > 0:
+		p.ending = true
+		w.agenda.add(w.now+program.Dying, p, func(w *World, p *Process) { w.end(p, 0, sigKill) })
 	case signal == sigKill:
 		w.end(p, 0, sigKill)
 	case program.Deaf || p.ending:

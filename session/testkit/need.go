@@ -3,7 +3,9 @@
 package testkit
 
 import (
+	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 )
 
@@ -17,6 +19,23 @@ func Need(t testing.TB, program string) string {
 		t.Skip("missing: " + program)
 	}
 	return path
+}
+
+// NeedMounts returns how to start a program in a name space where it may mount
+// file systems that nobody else sees, and skips the test where that is denied.
+func NeedMounts(t testing.TB) *syscall.SysProcAttr {
+	t.Helper()
+	attr := &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	cmd := exec.Command("mount", "-t", "tmpfs", "none", t.TempDir())
+	cmd.SysProcAttr = attr
+	if cmd.Run() != nil {
+		t.Skip("missing: name spaces of one's own for mounts")
+	}
+	return attr
 }
 
 // NeedPython returns a Python 3 that has a module, and skips the test when

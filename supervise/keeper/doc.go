@@ -16,13 +16,16 @@
 //	daemon -> keeper   "ready"            the daemon has started
 //	                   "hold NAME" + fd   keep this, for the next daemon
 //	                   "seen PID"         the end of PID is on record
+//	                   "sync"             say "done" after all that ended
+//	                                      before this came
 //	keeper -> daemon   "exit PID STATUS"  a process that fell to the keeper
 //	                                      ended, STATUS as wait4(2) gives it;
 //	                                      said to each daemon until one has
 //	                                      seen it
+//	                   "done"             the answer to "sync"
 //
 // The daemon finds its end, and what was held, by the environment variable
-// SESSION_INIT_KEEPER: "ATTEMPT NAME NAME ...", the link being descriptor 3
-// and the held ones following. ATTEMPT counts the daemons that died one
-// after the other without having lived long.
+// SESSION_INIT_KEEPER: "UNREADY NAME NAME ...", the link being descriptor 3 and
+// the held ones following. UNREADY counts the daemons that died one after the
+// other before they were ready.
 package keeper

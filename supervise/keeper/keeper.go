@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,8 +24,8 @@ const (
 	// once.
 	firstDelay = 50 * time.Millisecond
 	lastDelay  = 5 * time.Second
-	// maxAttempts is how long a series may be.
-	maxAttempts = 12
+	// maxUnready is how many daemons in a row may die before they are ready.
+	maxUnready = 12
 	// linkPatience is how long a dead daemon's last words are waited for.
 	linkPatience = time.Second
 	// maxHeld bounds what a daemon can have held.
@@ -61,7 +62,8 @@ type keeper struct {
 	more  *sync.Cond
 }
 
-// ended is a process that fell to the keeper and ended.
+// ended is a process that fell to the keeper and ended. One with the pid 0 is
+// the answer to a "sync", which keeps its place among them.
 type ended struct {
 	pid    int
 	status syscall.WaitStatus
@@ -103,12 +105,14 @@ func (k *keeper) forward(s syscall.Signal) {
 }
 
 func (k *keeper) keep() int {
-	delay, attempt := time.Duration(0), 0
+	// series counts deaths after a short life, unready those before the
+	// daemon was ready.
+	delay, series, unready := time.Duration(0), 0, 0
 	everReady := false
 	for {
 		time.Sleep(delay)
 		began := time.Now()
-		if err := k.spawn(attempt); err != nil {
+		if err := k.spawn(unready); err != nil {
 			fmt.Fprintf(k.cfg.Log, "session-init: the keeper cannot start the daemon: %v\n", err)
 			if !everReady {
 				return 1
@@ -116,6 +120,9 @@ func (k *keeper) keep() int {
 		} else {
 			status, wasReady := k.wait()
 			everReady = everReady || wasReady
+			if wasReady {
+				unready = -1
+			}
 			switch {
 			case status.Exited() && status.ExitStatus() == 0:
 				return 0
@@ -126,15 +133,13 @@ func (k *keeper) keep() int {
 			}
 			fmt.Fprintf(k.cfg.Log, "session-init: the daemon died (%s), starting it again: its jobs run on\n", describe(status))
 		}
-		if time.Since(began) > longLife {
-			delay, attempt = 0, 0
-			continue
-		}
-		if attempt++; attempt > maxAttempts {
-			fmt.Fprintf(k.cfg.Log, "session-init: the daemon died %d times in a row: giving up, its jobs run on\n", attempt)
+		if unready++; unready > maxUnready {
+			fmt.Fprintf(k.cfg.Log, "session-init: the daemon died %d times before it was ready: giving up, its jobs run on\n", unready)
 			return 1
 		}
-		if attempt > 1 {
+		if series++; time.Since(began) > longLife {
+			delay, series = 0, 0
+		} else if series > 1 {
 			delay = min(max(2*delay, firstDelay), lastDelay)
 		}
 	}
@@ -170,6 +175,7 @@ func (k *keeper) spawn(attempt int) error {
 		return err
 	}
 	k.pid, k.ready, k.link, k.sent = pid, false, link, 0
+	k.exits = slices.DeleteFunc(k.exits, func(e ended) bool { return e.pid == 0 })
 	k.more.Signal()
 	served := make(chan struct{})
 	k.served = served
@@ -191,10 +197,16 @@ func (k *keeper) tell() {
 			k.more.Wait()
 		}
 		link, e := k.link, k.exits[k.sent]
-		k.sent++
+		line := fmt.Sprintf("exit %d %d", e.pid, e.status)
+		if e.pid == 0 {
+			line = "done"
+			k.exits = slices.Delete(k.exits, k.sent, k.sent+1)
+		} else {
+			k.sent++
+		}
 		k.mu.Unlock()
 		// It blocks while the daemon does not read.
-		_, err := link.Write([]byte(fmt.Sprintf("exit %d %d", e.pid, e.status)))
+		_, err := link.Write([]byte(line))
 		k.mu.Lock()
 		if err != nil && k.link == link {
 			k.link = nil
@@ -236,6 +248,11 @@ func (k *keeper) take(line string, oob []byte) {
 		return
 	}
 	name, isHold := strings.CutPrefix(line, "hold ")
+	if line == "sync" {
+		k.exits = append(k.exits, ended{})
+		k.more.Signal()
+		return
+	}
 	if line == "ready" {
 		k.ready = true
 		if k.pid == 0 {
@@ -287,11 +304,18 @@ func received(oob []byte) *os.File {
 // us is told to the daemon that is there, or kept for the next.
 func (k *keeper) wait() (status syscall.WaitStatus, wasReady bool) {
 	for {
-		pid, err := syscall.Wait4(-1, &status, 0, nil)
-		if err != nil {
+		// Whoever ended is left in the process table until it is on our
+		// list: a daemon that does not find a process any more must be able
+		// to rely on being told.
+		if err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
 			continue
 		}
 		k.mu.Lock()
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		if err != nil || pid == 0 {
+			k.mu.Unlock()
+			continue
+		}
 		if pid == k.pid {
 			served := k.served
 			k.pid = 0

@@ -56,7 +56,7 @@ func daemon() int {
 			say("signal %d", s.(syscall.Signal))
 		}
 	}()
-	go link.Exits(func(pid int, status syscall.WaitStatus) { say("exit %d %d", pid, status) })
+	go link.Exits(func(pid int, status syscall.WaitStatus) { say("exit %d %d", pid, status) }, func() { say("done") })
 	held := link.Held("a")
 	if held != nil {
 		text := make([]byte, 16)
@@ -64,7 +64,7 @@ func daemon() int {
 		say("held %s", text[:n])
 	}
 	link.Ready()
-	say("daemon %d attempt %d", os.Getpid(), link.Attempt)
+	say("daemon %d unready %d", os.Getpid(), link.Unready)
 	commands := bufio.NewScanner(os.Stdin)
 	for commands.Scan() {
 		words := strings.Fields(commands.Text())
@@ -85,6 +85,8 @@ func daemon() int {
 		case "seen":
 			pid, _ := strconv.Atoi(words[1])
 			say("told %v", link.Seen(pid))
+		case "sync":
+			link.Sync()
 		case "end":
 			return 0
 		}
@@ -159,7 +161,7 @@ func (k *kept) status() int {
 
 func TestDaemonEnds(t *testing.T) {
 	k := start(t)
-	k.lines("daemon attempt 0")
+	k.lines("daemon unready 0")
 	k.say("end")
 	if got := k.status(); got != 0 {
 		t.Errorf("the keeper's status is %d; want 0", got)
@@ -205,7 +207,7 @@ func (k *kept) lines(want ...string) {
 // one has seen it; what was held is there; the last word counts.
 func TestDaemonDies(t *testing.T) {
 	k := start(t)
-	k.lines("daemon attempt 0")
+	k.lines("daemon unready 0")
 	k.say("hold one")
 	k.expect("holding <nil>")
 	k.say("hold two")
@@ -213,20 +215,20 @@ func TestDaemonDies(t *testing.T) {
 	k.say("child")
 	child := k.expect("child %d <nil>")
 	unix.Kill(k.daemon, unix.SIGKILL)
-	k.lines("held two", "daemon attempt 1")
+	k.lines("held two", "daemon unready 0")
 	// It has stopped itself; continued, it ends.
 	unix.Kill(child, unix.SIGCONT)
 	exit := fmt.Sprintf("exit %d %d", child, 5<<8)
 	k.lines(exit)
 	unix.Kill(k.daemon, unix.SIGKILL)
-	k.lines("held two", "daemon attempt 2", exit)
+	k.lines("held two", "daemon unready 0", exit)
 	k.say(fmt.Sprintf("seen %d", child))
 	k.expect("told <nil>")
 	unix.Kill(k.daemon, unix.SIGKILL)
-	k.lines("held two", "daemon attempt 3")
-	k.say("hold three")
+	k.lines("held two", "daemon unready 0")
 	// Had the exit been told again, it would stand before this answer.
-	k.expect("holding <nil>")
+	k.say("sync")
+	k.expect("done")
 	k.say("end")
 	if got := k.status(); got != 0 {
 		t.Errorf("the keeper's status is %d; want 0", got)
@@ -238,7 +240,7 @@ func TestDaemonDies(t *testing.T) {
 
 func TestSignalsArePassedOn(t *testing.T) {
 	k := start(t)
-	k.lines("daemon attempt 0")
+	k.lines("daemon unready 0")
 	k.cmd.Process.Signal(unix.SIGTERM)
 	k.lines("signal 15")
 	k.cmd.Process.Signal(unix.SIGHUP)

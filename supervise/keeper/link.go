@@ -19,9 +19,9 @@ const firstFD = 3
 
 // Link is the daemon's end of the link to its keeper.
 type Link struct {
-	// Attempt is how many daemons died one after the other before this one
-	// without having lived long; 0 for the first.
-	Attempt int
+	// Unready is how many daemons died one after the other before this one,
+	// without having been ready.
+	Unready int
 
 	file  *os.File
 	names []string
@@ -46,11 +46,11 @@ func Open(environ []string) (*Link, error) {
 	if len(words) == 0 {
 		return nil, fmt.Errorf("cannot use the keeper: %s is empty", variable)
 	}
-	attempt, err := strconv.Atoi(words[0])
-	if err != nil || attempt < 0 {
+	unready, err := strconv.Atoi(words[0])
+	if err != nil || unready < 0 {
 		return nil, fmt.Errorf("cannot use the keeper: %s says '%s'", variable, value)
 	}
-	l := &Link{Attempt: attempt, names: words[1:]}
+	l := &Link{Unready: unready, names: words[1:]}
 	for i := range len(words) {
 		fd := firstFD + i
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
@@ -91,6 +91,14 @@ func (l *Link) Held(name string) *os.File {
 	return nil
 }
 
+// Pid returns the keeper's pid, 0 when there is none.
+func (l *Link) Pid() int {
+	if l == nil {
+		return 0
+	}
+	return os.Getppid()
+}
+
 // Hold has the keeper keep a descriptor for the next daemon, in place of an
 // earlier one of that name. Names hold no blanks.
 func (l *Link) Hold(name string, fd int) error {
@@ -117,6 +125,14 @@ func (l *Link) Seen(pid int) error {
 	return l.send(fmt.Sprintf("seen %d", pid), nil)
 }
 
+// Sync asks to be told when all has been told of that ended before.
+func (l *Link) Sync() error {
+	if l == nil {
+		return nil
+	}
+	return l.send("sync", nil)
+}
+
 func (l *Link) send(line string, oob []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,13 +143,18 @@ func (l *Link) send(line string, oob []byte) error {
 }
 
 // Exits calls told for each process that ended with the keeper, in order,
-// until the keeper is gone. It blocks: it wants a goroutine of its own.
-func (l *Link) Exits(told func(pid int, status syscall.WaitStatus)) {
+// until the keeper is gone; and all for each answer to Sync. It blocks: it wants
+// a goroutine of its own.
+func (l *Link) Exits(told func(pid int, status syscall.WaitStatus), all func()) {
 	data := make([]byte, 256)
 	for {
 		n, err := l.file.Read(data)
 		if err != nil || n == 0 {
 			return
+		}
+		if string(data[:n]) == "done" {
+			all()
+			continue
 		}
 		var pid, status int
 		if _, err := fmt.Sscanf(string(data[:n]), "exit %d %d", &pid, &status); err == nil {

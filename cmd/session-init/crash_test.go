@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The daemon dies, and nothing else notices.
+
+// crash kills the daemon and waits for the next one.
+func (r *rig) crash() {
+	r.t.Helper()
+	before := r.pid()
+	if err := unix.Kill(before, unix.SIGKILL); err != nil {
+		r.t.Fatal(err)
+	}
+	r.until("the next daemon", func() bool { return r.pid() != before })
+}
+
+// main returns the pid of a job's main process.
+func (r *rig) main(args ...string) int {
+	r.t.Helper()
+	line := r.ok(append([]string{"status"}, args...)...)
+	number := regexp.MustCompile(`, process ([0-9]+)\n`).FindStringSubmatch(line)
+	if number == nil {
+		r.t.Fatalf("%v has no main process: %q", args, line)
+	}
+	pid, err := strconv.Atoi(number[1])
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return pid
+}
+
+func TestCrashKeepsJobs(t *testing.T) {
+	r := newRig(t)
+	r.job("svc", "start on a and b\nstop on bye N=$N\nexport N\npost-stop exec sh -c \"echo post-stop $N >> $T\"\n"+service("svc"))
+	r.job("getty", "instance $TTY\nexec sleep 600")
+	r.job("half", "start on first and second\nexec sleep 600")
+	r.job("gone", "exec sleep 600")
+	r.start()
+	r.ok("emit", "--no-wait", "a", "N=7")
+	r.ok("emit", "b")
+	r.ok("start", "getty", "TTY=1")
+	r.ok("start", "getty", "TTY=2")
+	r.ok("start", "gone")
+	r.ok("emit", "--no-wait", "first")
+	before := r.ok("sctl", "list")
+	r.traced("svc")
+	for range 3 {
+		r.crash()
+		if after := r.ok("sctl", "list"); after != before {
+			t.Fatalf("after the crash:\n%s\nbefore:\n%s", after, before)
+		}
+	}
+	// Half an expression, the variables of a start, stops and their order:
+	// all as if nothing had happened.
+	r.ok("emit", "second")
+	r.prints("half running (start), process PID\n", "status", "half")
+	r.ok("emit", "bye", "N=8")
+	r.prints("svc running (start), process PID\n", "status", "svc")
+	r.ok("emit", "bye", "N=7")
+	r.traced("svc", "svc-term", "post-stop 7")
+	r.prints("getty (1) waiting (stop)\n", "stop", "getty", "TTY=1")
+	r.prints("getty (2) running (start), process PID\n", "status", "getty")
+	if status := r.end(); status != 0 {
+		t.Errorf("the keeper's status is %d", status)
+	}
+	if left := files(r.run); len(left) > 0 {
+		t.Errorf("left in the runtime directory: %q", left)
+	}
+}
+
+// What ends while there is no daemon, or under the next, is told exactly.
+func TestCrashTellsExits(t *testing.T) {
+	r := newRig(t)
+	r.job("five", "script\n    while [ ! -e $W/go ]; do sleep 0.02; done\n    exit 5\nend script")
+	r.job("segv", "script\n    while [ ! -e $W/go ]; do sleep 0.02; done\n    kill -SEGV $$\nend script")
+	r.job("again", "respawn\nscript\n    echo run >> $T\n    exec sleep 600\nend script")
+	r.job("say", "start on stopped five or stopped segv\ninstance $JOB\ntask\nscript\n    echo $JOB $RESULT $PROCESS $EXIT_STATUS$EXIT_SIGNAL >> $W/said\nend script")
+	r.start()
+	for _, name := range []string{"five", "segv", "again"} {
+		r.ok("start", name)
+	}
+	again := r.main("again")
+	r.crash()
+	r.write("go", "")
+	said := func() string {
+		text, _ := os.ReadFile(filepath.Join(r.dir, "said"))
+		return string(text)
+	}
+	r.until("both ends to be told", func() bool { return strings.Count(said(), "\n") == 2 })
+	for _, want := range []string{"five failed main 5\n", "segv failed main SEGV\n"} {
+		if !strings.Contains(said(), want) {
+			t.Errorf("said %q; want %q in it", said(), want)
+		}
+	}
+	unix.Kill(again, unix.SIGKILL)
+	r.traced("run", "run")
+	r.until("a new main", func() bool { return strings.Contains(r.ok("status", "again"), "running") && r.main("again") != again })
+}
+
+// A daemon that dies at any moment of many starts and stops leaves none
+// twice and none lost.
+func TestCrashUnderLoad(t *testing.T) {
+	r := newRig(t)
+	const n = 40
+	r.job("many", "start on go\ninstance $N\nscript\n    echo up $N >> $T\n    trap 'echo down $N >> $T; exit 0' TERM\n    while :; do sleep 0.1 & wait $! || :; done\nend script\npost-stop exec sh -c \"echo post $N >> $T\"\nstop on halt")
+	r.start()
+	for i := range n {
+		// The caller may lose its answer, never the job.
+		r.command("emit", "--no-wait", "go", fmt.Sprintf("N=%d", i))
+		if i%8 == 4 {
+			r.crash()
+		}
+	}
+	r.until("all to run", func() bool { return strings.Count(r.ok("sctl", "list"), " running (start), process ") == n })
+	r.until("all to have said so", func() bool { return len(r.trace()) >= n })
+	r.command("emit", "--no-wait", "halt")
+	r.crash()
+	r.until("all to have stopped", func() bool { return r.ok("sctl", "list") == "many waiting (stop)\n" })
+	seen := make(map[string]int)
+	for _, line := range r.trace() {
+		seen[line]++
+	}
+	for i := range n {
+		for _, what := range []string{"up", "down", "post"} {
+			if line := fmt.Sprintf("%s %d", what, i); seen[line] != 1 {
+				t.Errorf("%q stands %d times in the trace", line, seen[line])
+			}
+		}
+	}
+}

@@ -1,0 +1,299 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/session-init/session-init/session/job"
+)
+
+// The end of processes. Main's group gets the kill signal on entering killed;
+// what its processes left behind gets it when main is gone, by a Sweep; at kill
+// timeout after the first signal whatever is left gets KILL. The state is left
+// when Vacated came, and an instance of which nothing was left is never swept.
+
+const sigKill = 9
+
+// sweepGrace is how long what was left behind may take to be gone after KILL:
+// a process that hangs in the kernel holds up nobody for longer.
+const sweepGrace = time.Second
+
+// ends is how far the end of an instance's processes has come in a pass.
+type ends struct {
+	// left: the last process that ended left something behind.
+	left bool
+	// byItself: main ended without being asked to.
+	byItself bool
+	// finished: it was a task, and what it left behind stays.
+	finished bool
+	// struck: kill timeout is over, only KILL is sent.
+	struck   bool
+	sweeping bool // waits for Vacated
+	force    bool // a ForceStop was asked for
+}
+
+// leftover is what stays behind of an owner, as it was found. It may outlive
+// the class.
+type leftover struct {
+	owner  uint64
+	class  string
+	label  string
+	strays []Stray
+	why    string
+}
+
+// endProcesses ends what is alive of an instance that has come to killed. It
+// reports whether there is anything to wait for.
+func (e *Engine) endProcesses(in *instance) bool {
+	if !in.alive(job.Main) {
+		return e.sweep(in)
+	}
+	if e.ending.cut || in.ends.struck || in.killDue() {
+		// It has been asked already.
+		return true
+	}
+	e.askToEnd(in, job.Main)
+	return true
+}
+
+// killDue reports whether KILL is to follow.
+func (in *instance) killDue() bool { return in.deadline != nil && in.deadline.kind == killDeadline }
+
+// askToEnd sends a process the kill signal and sets the deadline for KILL.
+func (e *Engine) askToEnd(in *instance, kind job.ProcessKind) {
+	def, p := in.class.def, in.procs[kind]
+	e.debugf(in, "Sending %s signal to %s %s process (%d)", job.SignalName(def.KillSignal), in.label(), kind, p.pid)
+	e.kill(in, kind, def.KillSignal)
+	if def.KillTimeout <= 0 {
+		e.kill(in, kind, sigKill)
+		in.ends.struck = true
+		return
+	}
+	if !in.killDue() {
+		e.setDeadline(in, e.now+def.KillTimeout, killDeadline)
+	}
+}
+
+// kill sends a process that is to end a signal.
+func (e *Engine) kill(in *instance, kind job.ProcessKind, signal int) {
+	e.do(Kill{Proc: in.procs[kind].id, Signal: signal, Group: in.class.def.KillMode != job.KillProcess})
+}
+
+// sweep ends what the instance's processes left behind, once none of them is
+// alive. It reports whether that is to be waited for.
+func (e *Engine) sweep(in *instance) bool {
+	if !in.ends.left || in.owner == 0 {
+		return false
+	}
+	in.ends.left = false
+	mode := in.class.def.KillMode
+	switch {
+	case in.ends.finished:
+		e.keep(in, "has finished")
+		return false
+	case mode == job.KillProcess, mode == job.KillGroup && in.main == 0:
+		e.keep(in, "is stopped by 'kill mode "+mode.String()+"'")
+		return false
+	}
+	in.ends.sweeping = true
+	e.sweeps[in.owner] = in
+	if in.ends.struck || e.ending.cut {
+		e.sweepLast(in)
+		return true
+	}
+	e.do(in.sweepBy(in.class.def.KillSignal))
+	if in.class.def.KillTimeout <= 0 {
+		e.sweepLast(in)
+	} else if !in.killDue() {
+		e.setDeadline(in, e.now+in.class.def.KillTimeout, killDeadline)
+	}
+	return true
+}
+
+func (in *instance) sweepBy(signal int) Sweep {
+	s := Sweep{Owner: in.owner, Signal: signal}
+	if in.class.def.KillMode == job.KillGroup {
+		s.Group = in.main
+	}
+	return s
+}
+
+// sweepLast sends KILL to what is left, which has only a moment then.
+func (e *Engine) sweepLast(in *instance) {
+	in.ends.struck = true
+	e.do(in.sweepBy(sigKill))
+	e.setDeadline(in, e.now+sweepGrace, graceDeadline)
+}
+
+// keep lets stay what is left behind: it is named, and shown until it is gone.
+func (e *Engine) keep(in *instance, why string) {
+	if e.leftover(in.owner) >= 0 {
+		return
+	}
+	e.leftovers = append(e.leftovers, &leftover{owner: in.owner, class: in.class.def.Name, label: in.label(), why: why})
+	e.do(Sweep{Owner: in.owner})
+}
+
+// leftover returns the place of what an owner left behind, -1 for nothing.
+func (e *Engine) leftover(owner uint64) int {
+	return slices.IndexFunc(e.leftovers, func(l *leftover) bool { return l.owner == owner })
+}
+
+// swept names what a Sweep found.
+func (e *Engine) swept(msg Swept) {
+	if at := e.leftover(msg.Owner); at >= 0 {
+		l := e.leftovers[at]
+		if len(l.strays) > 0 {
+			// Found again by another supervisor.
+			l.strays = msg.Strays
+			return
+		}
+		l.strays = msg.Strays
+		e.do(Log{Level: Warn, Class: l.class, Msg: fmt.Sprintf("%s %s and leaves behind: %s", l.label, l.why, strayText(msg.Strays))})
+		return
+	}
+	in := e.sweeps[msg.Owner]
+	if in == nil {
+		return
+	}
+	if len(msg.Strays) > 0 {
+		signal, names := job.SignalName(msg.Signal), strayText(msg.Strays)
+		switch {
+		case msg.Signal == sigKill && in.class.def.KillSignal != sigKill && in.class.def.KillTimeout > 0:
+			e.logf(Warn, in, "%s did not end within %s of %s: sending KILL to %s", in.label(),
+				in.class.def.KillTimeout, job.SignalName(in.class.def.KillSignal), names)
+		case in.ends.byItself:
+			e.logf(Warn, in, "%s main process ended by itself and left behind: %s: sending %s", in.label(), names, signal)
+		default:
+			e.logf(Info, in, "%s left behind: %s: sending %s", in.label(), names, signal)
+		}
+	}
+	if len(msg.Spared) > 0 && !in.ends.struck {
+		e.logf(Warn, in, "%s is stopped by 'kill mode group' and leaves behind: %s", in.label(), strayText(msg.Spared))
+	}
+}
+
+// vacated goes on when nothing is left.
+func (e *Engine) vacated(msg Vacated) {
+	if at := e.leftover(msg.Owner); at >= 0 {
+		e.leftovers = slices.Delete(e.leftovers, at, at+1)
+		return
+	}
+	if in := e.sweeps[msg.Owner]; in != nil {
+		e.sweepDone(in)
+	}
+}
+
+func (e *Engine) sweepDone(in *instance) {
+	delete(e.sweeps, in.owner)
+	in.ends.sweeping = false
+	e.clearDeadline(in)
+	e.advance(in)
+}
+
+// strayText names processes, as "sleep (123), sh (456)".
+func strayText(strays []Stray) string {
+	names := make([]string, len(strays))
+	for i, s := range strays {
+		names[i] = s.String()
+	}
+	return strings.Join(names, ", ")
+}
+
+// String gives "sleep (123)", and why it could not be signalled.
+func (s Stray) String() string {
+	text := fmt.Sprintf("%s (%d)", s.Command, s.Pid)
+	if s.Refused != "" {
+		text += " that cannot be signalled: " + s.Refused
+	}
+	return text
+}
+
+// killTimedOut sends KILL to whatever did not end in time.
+func (e *Engine) killTimedOut(in *instance) {
+	def := in.class.def
+	in.ends.struck = true
+	for kind := range in.procs {
+		if in.procs[kind].id == 0 {
+			continue
+		}
+		e.logf(Warn, in, "%s %s did not end within %s of %s: sending KILL", in.label(), in.processText(job.ProcessKind(kind)),
+			def.KillTimeout, job.SignalName(def.KillSignal))
+		e.kill(in, job.ProcessKind(kind), sigKill)
+	}
+	if in.ends.sweeping {
+		e.sweepLast(in)
+	}
+}
+
+// graceTimedOut gives up on what even KILL did not end.
+func (e *Engine) graceTimedOut(in *instance) {
+	if !in.ends.sweeping {
+		return
+	}
+	e.logf(ErrorLevel, in, "%s: what it left behind does not end even by KILL", in.label())
+	e.sweepDone(in)
+}
+
+// forceStop stops an instance and ends its processes in whatever state it is.
+func (e *Engine) forceStop(msg ForceStop) {
+	in, err := e.find(msg.Target, msg.Env)
+	if err != nil {
+		e.reply(msg.Call, nil, err)
+		return
+	}
+	twice := in.ends.force
+	in.ends.force = true
+	if in.goal != GoalStop {
+		in.stopEnv, in.stopEvents = nil, nil
+		if !msg.Target.ByName {
+			in.stopEnv = msg.Env
+		}
+	}
+	e.take(in, msg.Call, msg.Wait, verbStop)
+	e.changeGoal(in, GoalStop)
+	e.endNow(in, twice)
+	if !msg.Wait {
+		e.reply(msg.Call, in, nil)
+	}
+}
+
+// endNow asks all processes of an instance to end, hooks too, or kills them.
+func (e *Engine) endNow(in *instance, last bool) {
+	asked := in.killDue()
+	for kind := range in.procs {
+		switch {
+		case in.procs[kind].id == 0 || e.ending.cut || in.ends.struck:
+		case last:
+			e.kill(in, job.ProcessKind(kind), sigKill)
+		case !asked:
+			e.askToEnd(in, job.ProcessKind(kind))
+		}
+	}
+	if last && !in.ends.struck {
+		in.ends.struck = true
+		e.clearDeadline(in)
+		if in.ends.sweeping {
+			e.sweepLast(in)
+		}
+	}
+}
+
+// hookTimedOut asks a hook to end that a forced stop cannot wait for.
+func (e *Engine) hookTimedOut(in *instance) {
+	if kind := job.PostStop; in.alive(kind) {
+		e.logf(Warn, in, "%s %s is ended: the stop is forced", in.label(), in.processText(kind))
+		e.askToEnd(in, kind)
+	}
+}
+
+// hookTime is how long post-stop has in a forced stop until it is asked to
+// end.
+func (in *instance) hookTime() time.Duration {
+	if timeout := in.class.def.KillTimeout; timeout > 0 {
+		return timeout
+	}
+	return job.DefaultKillTimeout
+}

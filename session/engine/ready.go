@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/session-init/session-init/session/job"
+)
+
+// awaitReady sets the time in which main is to be ready.
+func (e *Engine) awaitReady(in *instance) {
+	timeout := in.class.def.ReadyTimeout
+	if timeout <= 0 {
+		timeout = job.DefaultReadyTimeout
+	}
+	e.setDeadline(in, e.now+timeout, readyDeadline)
+}
+
+// readyTimedOut is when main is not ready in time. Where the job file says how
+// long it may take, the job has failed; else it goes on with what is alive.
+func (e *Engine) readyTimedOut(in *instance) {
+	main := in.procs[job.Main]
+	if in.state != InSpawned || main.id == 0 {
+		return
+	}
+	if in.class.def.ReadyTimeout > 0 {
+		e.notReady(in)
+		e.advance(in)
+		return
+	}
+	in.settling = true
+	e.do(Settle{Proc: main.id})
+}
+
+// notReady fails a job whose main did not become ready.
+func (e *Engine) notReady(in *instance) {
+	timeout := in.class.def.ReadyTimeout
+	if timeout <= 0 {
+		timeout = job.DefaultReadyTimeout
+	}
+	reason := fmt.Sprintf("main process was not ready within %d seconds, as 'expect %s' declares it", int(timeout.Seconds()), in.class.def.Expect)
+	e.logf(Warn, in, "%s %s", in.label(), reason)
+	e.fail(in, failure{process: job.Main.String()}, -1, reason)
+	e.setGoal(in, GoalStop)
+}
+
+// followEnded takes main as it is.
+func (e *Engine) followEnded(msg FollowEnded) {
+	in, kind := e.locate(msg.Proc)
+	if in == nil || kind != job.Main || in.state != InSpawned {
+		return
+	}
+	in.forks = max(in.forks, msg.Forks)
+	in.note = in.misfit()
+	e.logf(Warn, in, "%s %s", in.label(), in.note)
+	e.advance(in)
+}
+
+// misfit says what was declared, what happened, and what would have been
+// right.
+func (in *instance) misfit() string {
+	did, fits := "forked", job.ExpectDaemon
+	switch {
+	case in.class.def.Expect == job.ExpectStop:
+		did, fits = "did not raise SIGSTOP", job.ExpectNone
+	case in.forks == 0:
+		did, fits = "did not fork", job.ExpectNone
+	case in.forks == 1:
+		did, fits = "forked once", job.ExpectFork
+	default:
+		did = fmt.Sprintf("forked %d times", in.forks)
+	}
+	when := "before it ran another program"
+	if in.settling {
+		when = fmt.Sprintf("within %d seconds", int(job.DefaultReadyTimeout.Seconds()))
+	}
+	return fmt.Sprintf("declares 'expect %s' but main %s %s: process %d is taken for it; 'expect %s' fits",
+		in.class.def.Expect, did, when, in.procs[job.Main].pid, fits)
+}

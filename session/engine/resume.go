@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/job"
+)
+
+// What a daemon asks a restored engine, before it goes on with it.
+
+// LiveProcess is a process that the engine believes in. Pid is 0 when it was
+// not reported yet.
+type LiveProcess struct {
+	Proc  ProcID
+	Owner uint64
+	Pid   int
+}
+
+// Live returns the processes that the engine believes in: by class, instance
+// and kind.
+func (e *Engine) Live() []LiveProcess {
+	var out []LiveProcess
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			for _, p := range in.procs {
+				if p.id != 0 {
+					out = append(out, LiveProcess{Proc: p.id, Owner: in.owner, Pid: p.pid})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Forsake forgets all callers: they were another daemon's, and nobody can
+// answer them any more. What they asked for goes on.
+func (e *Engine) Forsake() {
+	clear(e.calls)
+	e.eachHeld(func(ev *events.Event) { ev.Call = 0 })
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			in.waiters = slices.DeleteFunc(in.waiters, func(w waiter) bool { return w.event == nil })
+		}
+	}
+}
+
+// Reissue returns the effect that asks for a process which the engine
+// believes in and which, as the caller found out, was never made. ok is false
+// when the engine knows no such process.
+func (e *Engine) Reissue(proc ProcID) (spawn Spawn, ok bool) {
+	in, kind := e.locate(proc)
+	if in == nil {
+		return Spawn{}, false
+	}
+	return e.spawnEffect(in, kind), true
+}
+
+// Unsure returns the effects that may have been lost with the last daemon
+// and can be done twice: signals to what is to end, and the watch over what
+// was left behind.
+func (e *Engine) Unsure() []Effect {
+	e.effects = nil
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			signal := c.def.KillSignal
+			if in.ends.struck || e.ending.cut {
+				signal = sigKill
+			}
+			switch {
+			case in.ends.sweeping:
+				e.do(in.sweepBy(signal))
+			case in.state == Killed && in.alive(job.Main):
+				e.kill(in, job.Main, signal)
+			case in.settling && in.state == InSpawned && in.alive(job.Main):
+				e.do(Settle{Proc: in.procs[job.Main].id})
+			}
+		}
+	}
+	for _, l := range e.leftovers {
+		e.do(Sweep{Owner: l.owner})
+	}
+	effects := e.effects
+	e.effects = nil
+	return effects
+}

@@ -1,0 +1,109 @@
+package session
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/state"
+)
+
+// journal writes what the engine takes, before it takes it. When it cannot,
+// it says so once, stands aside, and tries again with a whole new file after
+// a while: a full disk costs the memory of a crash, not the session.
+type journal struct {
+	out      *state.Journal
+	path     string
+	boot     string
+	log      *slog.Logger
+	snapshot func() engine.Snapshot
+	// wake has the loop call settle.
+	wake func()
+	// missed counts the inputs that were not written since a failure.
+	missed int
+}
+
+// retryAfter is how many inputs go by before a failed journal is tried
+// again.
+const retryAfter = 256
+
+// append writes an input that the engine is about to take.
+func (j *journal) append(now time.Duration, in engine.Input) {
+	if j == nil {
+		return
+	}
+	if j.out == nil || j.missed > 0 {
+		j.missed++
+		return
+	}
+	if err := j.out.Append(state.Entry{Now: now, Input: in}); err != nil {
+		j.fail(err)
+	}
+}
+
+// taken is called when the engine has taken the input that was appended.
+func (j *journal) taken() {
+	switch {
+	case j == nil:
+	case j.missed > 0 && j.missed%retryAfter == 0:
+		j.begin()
+	case j.missed == 0 && j.out.Grown():
+		j.out.Replace(j.snapshot(), j.wake)
+	}
+}
+
+// settle takes a new file into use that has been written.
+func (j *journal) settle() {
+	if j == nil || j.out == nil || j.missed > 0 {
+		return
+	}
+	if err := j.out.Settle(); err != nil {
+		j.fail(err)
+	}
+}
+
+// begin starts a new file with the engine as it is.
+func (j *journal) begin() {
+	if j.out != nil {
+		j.out.Close()
+		j.out = nil
+	}
+	out, err := state.Create(j.path, j.boot, j.snapshot())
+	if err != nil {
+		if j.missed == 0 {
+			j.fail(err)
+		}
+		return
+	}
+	if j.missed > 0 {
+		j.log.Warn("the state is written again")
+	}
+	j.out, j.missed = out, 0
+}
+
+func (j *journal) fail(err error) {
+	j.missed = 1
+	j.log.Error(err.Error() + ": until it can be written, a crash of the daemon would lose what happens from now on")
+}
+
+// close ends writing and removes the file: there is nothing to go on with.
+func (j *journal) close() {
+	if j == nil {
+		return
+	}
+	if j.out != nil {
+		j.out.Close()
+	}
+	os.Remove(j.path)
+}
+
+// bootID names this boot of the kernel; pids and times mean nothing after.
+func bootID() string {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(text))
+}

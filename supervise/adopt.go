@@ -1,0 +1,153 @@
+package supervise
+
+import (
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A daemon that takes over finds the processes of the one before it. After a
+// re-exec they are its own children. After a crash they fell to the keeper,
+// or to init: then nobody here can wait for them. A pidfd holds on to each,
+// so that a signal never meets a stranger, and tells of its end; how it ended
+// the keeper tells, or a kernel from 6.15 on, or nobody.
+
+// Adoptee is a process that an earlier daemon made.
+type Adoptee struct {
+	Slot  Slot
+	Owner uint64
+	// Reported: Spawned was heard of it.
+	Reported bool
+}
+
+// Adopt takes over a process. Spawned is reported unless it was, and Exited
+// as of any other process; Exited.Unknown says that nobody knows how it ended.
+func (s *Supervisor) Adopt(a Adoptee) {
+	s.send(func() { s.adopt(a) })
+}
+
+// Ended takes the keeper's word of how a process ended that fell to it. Told
+// is reported after what follows from that.
+func (s *Supervisor) Ended(pid int, status syscall.WaitStatus) {
+	s.send(func() {
+		s.abroad = true
+		// A child of our own with that pid is another process: the news of
+		// the keeper's took its time.
+		if p := s.byPid[pid]; p == nil || p.foreign {
+			s.ended(pid, status)
+		}
+		s.settleBelongings()
+		s.emit(Told{pid})
+	})
+}
+
+// AllEnded says that the keeper has told of all that ended before it was
+// asked, and it was asked after the last Adopt: nobody will tell of those that
+// are gone and were not told of.
+func (s *Supervisor) AllEnded() {
+	s.send(func() {
+		for _, p := range s.adopted {
+			if !p.ended && !isZombie(p.pid) {
+				s.endedUnknown(p)
+			}
+		}
+		s.adopted = nil
+	})
+}
+
+func (s *Supervisor) adopt(a Adoptee) {
+	record, err := s.slots.take(a.Slot.ID)
+	if err != nil {
+		// It cannot be recorded; it is followed all the same.
+		record = &slot{id: uint64(a.Slot.ID)}
+	}
+	record.asked, record.began = int64(a.Slot.Asked), unix.NsecToTimespec(int64(a.Slot.Began))
+	record.helper, record.pid = int32(a.Slot.Helper), int32(a.Slot.Pid)
+	record.setState(SlotRunning)
+	p := &process{
+		id: a.Slot.ID, slot: record, pipe: -1,
+		pid: a.Slot.Pid, group: a.Slot.Pid, running: true,
+	}
+	if a.Slot.Helper != 0 {
+		p.group = a.Slot.Helper
+	}
+	s.byID[p.id] = p
+	s.own(p, a.Owner)
+	if p.owner != nil {
+		p.owner.since = min(p.owner.since, uint64(a.Slot.Asked/clockTick))
+	}
+	if !a.Reported {
+		s.emit(Spawned{p.id, p.pid})
+	}
+	if a.Slot.State == SlotEnded {
+		p.ended, p.end = true, a.Slot.Status
+		p.slot.end(a.Slot.Status)
+		s.advance(p)
+		return
+	}
+	s.byPid[p.pid] = p
+	st, there := statOf(p.pid)
+	switch {
+	case there && a.Slot.Is(st.start) && st.parent == s.self:
+		// Our own, after a re-exec: it is waited for as ever.
+	case there && a.Slot.Is(st.start) && st.alive():
+		s.watchForeign(p)
+	default:
+		s.gone(p)
+	}
+}
+
+// watchForeign follows a process that is not our child.
+func (s *Supervisor) watchForeign(p *process) {
+	p.foreign = true
+	s.abroad = s.opts.Keeper != 0
+	s.pin(p)
+	if p.follow.watch == 0 {
+		s.gone(p)
+	}
+}
+
+// gone deals with a process that ended while there was no daemon, or whose
+// end did not tell its status. The keeper will; without one nobody does.
+func (s *Supervisor) gone(p *process) {
+	p.foreign = true
+	if s.opts.Keeper == 0 {
+		s.endedUnknown(p)
+		return
+	}
+	s.adopted = append(s.adopted, p)
+}
+
+// endedUnknown reports an end of which nobody knows more.
+func (s *Supervisor) endedUnknown(p *process) {
+	p.unknown = true
+	delete(s.byPid, p.pid)
+	s.mainEnded(p, 0)
+}
+
+func isZombie(pid int) bool {
+	st, ok := statOf(pid)
+	return ok && !st.alive()
+}
+
+// uncles lists the keeper's children, other than us: what a dead daemon's
+// processes left behind.
+func (s *Supervisor) uncles() []int {
+	if !s.abroad {
+		return nil
+	}
+	keeper := strconv.Itoa(s.opts.Keeper)
+	text, err := os.ReadFile("/proc/" + keeper + "/task/" + keeper + "/children")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, pid := range parsePids(string(text)) {
+		if pid != s.self {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

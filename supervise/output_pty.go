@@ -1,0 +1,212 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A process of OutputPTY writes to a terminal of its own, and a goroutine of
+// ours copies what comes out at the other end to the log. It is the only
+// output that passes through the daemon: it stops when the daemon does.
+//
+// A log that does not answer holds the goroutine, and then the process, as it
+// would hold a process that had the log itself. A log that refuses does not:
+// the terminal is emptied all the same, and the log says how much is missing
+// as soon as it can.
+
+// copyBuffer is what a copier holds of output that is not in the log yet.
+const copyBuffer = 8 << 10
+
+// copiers are the goroutines that copy from terminals to logs. Its methods
+// may be called from any goroutine.
+type copiers struct {
+	report func(Event)
+	// opened is told of each log when it is open.
+	opened func(id ProcID, label, path string, limit LogLimit)
+
+	mu      sync.Mutex
+	masters map[*os.File]bool
+	stopped bool
+	running sync.WaitGroup
+}
+
+// openPTY makes a terminal. The master belongs to the runtime's poller,
+// the slave is for the child. It does not block.
+func openPTY() (master *os.File, slave int, err error) {
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, -1, err
+	}
+	if slave, err = openSlave(fd); err != nil {
+		unix.Close(fd)
+		return nil, -1, err
+	}
+	return os.NewFile(uintptr(fd), "/dev/ptmx"), slave, nil
+}
+
+// openSlave opens the other end, without a look at /dev/pts, which may be
+// another one's; see ioctl_tty(2).
+func openSlave(master int) (int, error) {
+	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
+		return -1, err
+	}
+	r, _, errno := syscall.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER,
+		unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	if errno != 0 {
+		return -1, errno
+	}
+	slave, err := lift(int(r))
+	if err != nil {
+		return -1, err
+	}
+	// Lines shall come out as they went in: without "\r".
+	var mode unix.Termios
+	if _, _, errno = syscall.Syscall(unix.SYS_IOCTL, uintptr(slave), unix.TCGETS, uintptr(unsafe.Pointer(&mode))); errno == 0 {
+		mode.Oflag &^= unix.OPOST
+		mode.Lflag &^= unix.ECHO
+		_, _, errno = syscall.Syscall(unix.SYS_IOCTL, uintptr(slave), unix.TCSETS, uintptr(unsafe.Pointer(&mode)))
+	}
+	if errno != 0 {
+		unix.Close(slave)
+		return -1, errno
+	}
+	return slave, nil
+}
+
+// copy begins to copy what comes from the terminal, until the last process
+// that has it is gone. It takes the master over.
+func (c *copiers) copy(master *os.File, spec *Spec) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		master.Close()
+		return
+	}
+	if c.masters == nil {
+		c.masters = make(map[*os.File]bool)
+	}
+	c.masters[master] = true
+	w := copier{copiers: c, id: spec.ID, label: spec.Label, path: spec.LogPath, limit: spec.LogLimit, log: -1, whole: true}
+	c.running.Go(func() {
+		defer func() {
+			c.mu.Lock()
+			delete(c.masters, master)
+			c.mu.Unlock()
+			master.Close()
+		}()
+		w.run(master)
+	})
+}
+
+// stop makes all copiers end with what the terminals hold at this moment.
+func (c *copiers) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	for master := range c.masters {
+		master.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// copier copies for one process.
+type copier struct {
+	*copiers
+	id          ProcID
+	label, path string
+	limit       LogLimit
+
+	log     int // -1 when it could not be opened
+	whole   bool
+	missing int64 // bytes that the log has refused
+	why     error // and why
+}
+
+func (w *copier) run(master *os.File) {
+	if err := w.open(); err != nil {
+		w.report(OutputLost{w.id, w.label, w.path, errnoOf(err)})
+	} else {
+		defer unix.Close(w.log)
+		w.opened(w.id, w.label, w.path, w.limit)
+	}
+	buf := make([]byte, copyBuffer)
+	for {
+		n, err := master.Read(buf)
+		w.write(buf[:max(n, 0)])
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			w.drain(master, buf)
+			return
+		}
+		if err != nil {
+			// EIO: nobody has the other end any more.
+			return
+		}
+	}
+}
+
+// drain copies what is there without waiting for more.
+func (w *copier) drain(master *os.File, buf []byte) {
+	conn, err := master.SyscallConn()
+	if err != nil {
+		return
+	}
+	conn.Control(func(fd uintptr) {
+		for {
+			n, err := unix.Read(int(fd), buf)
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil || n <= 0 {
+				return
+			}
+			w.write(buf[:n])
+		}
+	})
+}
+
+// open opens the log as a child does that has it itself.
+func (w *copier) open() (err error) {
+	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOCTTY | unix.O_CLOEXEC
+	if w.log, err = unix.Open(w.path, flags, 0o600); err == unix.ENOENT {
+		os.MkdirAll(filepath.Dir(w.path), 0o700)
+		w.log, err = unix.Open(w.path, flags, 0o600)
+	}
+	return err
+}
+
+// write appends to the log. What the log refuses is counted, and told in its
+// place as soon as the log takes something again.
+func (w *copier) write(data []byte) {
+	if w.log < 0 || len(data) == 0 {
+		return
+	}
+	if w.missing > 0 {
+		note := fmt.Sprintf("[%d bytes are missing here: %v]\n", w.missing, w.why)
+		if !w.whole {
+			note = "\n" + note
+		}
+		n, err := writeAll(w.log, []byte(note))
+		if err != nil {
+			// A piece of the note is no line; the next one begins a new one.
+			w.whole = w.whole && n == 0
+			w.missing += int64(len(data))
+			return
+		}
+		w.missing, w.whole = 0, true
+	}
+	n, err := writeAll(w.log, data)
+	if n > 0 {
+		w.whole = data[n-1] == '\n'
+	}
+	if err != nil {
+		w.missing, w.why = int64(len(data)-n), err
+		w.report(OutputFault{w.id, w.label, w.path, ProblemWrite, errnoOf(err)})
+	}
+}

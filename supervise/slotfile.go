@@ -1,0 +1,100 @@
+package supervise
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// Slot is what a daemon, which may be dead by now, has recorded of a process.
+type Slot struct {
+	ID    ProcID
+	State SlotState
+	// Pid is 0 when the process was not made yet, or never. Helper is the
+	// first child of a pair, of the daemon's too; 0 when there was none.
+	Pid, Helper int
+	// Asked and Began bound when the process began, by CLOCK_BOOTTIME; Began
+	// is 0 when it had not run yet.
+	Asked, Began time.Duration
+	// Step and Errno tell where the set-up is, or why it failed.
+	Step  Step
+	Errno syscall.Errno
+	// Status is how it ended, when State is SlotEnded.
+	Status syscall.WaitStatus
+}
+
+// clockTick is the unit of times in /proc, the same on every architecture.
+const clockTick = time.Second / 100
+
+// Is tells whether a process with this pid that began at start, field 22 of
+// /proc/PID/stat, is the one of the slot and not a later one with its number.
+func (s Slot) Is(start uint64) bool {
+	from := time.Duration(start) * clockTick // rounded down by the kernel
+	return from+clockTick > s.Asked && (s.Began == 0 || from <= s.Began)
+}
+
+// ReadSlots returns what stands in a file of slots, those in use only, in
+// the order of the file: none when it was written before the last boot. It
+// may be read while a daemon writes to it.
+func ReadSlots(path string) ([]Slot, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read slots: %w", err)
+	}
+	list, boot, err := parseSlots(data)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read slots of %s: %w", path, err)
+	}
+	if boot != bootID() {
+		return nil, nil
+	}
+	return list, nil
+}
+
+// parseSlots reads a whole file.
+func parseSlots(data []byte) (list []Slot, boot string, err error) {
+	var h slotsHead
+	if len(data) < int(unsafe.Sizeof(h)) {
+		return nil, "", errors.New("it is too short")
+	}
+	if !bytes.Equal(data[:8], slotsMagic[:]) {
+		return nil, "", errors.New("it holds something else")
+	}
+	order := binary.NativeEndian
+	version := order.Uint32(data[unsafe.Offsetof(h.version):])
+	from := uint64(order.Uint32(data[unsafe.Offsetof(h.headSize):]))
+	stride := uint64(order.Uint32(data[unsafe.Offsetof(h.slotSize):]))
+	count := uint64(order.Uint32(data[unsafe.Offsetof(h.count):]))
+	if version < 1 || stride < uint64(slotSize) || from < uint64(unsafe.Sizeof(h)) {
+		return nil, "", fmt.Errorf("it has version %d with slots of %d bytes, and this reads version %d", version, stride, slotsVersion)
+	}
+	if from+stride*count > uint64(len(data)) {
+		return nil, "", fmt.Errorf("it ends before the last of %d slots", count)
+	}
+	name := data[unsafe.Offsetof(h.boot):][:len(h.boot)]
+	boot = string(bytes.TrimRight(name, "\x00"))
+	for ; count > 0; count, from = count-1, from+stride {
+		if s := parseSlot(data[from:]); s.State != SlotFree {
+			list = append(list, s)
+		}
+	}
+	return list, boot, nil
+}
+
+// parseSlot reads one slot.
+func parseSlot(data []byte) Slot {
+	var s slot
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&s)), slotSize), data)
+	return Slot{
+		ID: ProcID(s.id), State: SlotState(s.state),
+		Pid: int(s.pid), Helper: int(s.helper),
+		Asked: time.Duration(s.asked), Began: time.Duration(s.began.Nano()),
+		Step: Step(s.step), Errno: syscall.Errno(s.errno),
+		Status: syscall.WaitStatus(s.status),
+	}
+}

@@ -1,0 +1,147 @@
+package supervise
+
+import (
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// sweep is the end of what an owner has left behind, or the watch over it.
+type sweep struct {
+	sig   syscall.Signal // 0: nothing is signalled
+	group int            // only processes of that group are; 0: all are
+	// told holds the start times of those that were signalled or spared,
+	// refused those among them that the kernel does not let us signal.
+	told    map[int]uint64
+	refused map[int]bool
+}
+
+// Sweep signals once each process that is the owner's and came to us, and
+// all below it, also those that come later; with a group, only those in the
+// group that this process of the owner was put into. With signal 0 it only
+// looks. Swept names them, at once, when there are any; Vacated is reported once
+// when none of those meant is left, those apart that we may not signal. A newer
+// Sweep of an owner takes the place of the older.
+func (s *Supervisor) Sweep(id uint64, sig syscall.Signal, group ProcID) {
+	s.send(func() {
+		s.lookForStrays()
+		o := s.ownerOf(id)
+		o.sweep = &sweep{sig: sig, told: make(map[int]uint64), refused: make(map[int]bool)}
+		if group != 0 {
+			// Of a process that we do not know it is nobody's group.
+			if o.sweep.group = o.made[group]; o.sweep.group == 0 {
+				o.sweep.group = -1
+			}
+		}
+		if ev := s.strike(o); len(ev.Strays)+len(ev.Spared) > 0 {
+			s.emit(ev)
+		}
+		s.goOn(o)
+		s.drop(o)
+	})
+}
+
+// strike signals whom the sweep has not told yet, and names all that it
+// found.
+func (s *Supervisor) strike(o *owner) Swept {
+	w, found := o.sweep, Swept{Owner: o.id, Signal: o.sweep.sig}
+	for range walkRounds {
+		fresh := false
+		s.walk(s.roots(o), func(pid int, st stat) bool {
+			if s.byPid[pid] != nil {
+				return false
+			}
+			if start, told := w.told[pid]; told && start == st.start {
+				return true
+			}
+			fresh = true
+			w.told[pid] = st.start
+			s.see(o, pid, st.start)
+			one := Stray{Pid: pid, Command: st.command}
+			if w.group != 0 && st.group != w.group {
+				found.Spared = append(found.Spared, one)
+				return true
+			}
+			if w.sig != 0 {
+				err := s.signalPid(pid, st.start, w.sig)
+				if err == unix.ESRCH {
+					return true
+				}
+				if err != nil {
+					one.Errno = errnoOf(err)
+					w.refused[pid] = true
+				}
+			}
+			found.Strays = append(found.Strays, one)
+			return true
+		})
+		if !fresh {
+			break
+		}
+	}
+	return found
+}
+
+// roots lists the owner's processes that are our children, in the order of
+// their pids.
+func (s *Supervisor) roots(o *owner) []int {
+	var pids []int
+	for pid := range o.strays {
+		if s.byPid[pid] == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+// goOn carries a sweep on after something has changed: what has come to us
+// since is signalled too, and the end is reported. Whoever is not our child yet
+// has a parent that is the owner's, and comes to us with the parent's end.
+func (s *Supervisor) goOn(o *owner) {
+	w := o.sweep
+	if w == nil {
+		return
+	}
+	if w.sig != 0 {
+		for pid := range o.strays {
+			if _, told := w.told[pid]; !told {
+				s.strike(o)
+				break
+			}
+		}
+	}
+	for pid := range o.strays {
+		if s.byPid[pid] == nil && !w.refused[pid] && w.means(pid) {
+			return
+		}
+	}
+	o.sweep = nil
+	s.emit(Vacated{o.id})
+}
+
+// means tells whether a child of ours is one that the sweep is to end.
+func (w *sweep) means(pid int) bool {
+	if w.group == 0 {
+		return true
+	}
+	group, err := unix.Getpgid(pid)
+	return err == nil && group == w.group
+}
+
+// signalPid signals a process that was seen with that start time. Our own
+// children keep their pid until this thread waits for them; any other could be
+// gone, and its pid given away, so it is pinned by a pidfd before it is looked
+// at again.
+func (s *Supervisor) signalPid(pid int, start uint64, sig syscall.Signal) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if st, ok := statOf(pid); !ok || st.start != start {
+		return unix.ESRCH
+	}
+	return unix.PidfdSendSignal(fd, sig, nil, 0)
+}
