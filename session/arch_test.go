@@ -43,7 +43,7 @@ var directions = []direction{
 	{"supervise/keeper", []string{unix}, "what must not fail must be small"},
 	{"supervise/pid1", []string{unix}, "boot steps are values; deciding them is not their work"},
 	{"session", append(in("events", "session/api", "session/bus", "session/conf", "session/engine", "session/job",
-		"session/login", "session/state", "supervise"), dbus, unix), "the loop wires everything together; only commands stand above it"},
+		"session/login", "session/state", "supervise", "supervise/keeper"), dbus, unix), "the loop wires everything together; only commands stand above it"},
 	{"cmd/session-init", append(in("session", "session/api", "session/job", "supervise/keeper", "supervise/pid1"), unix),
 		"a command reads flags and calls run; what it does is in packages"},
 	{"cmd/sctl", append(in("session/api", "session/job"), dbus, unix), "the client must start fast and run without the daemon's parts"},

@@ -10,6 +10,7 @@ import (
 // reap waits for the children that have ended or stopped, without blocking,
 // up to a batch of them, and tells whether there may be more.
 func (s *Supervisor) reap() (more bool) {
+	s.reapHelpers()
 	for range reapBatch {
 		pid, ws, errno := wait()
 		if errno == unix.EINTR {
@@ -27,6 +28,21 @@ func (s *Supervisor) reap() (more bool) {
 		s.ended(pid, ws)
 	}
 	return true
+}
+
+// reapHelpers waits for the first children by name: each start has one, and
+// among thousands that live the kernel would find it last.
+func (s *Supervisor) reapHelpers() {
+	// From the end: settle puts the last in the place of one that goes.
+	for i := len(s.inFlight) - 1; i >= 0; i-- {
+		if i >= len(s.inFlight) || s.inFlight[i].helper == 0 {
+			continue
+		}
+		if pid, ws, errno := waitFor(s.inFlight[i].helper); errno == 0 && pid != 0 && !ws.Stopped() {
+			s.reaped = true
+			s.ended(pid, ws)
+		}
+	}
 }
 
 // wait asks for one child, or task that we trace, that has ended or stopped;

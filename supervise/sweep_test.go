@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -300,6 +301,66 @@ func TestParseMark(t *testing.T) {
 	} {
 		if got, ok := parseMark(text); got != want || ok != (want != 0) {
 			t.Errorf("parseMark(%q) = %d, %v; want %d", text, got, ok, want)
+		}
+	}
+}
+
+// TestSweepWithoutLists: on a kernel that does not list children the process
+// table tells the same.
+func TestSweepWithoutLists(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.send(func() { w.belong.close() })
+	spec, log := w.owned(1, 1, `(setsid sh -c 'echo $$; exec sleep 1000' &)
+		until [ -s "$LOG" ]; do sleep 0.01; done`)
+	spec.Env = append(spec.Env, "LOG="+log)
+	w.Start(spec)
+	other := sleeper(2)
+	other.Owner = 2
+	w.Start(other)
+	if end := w.exited(1); !end.Left {
+		t.Fatalf("ended with %+v", end)
+	}
+	pid := pidsIn(t, log, 1)[0]
+	w.Sweep(1, unix.SIGTERM, 0)
+	w.vacated(1, 1)
+	if !gone(pid) || gone(w.spawned(2)) {
+		t.Errorf("gone: %v and %v; want the first only", gone(pid), gone(w.spawned(2)))
+	}
+}
+
+// TestProcesses: all that is alive of an owner is listed, its commands whole.
+func TestProcesses(t *testing.T) {
+	w := newWorld(t, Options{})
+	spec, log := w.owned(1, 5, `(setsid sleep 1001 & echo $!); sleep 1002 & echo $!; echo $$; wait`)
+	w.Start(spec)
+	pids := pidsIn(t, log, 3)
+	want := map[int]string{pids[0]: "sleep 1001", pids[1]: "sleep 1002", pids[2]: "sh -ec " + spec.Argv[2]}
+	poll(t, "commands", func() bool {
+		answer := make(chan []Stray)
+		w.Processes(5, func(list []Stray) { answer <- list })
+		list := <-answer
+		got := map[int]string{}
+		for _, s := range list {
+			got[s.Pid] = s.Command
+		}
+		return maps.Equal(got, want) && list[0].Pid == pids[2]
+	})
+	answer := make(chan []Stray)
+	w.Processes(6, func(list []Stray) { answer <- list })
+	if list := <-answer; len(list) != 0 {
+		t.Errorf("Processes(nobody) = %v", list)
+	}
+}
+
+// BenchmarkOrphans is what it costs a batch of exits to know that nothing is
+// left.
+func BenchmarkOrphans(b *testing.B) {
+	s := &Supervisor{self: os.Getpid()}
+	s.belong = newBelongings(s.self, "")
+	defer s.belong.close()
+	for b.Loop() {
+		if n := len(s.orphans()); n != 0 {
+			b.Fatalf("%d orphans", n)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ import (
 const (
 	commandBatch = 16
 	reapBatch    = 256
+	reapRounds   = 4 // batches of commands between looks for the dead
 )
 
 // firstFree is the lowest number that descriptors of the daemon get which a
@@ -57,6 +59,7 @@ type Supervisor struct {
 	closed bool     // mail is no longer taken
 
 	sigchld chan os.Signal
+	died    atomic.Bool   // SIGCHLD came since the thread last looked
 	done    chan struct{} // closed when the thread has ended
 	wakeFD  int           // an eventfd: there is mail, or a child died
 	outputs outputs
@@ -235,6 +238,7 @@ func (s *Supervisor) relay() {
 		select {
 		case <-s.sigchld:
 			s.mu.Lock()
+			s.died.Store(true)
 			if s.wakeFD >= 0 {
 				s.wake()
 			}
@@ -265,12 +269,19 @@ func (s *Supervisor) run() {
 	defer close(s.done)
 	defer s.release()
 	// Children may have died before we were asked to look.
+	s.died.Store(true)
 	more := true
-	for !s.closing {
+	for round := 0; !s.closing; round++ {
 		s.sleep(!more)
 		s.fetch()
 		more = s.obey()
-		more = s.reap() || more
+		// The kernel looks at each child that lives to find one that does
+		// not, so it is asked only when there is one, and not after each
+		// batch of many commands. A death from here on says so anew.
+		if (!more || round%reapRounds == 0) && (s.died.Swap(false) || s.ending != 0) && s.reap() {
+			s.died.Store(true)
+			more = true
+		}
 		s.flush()
 	}
 	s.flush()

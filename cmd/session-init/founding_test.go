@@ -28,7 +28,7 @@ func TestDocumentHALFollowsDBus(t *testing.T) {
 	r.job("hal", "start on started dbus\nstop on stopping dbus\n\n"+service("hal"))
 	r.start()
 	r.prints("dbus running (start), process PID\n", "start", "dbus")
-	r.traced("dbus", "hal")
+	r.until("both to run", func() bool { return len(r.trace()) == 2 })
 	r.becomes("hal running (start), process PID\n", "hal")
 	r.clear()
 	r.prints("dbus waiting (stop)\n", "stop", "dbus")

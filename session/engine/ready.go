@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/session-init/session-init/session/job"
 )
@@ -37,10 +38,18 @@ func (e *Engine) notReady(in *instance) {
 	if timeout <= 0 {
 		timeout = job.DefaultReadyTimeout
 	}
-	reason := fmt.Sprintf("main process was not ready within %d seconds, as 'expect %s' declares it", int(timeout.Seconds()), in.class.def.Expect)
+	reason := fmt.Sprintf("main process was not ready within %s, as 'expect %s' declares it", seconds(timeout), in.class.def.Expect)
 	e.logf(Warn, in, "%s %s", in.label(), reason)
 	e.fail(in, failure{process: job.Main.String()}, -1, reason)
 	e.setGoal(in, GoalStop)
+}
+
+// seconds gives "1 second", "90 seconds".
+func seconds(d time.Duration) string {
+	if d == time.Second {
+		return "1 second"
+	}
+	return fmt.Sprintf("%d seconds", int(d.Seconds()))
 }
 
 // followEnded takes main as it is.
@@ -71,7 +80,7 @@ func (in *instance) misfit() string {
 	}
 	when := "before it ran another program"
 	if in.settling {
-		when = fmt.Sprintf("within %d seconds", int(job.DefaultReadyTimeout.Seconds()))
+		when = "within " + seconds(job.DefaultReadyTimeout)
 	}
 	return fmt.Sprintf("declares 'expect %s' but main %s %s: process %d is taken for it; 'expect %s' fits",
 		in.class.def.Expect, did, when, in.procs[job.Main].pid, fits)

@@ -31,8 +31,9 @@ var register = sync.OnceFunc(func() {
 		"start": engine.Start{}, "stop": engine.Stop{}, "restart": engine.Restart{}, "reload": engine.Reload{},
 		"emit": engine.Emit{}, "set-env": engine.SetEnv{}, "drop-class": engine.DropClass{},
 		"spawned": engine.Spawned{}, "spawn-failed": engine.SpawnFailed{}, "forked": engine.Forked{},
-		"self-stopped": engine.SelfStopped{}, "exited": engine.Exited{}, "tick": engine.Tick{},
-		"abandon": engine.Abandon{}, "shutdown": engine.Shutdown{},
+		"self-stopped": engine.SelfStopped{}, "follow-ended": engine.FollowEnded{}, "exited": engine.Exited{},
+		"swept": engine.Swept{}, "vacated": engine.Vacated{}, "force-stop": engine.ForceStop{},
+		"tick": engine.Tick{}, "abandon": engine.Abandon{}, "shutdown": engine.Shutdown{},
 	} {
 		gob.RegisterName(name, in)
 	}

@@ -110,7 +110,7 @@ func (k *keeper) keep() int {
 	delay, series, unready := time.Duration(0), 0, 0
 	everReady := false
 	for {
-		time.Sleep(delay)
+		pause(delay)
 		began := time.Now()
 		if err := k.spawn(unready); err != nil {
 			fmt.Fprintf(k.cfg.Log, "session-init: the keeper cannot start the daemon: %v\n", err)
@@ -143,6 +143,14 @@ func (k *keeper) keep() int {
 			delay = min(max(2*delay, firstDelay), lastDelay)
 		}
 	}
+}
+
+// pause puts off the next try: a daemon that dies at once must not take the
+// machine with it.
+func pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	<-timer.C
 }
 
 func describe(status syscall.WaitStatus) string {
