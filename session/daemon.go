@@ -46,6 +46,9 @@ type Options struct {
 
 	// Priority is the least severe log level, by name; empty is "message".
 	Priority string
+	// Program and Argv are what Restart executes.
+	Program string
+	Argv    []string
 	// Keeper is the link to the process above; nil for none.
 	Keeper *keeper.Link
 	// Client is the path of sctl, for the command links; empty for none.
@@ -302,10 +305,15 @@ func (d *Daemon) Address() string { return d.server.Address() }
 // kind is logout or shutdown.
 func (d *Daemon) EndSession(kind string) { d.Step(engine.Shutdown{Type: kind}) }
 
-// Run works until the session has ended, and removes what it made.
-func (d *Daemon) Run() {
+// Run works until the session has ended, and removes what it made. When the
+// daemon is to be executed anew it does not return, unless that failed.
+func (d *Daemon) Run() error {
 	d.run()
+	if d.restart {
+		return d.handOver()
+	}
 	d.end()
+	return nil
 }
 
 // remainderTimeout is how long processes that no instance owns any more may

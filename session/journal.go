@@ -88,6 +88,13 @@ func (j *journal) fail(err error) {
 	j.log.Error(err.Error() + ": until it can be written, a crash of the daemon would lose what happens from now on")
 }
 
+// flush ends writing and keeps the file, for whoever goes on with it.
+func (j *journal) flush() {
+	if j.out != nil {
+		j.out.Close()
+	}
+}
+
 // close ends writing and removes the file: there is nothing to go on with.
 func (j *journal) close() {
 	if j == nil {

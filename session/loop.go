@@ -44,6 +44,8 @@ type Loop struct {
 	// one was killed meanwhile.
 	credentials map[engine.ProcID]bool
 	quit        bool
+	// restart: the loop ends, the session does not.
+	restart bool
 	// complaints holds what was said of the output of jobs, to say it once.
 	complaints map[complaint]bool
 	// childless is told when the last process has been reaped after all of

@@ -84,7 +84,8 @@ func (d *Daemon) adopt(slots []supervise.Slot) {
 		delete(recorded, slot.ID)
 		if found && slot.Pid != 0 {
 			adopted++
-			d.processes.Adopt(supervise.Adoptee{Slot: slot, Owner: live.Owner, Reported: live.Pid != 0})
+			d.processes.Adopt(supervise.Adoptee{Slot: slot, Owner: live.Owner, Reported: live.Pid != 0,
+				Follow: follow[live.Expect], Forks: live.Forks})
 			continue
 		}
 		if spawn, ok := d.engine.Reissue(live.Proc); ok {

@@ -48,7 +48,7 @@ const maxSocketPath = 107
 // keeper holds for an earlier daemon is taken over.
 func openRuntimeDir(dir, xdg string, private bool, link *keeper.Link) (*runtimeDir, error) {
 	r := &runtimeDir{private: private, pid: os.Getpid(), resumed: link.Held(socketName) != nil}
-	if link != nil {
+	if link.Pid() != 0 {
 		r.pid = link.Pid()
 	}
 	switch dir {

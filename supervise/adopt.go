@@ -4,6 +4,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +21,10 @@ type Adoptee struct {
 	Owner uint64
 	// Reported: Spawned was heard of it.
 	Reported bool
+	// Follow is what it is still waited for to do, after Forks were
+	// followed.
+	Follow Follow
+	Forks  int
 }
 
 // Adopt takes over a process. Spawned is reported unless it was, and Exited
@@ -88,6 +93,7 @@ func (s *Supervisor) adopt(a Adoptee) {
 		return
 	}
 	s.byPid[p.pid] = p
+	defer s.followOn(p, a)
 	st, there := statOf(p.pid)
 	switch {
 	case there && a.Slot.Is(st.start) && st.parent == s.self:
@@ -97,6 +103,25 @@ func (s *Supervisor) adopt(a Adoptee) {
 	default:
 		s.gone(p)
 	}
+}
+
+// followOn traces again a process that was being followed. What it did in
+// between was not seen: when it has forked meanwhile it is followed to what it
+// leaves behind.
+func (s *Supervisor) followOn(p *process, a Adoptee) {
+	if a.Follow == FollowNone || p.ended {
+		return
+	}
+	f := &p.follow
+	f.way, f.want, f.forks, f.ready = a.Follow, wanted[a.Follow], a.Forks, time.Now()
+	if !a.Follow.traces() {
+		return
+	}
+	f.asked = true
+	if f.denied = s.seize(p.pid); f.denied == 0 {
+		s.trace(p.pid, &tracee{p: p, tgid: p.pid})
+	}
+	f.orphans = true
 }
 
 // watchForeign follows a process that is not our child.

@@ -24,9 +24,8 @@ type following struct {
 	formers []int // followed before, not yet reaped
 	watch   int   // a pidfd while it is not our own child; else 0
 
-	ready   time.Time // when Spawned was reported
-	want    int       // how many forks the way follows
-	unknown bool      // nobody tells how it ended
+	ready time.Time // when Spawned was reported
+	want  int       // how many forks the way follows
 
 	selfStop  bool // it raised SIGSTOP and is about to stop
 	stopEarly bool // it stopped before Spawned was reported

@@ -90,7 +90,14 @@ func stoppedItself(pid int) (itself, known bool) {
 	for _, task := range tasks {
 		text, err := os.ReadFile(dir + task.Name() + "/syscall")
 		fields := strings.Fields(string(text))
-		if err != nil || len(fields) < 4 {
+		if err != nil || len(fields) == 0 {
+			continue
+		}
+		if fields[0] == "running" {
+			// Somebody else has continued it.
+			return false, true
+		}
+		if len(fields) < 4 {
 			continue
 		}
 		known = true

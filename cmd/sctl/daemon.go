@@ -58,6 +58,23 @@ func reloadConfiguration(c *command) error {
 	return err
 }
 
+// reExec has the daemon execute itself anew, and waits until the new one
+// answers: the old one closes its connections when it goes.
+func reExec(c *command) error {
+	c.doing = "re-exec session-init"
+	const awaited = "for session-init to be executed anew"
+	_, err := c.callFor(awaited, api.ManagerPath, api.ManagerInterface, "Restart")
+	for err == nil {
+		_, err = c.callFor(awaited, api.ManagerPath, api.PeerInterface, "Ping")
+	}
+	for errors.Is(err, api.ErrDisconnected) {
+		c.client.Close()
+		c.client = nil
+		_, err = c.callFor(awaited, api.ManagerPath, api.PeerInterface, "Ping")
+	}
+	return err
+}
+
 // endSession ends the daemon; that it goes before it has answered is no
 // failure.
 func endSession(c *command) error {

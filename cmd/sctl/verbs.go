@@ -35,6 +35,7 @@ func verbTable() []verb {
 		{"unset-env", "VARIABLE...", "remove variables from the environment of jobs", "Environment", -1, false, unsetEnv},
 		{"reset-env", "", "put the environment of jobs back to what it was at first", "Environment", 0, false, resetEnv},
 		{"list-sessions", "", "show the pid and the address of every session-init of this user", "", 0, false, listSessions},
+		{"re-exec", "", "execute session-init anew, after an upgrade; nothing that runs notices", "", 0, false, reExec},
 		{"end-session", "", "stop all jobs and end session-init", "", 0, false, endSession},
 		{"help", "[VERB]", "show this list, or what a verb takes", "", 1, false, showHelp},
 	}
@@ -42,7 +43,7 @@ func verbTable() []verb {
 
 // laterVerbs are specified and not there yet: they are refused by that name.
 var laterVerbs = [...]string{
-	"check-config", "notify-dbus-address", "notify-disk-writeable", "notify-cgroup-manager-address", "re-exec",
+	"check-config", "notify-dbus-address", "notify-disk-writeable", "notify-cgroup-manager-address",
 	"why", "log", "monitor", "tree", "graph", "plot", "enable", "disable", "edit", "cat", "new", "signal",
 	"wait", "run", "session", "env", "autostart", "completion", "simulate",
 }

@@ -113,7 +113,9 @@ func (w *world) run() {
 
 func (w *world) Step(in engine.Input)     { w.post(func() { w.step(in) }) }
 func (w *world) Read(f func(engine.View)) { w.post(func() { f(w.engine.View()) }) }
-func (w *world) Reload(done func())       { w.post(done) }
+func (w *world) Restart()                 {}
+
+func (w *world) Reload(done func()) { w.post(done) }
 func (w *world) Processes(class, _ string, done func([]engine.Stray)) {
 	w.post(func() {
 		done([]engine.Stray{{Pid: 4711, Command: "/bin/" + class + " -x"}, {Pid: 4712, Command: "sleep 5"}})

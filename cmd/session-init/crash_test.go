@@ -138,3 +138,42 @@ func TestCrashUnderLoad(t *testing.T) {
 		}
 	}
 }
+
+// Executed anew, the daemon is the same process with the same children.
+func TestReExec(t *testing.T) {
+	for _, args := range [][]string{nil, {"--no-keeper"}} {
+		r := newRig(t)
+		r.args = append(r.args, args...)
+		r.job("svc", "stop on bye\npost-stop exec sh -c \"echo post-stop >> $T\"\n"+service("svc"))
+		r.job("five", "script\n    while [ ! -e $W/go ]; do sleep 0.02; done\n    exit 5\nend script")
+		r.job("said", "start on stopped five\ntask\nscript\n    echo $RESULT $EXIT_STATUS >> $T\nend script")
+		r.job("half", "start on first and second\nexec sleep 600")
+		r.start()
+		r.ok("start", "svc")
+		r.ok("start", "five")
+		r.ok("emit", "--no-wait", "first")
+		r.traced("svc")
+		before, pid := r.ok("sctl", "list"), r.pid()
+		for range 3 {
+			r.prints("", "sctl", "re-exec")
+			if after := r.ok("sctl", "list"); after != before {
+				t.Fatalf("after the re-exec:\n%s\nbefore:\n%s", after, before)
+			}
+		}
+		if r.pid() != pid {
+			t.Errorf("the daemon was process %d and is %d", pid, r.pid())
+		}
+		r.write("go", "")
+		r.traced("svc", "failed 5")
+		r.ok("emit", "second")
+		r.prints("half running (start), process PID\n", "status", "half")
+		r.ok("emit", "bye")
+		r.traced("svc", "failed 5", "svc-term", "post-stop")
+		if status := r.end(); status != 0 {
+			t.Errorf("the status is %d", status)
+		}
+		if left := files(r.run); len(left) > 0 {
+			t.Errorf("left in the runtime directory: %q", left)
+		}
+	}
+}

@@ -55,6 +55,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	environ = keeper.Without(environ)
 	opts := parsed.options
 	opts.Keeper = link
+	opts.Argv = append([]string{os.Args[0]}, args...)
+	if opts.Program, err = os.Executable(); err != nil {
+		opts.Program = "/proc/self/exe"
+	}
 	opts.Version = api.Version
 	opts.Environ = environ
 	opts.Stderr = stderr
@@ -77,7 +81,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	stop := make(chan struct{})
 	defer close(stop)
 	go handleSignals(daemon, signals, stop, session.Terminal())
-	daemon.Run()
+	if err := daemon.Run(); err != nil {
+		fmt.Fprintf(stderr, "session-init: %v\n", err)
+		return exitFailed
+	}
 	return exitDone
 }
 

@@ -17,6 +17,9 @@ type Backend interface {
 	// Processes lists the live processes of an instance: pid and command
 	// line. done is called on the engine's goroutine, some time later.
 	Processes(class, instance string, done func([]engine.Stray))
+	// Restart has the daemon executed anew, in place of itself; nothing that
+	// runs notices.
+	Restart()
 	// LogPriority is the least severity that is logged: debug, info,
 	// message, warn, error or fatal. SetLogPriority changes it; the error
 	// names a word that is none of these.

@@ -161,7 +161,7 @@ func TestMethods(t *testing.T) {
 		{mgr, m, "EmitEvent", []any{"go", []string{"A=b"}, true}, "reply"},
 		{mgr, m, "EmitEvent", []any{"", none, true}, invalid + " *"},
 		{mgr, m, "GetState", nil, "error " + api.ErrNotSupported + " not yet: GetState"},
-		{mgr, m, "Restart", nil, "error " + api.ErrNotSupported + " not yet: Restart"},
+		{mgr, m, "Restart", nil, "reply"},
 		{mgr, m, "NotifyDiskWriteable", nil, "error " + api.ErrNotSupported + " not yet: NotifyDiskWriteable"},
 		{mgr, m, "NotifyDBusAddress", []any{"unix:path=/x"}, "error " + api.ErrNotSupported + " not yet: NotifyDBusAddress"},
 		{mgr, m, "NotifyCGroupManagerAddress", []any{"x"}, "error " + api.ErrNotSupported + " not yet: NotifyCGroupManagerAddress"},
@@ -393,7 +393,9 @@ func (d *direct) Step(in engine.Input) {
 		}
 	}
 }
-func (d *direct) Read(f func(engine.View))                         { f(d.engine.View()) }
+func (d *direct) Read(f func(engine.View)) { f(d.engine.View()) }
+func (d *direct) Restart()                 {}
+
 func (d *direct) Reload(done func())                               { done() }
 func (d *direct) Processes(_, _ string, done func([]engine.Stray)) { done(nil) }
 func (d *direct) LogPriority() string                              { return "info" }

@@ -150,6 +150,8 @@ func (l *loop) Step(in engine.Input) {
 
 func (l *loop) Read(f func(engine.View)) { l.post(func() { f(l.engine.View()) }) }
 
+func (l *loop) Restart() {}
+
 func (l *loop) Reload(done func()) { l.post(func() { l.reloads = append(l.reloads, done) }) }
 
 // Processes says of each instance that it has its own name as a process.

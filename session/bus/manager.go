@@ -21,7 +21,11 @@ func managerInterface() *iface {
 			{"GetJobByName", []arg{{"name", "s"}}, []arg{{"job", "o"}}, getJobByName},
 			{"GetAllJobs", nil, []arg{{"jobs", "ao"}}, getAllJobs},
 			{"GetState", nil, []arg{{"state", "s"}}, notYet},
-			{"Restart", nil, nil, notYet},
+			{"Restart", nil, nil, func(c *call) {
+				// Answered first: in the next moment the daemon is another.
+				c.answer(nil, nil)
+				c.server.backend.Restart()
+			}},
 			{"GetEnv", []arg{details, {"name", "s"}}, []arg{{"value", "s"}}, getEnv},
 			{"SetEnv", []arg{details, {"var", "s"}, {"replace", "b"}}, nil, setEnv},
 			{"SetEnvList", []arg{details, {"vars", "as"}, {"replace", "b"}}, nil, setEnvList},

@@ -14,10 +14,13 @@ func (s *Server) Notify(n engine.Notify) {
 	if s.ready.Load() == 0 {
 		return
 	}
-	out, ok := announcement(n)
-	if !ok {
-		return
+	if out, ok := announcement(n); ok {
+		s.announce(out)
 	}
+}
+
+// announce sends a signal to every client.
+func (s *Server) announce(out outgoing) {
 	out.kind = dbus.TypeSignal
 	message, err := encode(out, s.nextSerial())
 	if err != nil {

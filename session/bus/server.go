@@ -220,7 +220,17 @@ func (s *Server) Connections() int {
 // further call, writes what waits for clients that read, for grace at most,
 // and returns when all its goroutines have ended. Replies and announcements
 // that come after Close has begun are dropped.
-func (s *Server) Close(grace time.Duration) {
+func (s *Server) Close(grace time.Duration) { s.close(grace, false) }
+
+// Leave ends the server as Close does, and leaves the socket for whoever
+// serves it next; see WithSocket. Every client is told Restarted, after what it
+// was told before.
+func (s *Server) Leave(grace time.Duration) {
+	s.announce(outgoing{path: api.ManagerPath, iface: api.ManagerInterface, member: "Restarted"})
+	s.close(grace, true)
+}
+
+func (s *Server) close(grace time.Duration, leave bool) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -233,7 +243,7 @@ func (s *Server) Close(grace time.Duration) {
 	s.mu.Unlock()
 
 	_ = s.listener.Close()
-	if info, err := os.Lstat(s.path); err == nil && os.SameFile(info, s.socket) {
+	if info, err := os.Lstat(s.path); err == nil && !leave && os.SameFile(info, s.socket) {
 		_ = os.Remove(s.path)
 	}
 	deadline := time.Now().Add(grace)

@@ -15,6 +15,10 @@ type LiveProcess struct {
 	Proc  ProcID
 	Owner uint64
 	Pid   int
+	// Expect and Forks are what it is still waited for to do, and how many
+	// of its forks were followed.
+	Expect job.Expect
+	Forks  int
 }
 
 // Live returns the processes that the engine believes in: by class, instance
@@ -23,10 +27,15 @@ func (e *Engine) Live() []LiveProcess {
 	var out []LiveProcess
 	for _, c := range e.order {
 		for in := c.first; in != nil; in = in.next {
-			for _, p := range in.procs {
-				if p.id != 0 {
-					out = append(out, LiveProcess{Proc: p.id, Owner: in.owner, Pid: p.pid})
+			for kind, p := range in.procs {
+				if p.id == 0 {
+					continue
 				}
+				live := LiveProcess{Proc: p.id, Owner: in.owner, Pid: p.pid}
+				if job.ProcessKind(kind) == job.Main && in.state == InSpawned {
+					live.Expect, live.Forks = c.def.Expect, in.forks
+				}
+				out = append(out, live)
 			}
 		}
 	}

@@ -161,7 +161,7 @@ func describe(status syscall.WaitStatus) string {
 }
 
 // spawn starts a daemon with its end of a new link and all that is held.
-func (k *keeper) spawn(attempt int) error {
+func (k *keeper) spawn(unready int) error {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -172,11 +172,17 @@ func (k *keeper) spawn(attempt int) error {
 
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	files := []uintptr{0, 1, 2, theirs.Fd()}
-	for _, f := range k.held {
+	files := []uintptr{0, 1, 2}
+	handed := []string{fmt.Sprint(unready)}
+	hand := func(name string, f *os.File) {
+		handed = append(handed, fmt.Sprintf("%s=%d", name, len(files)))
 		files = append(files, f.Fd())
 	}
-	env := append(Without(k.cfg.Env), variable+"="+strings.Join(append([]string{fmt.Sprint(attempt)}, k.names...), " "))
+	hand(linkName, theirs)
+	for i, f := range k.held {
+		hand(k.names[i], f)
+	}
+	env := append(Without(k.cfg.Env), variable+"="+strings.Join(handed, " "))
 	pid, err := syscall.ForkExec(k.cfg.Path, k.cfg.Argv, &syscall.ProcAttr{Env: env, Files: files})
 	if err != nil {
 		link.Close()
@@ -287,7 +293,7 @@ func (k *keeper) take(line string, oob []byte) {
 			return
 		}
 	}
-	if len(k.held) == maxHeld || name == "" || strings.ContainsAny(name, " \x00") {
+	if len(k.held) == maxHeld || name == "" || name == linkName || strings.ContainsAny(name, " =\x00") {
 		file.Close()
 		return
 	}

@@ -14,8 +14,8 @@ import (
 // variable names the environment variable by which a daemon finds its link.
 const variable = "SESSION_INIT_KEEPER"
 
-// firstFD is the descriptor of the link.
-const firstFD = 3
+// linkName names the link among the descriptors.
+const linkName = "keeper"
 
 // Link is the daemon's end of the link to its keeper.
 type Link struct {
@@ -23,7 +23,7 @@ type Link struct {
 	// without having been ready.
 	Unready int
 
-	file  *os.File
+	file  *os.File // nil: there is no keeper, only what was handed over
 	names []string
 	held  []*os.File
 	mu    sync.Mutex // of writing
@@ -50,20 +50,48 @@ func Open(environ []string) (*Link, error) {
 	if err != nil || unready < 0 {
 		return nil, fmt.Errorf("cannot use the keeper: %s says '%s'", variable, value)
 	}
-	l := &Link{Unready: unready, names: words[1:]}
-	for i := range len(words) {
-		fd := firstFD + i
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return nil, fmt.Errorf("cannot use the keeper: descriptor %d: %w", fd, err)
+	l := &Link{Unready: unready}
+	for _, word := range words[1:] {
+		name, number, _ := strings.Cut(word, "=")
+		fd, err := strconv.Atoi(number)
+		if err == nil {
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
 		}
-		unix.CloseOnExec(fd)
-		if i == 0 {
-			l.file = os.NewFile(uintptr(fd), "keeper")
-		} else {
-			l.held = append(l.held, os.NewFile(uintptr(fd), words[i]))
+		if err != nil {
+			return nil, fmt.Errorf("cannot use the keeper: descriptor %s: %w", word, err)
 		}
+		if name == linkName {
+			l.file = os.NewFile(uintptr(fd), name)
+			continue
+		}
+		l.names, l.held = append(l.names, name), append(l.held, os.NewFile(uintptr(fd), name))
 	}
 	return l, nil
+}
+
+// Exec executes a program in place of this one, as the daemon above the same
+// jobs: with the link, and with these descriptors under their names in place
+// of what was held. It returns only when it failed.
+func (l *Link) Exec(path string, argv, environ []string, names []string, fds []int) error {
+	handed := []string{"0"}
+	hand := func(name string, fd int) error {
+		// A duplicate that is not closed by exec.
+		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD, 3)
+		handed = append(handed, fmt.Sprintf("%s=%d", name, copied))
+		return err
+	}
+	if l != nil && l.file != nil {
+		if err := hand(linkName, int(l.file.Fd())); err != nil {
+			return fmt.Errorf("cannot hand over the link: %w", err)
+		}
+	}
+	for i, name := range names {
+		if err := hand(name, fds[i]); err != nil {
+			return fmt.Errorf("cannot hand over the %s: %w", name, err)
+		}
+	}
+	env := append(Without(environ), variable+"="+strings.Join(handed, " "))
+	return fmt.Errorf("cannot execute %s: %w", path, syscall.Exec(path, argv, env))
 }
 
 // Without returns the environment without what the keeper put there.
@@ -93,7 +121,7 @@ func (l *Link) Held(name string) *os.File {
 
 // Pid returns the keeper's pid, 0 when there is none.
 func (l *Link) Pid() int {
-	if l == nil {
+	if l == nil || l.file == nil {
 		return 0
 	}
 	return os.Getppid()
@@ -102,7 +130,7 @@ func (l *Link) Pid() int {
 // Hold has the keeper keep a descriptor for the next daemon, in place of an
 // earlier one of that name. Names hold no blanks.
 func (l *Link) Hold(name string, fd int) error {
-	if l == nil {
+	if l == nil || l.file == nil {
 		return nil
 	}
 	return l.send("hold "+name, unix.UnixRights(fd))
@@ -111,7 +139,7 @@ func (l *Link) Hold(name string, fd int) error {
 // Ready says that the daemon has started: from now on it is started again
 // when it dies.
 func (l *Link) Ready() error {
-	if l == nil {
+	if l == nil || l.file == nil {
 		return nil
 	}
 	return l.send("ready", nil)
@@ -119,7 +147,7 @@ func (l *Link) Ready() error {
 
 // Seen says that the end of a process is on record.
 func (l *Link) Seen(pid int) error {
-	if l == nil {
+	if l == nil || l.file == nil {
 		return nil
 	}
 	return l.send(fmt.Sprintf("seen %d", pid), nil)
@@ -127,7 +155,7 @@ func (l *Link) Seen(pid int) error {
 
 // Sync asks to be told when all has been told of that ended before.
 func (l *Link) Sync() error {
-	if l == nil {
+	if l == nil || l.file == nil {
 		return nil
 	}
 	return l.send("sync", nil)
@@ -146,6 +174,9 @@ func (l *Link) send(line string, oob []byte) error {
 // until the keeper is gone; and all for each answer to Sync. It blocks: it wants
 // a goroutine of its own.
 func (l *Link) Exits(told func(pid int, status syscall.WaitStatus), all func()) {
+	if l.file == nil {
+		return
+	}
 	data := make([]byte, 256)
 	for {
 		n, err := l.file.Read(data)

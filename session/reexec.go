@@ -1,0 +1,51 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/engine"
+)
+
+// Restart has the daemon executed anew; see bus.Backend.
+func (d *Daemon) Restart() {
+	d.Read(func(engine.View) { d.restart, d.quit = true, true })
+}
+
+// handOver executes the daemon's program, which an upgrade may have replaced,
+// in place of this one. Its children stay its children; the state is written
+// already, input by input; the socket goes on listening. On an error the
+// daemon cannot go on: the keeper starts the next one.
+func (d *Daemon) handOver() error {
+	d.log.Log(context.Background(), levelMessage, "executes itself anew")
+	d.watcher.Close()
+	// What is traced is let go with the supervisor's thread, and seized
+	// again by the next.
+	ctx, cancel := context.WithTimeout(context.Background(), remainderTimeout)
+	defer cancel()
+	if err := d.processes.Close(ctx); err != nil {
+		d.log.Error(err.Error())
+	}
+	names, fds := []string{}, []int{}
+	err := d.server.WithSocket(func(fd int) error {
+		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		names, fds = append(names, socketName), append(fds, copied)
+		return err
+	})
+	if d.runtime.lock != nil {
+		names, fds = append(names, lockName), append(fds, int(d.runtime.lock.Fd()))
+	}
+	d.server.Leave(time.Second)
+	if err != nil {
+		return err
+	}
+	d.journal.flush()
+	err = d.opts.Keeper.Exec(d.opts.Program, d.opts.Argv, d.opts.Environ, names, fds)
+	if unchanged := "/proc/self/exe"; d.opts.Program != unchanged {
+		err = errors.Join(err, d.opts.Keeper.Exec(unchanged, d.opts.Argv, d.opts.Environ, names, fds))
+	}
+	return err
+}
