@@ -53,6 +53,9 @@ type Options struct {
 	Keeper *keeper.Link
 	// Client is the path of sctl, for the command links; empty for none.
 	Client string
+	// Fail, for tests, is called at named points; it may end the daemon there.
+	// A build with the tag failpoints has one of its own.
+	Fail func(point string)
 }
 
 // Daemon is one running session.
@@ -94,6 +97,9 @@ func Start(opts Options) (*Daemon, error) {
 		return nil, err
 	}
 	level.Set(severity)
+	if opts.Fail == nil {
+		opts.Fail = supervise.FailPoints(opts.Environ)
+	}
 	d := &Daemon{opts: opts, level: level, loaded: make(map[string]bool)}
 	log := newLogger(opts.Stderr, level)
 
@@ -115,6 +121,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		inbox: newInbox(), log: log, keeper: opts.Keeper,
 		credentials: make(map[engine.ProcID]bool),
 		childless:   make(chan struct{}, 1),
+		fail:        opts.Fail,
 	}
 	d.Loop = l
 	l.clock = monotonic
@@ -163,22 +170,23 @@ func (d *Daemon) begin(log *slog.Logger) error {
 
 	var slots []supervise.Slot
 	if d.resumed {
-		if slots, err = supervise.ReadSlots(d.slotPath()); err != nil {
+		if slots, err = supervise.AwaitSlots(d.slotPath()); err != nil {
 			log.Error(err.Error())
 		}
 	}
 	d.processes, err = supervise.New(supervise.Options{Terminal: terminal, SlotFile: d.slotPath(),
-		Keeper: opts.Keeper.Pid(), Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
+		Keeper: opts.Keeper.Pid(), Adopting: d.resumed, Fail: opts.Fail, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
 	if err != nil {
 		return err
 	}
 	l.supervisor = d.processes
-	l.journal = &journal{path: d.statePath(), boot: bootID(), log: log, snapshot: l.engine.Snapshot,
+	l.journal = &journal{path: d.statePath(), boot: bootID(), log: log, snapshot: l.engine.Snapshot, at: l.at,
 		wake: func() { l.Read(func(engine.View) { l.journal.settle() }) }}
 	l.journal.begin()
 	if d.resumed {
 		d.adopt(slots)
 	}
+	l.at("adopted")
 	if opts.Keeper != nil {
 		go opts.Keeper.Exits(d.processes.Ended, d.processes.AllEnded)
 		if err := opts.Keeper.Sync(); err != nil {

@@ -19,6 +19,8 @@ type journal struct {
 	boot     string
 	log      *slog.Logger
 	snapshot func() engine.Snapshot
+	// at is called at named points, for tests.
+	at func(point string)
 	// wake has the loop call settle.
 	wake func()
 	// missed counts the inputs that were not written since a failure.
@@ -51,6 +53,7 @@ func (j *journal) taken() {
 		j.begin()
 	case j.missed == 0 && j.out.Grown():
 		j.out.Replace(j.snapshot(), j.wake)
+		j.at("replacing-state")
 	}
 }
 
@@ -59,9 +62,11 @@ func (j *journal) settle() {
 	if j == nil || j.out == nil || j.missed > 0 {
 		return
 	}
+	j.at("before-state-replaced")
 	if err := j.out.Settle(); err != nil {
 		j.fail(err)
 	}
+	j.at("after-state-replaced")
 }
 
 // begin starts a new file with the engine as it is.
@@ -70,7 +75,9 @@ func (j *journal) begin() {
 		j.out.Close()
 		j.out = nil
 	}
+	j.at("before-state-created")
 	out, err := state.Create(j.path, j.boot, j.snapshot())
+	j.at("after-state-created")
 	if err != nil {
 		if j.missed == 0 {
 			j.fail(err)

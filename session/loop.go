@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -40,6 +41,7 @@ type Loop struct {
 	log        *slog.Logger
 	journal    *journal     // nil: nothing is written
 	keeper     *keeper.Link // nil: there is none
+	fail       func(string) // nil but in tests: called at named points
 	// credentials holds processes whose user is being looked up; true when
 	// one was killed meanwhile.
 	credentials map[engine.ProcID]bool
@@ -60,13 +62,26 @@ func (l *Loop) Step(in engine.Input) { l.inbox.post(message{input: in}) }
 // bus.Backend.
 func (l *Loop) Read(f func(engine.View)) { l.inbox.post(message{call: f}) }
 
+// After a burst of work the heap is larger than what it holds. Go gives the
+// rest back bit by bit, and wakes up for that for minutes; we give it back at
+// once when it has become quiet, and are asleep from then on.
+const (
+	burst     = 512 // messages
+	restAfter = time.Second
+)
+
 // run works until the engine says Quit.
 func (l *Loop) run() {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
+	timer, rest := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer timer.Stop()
+	defer rest.Stop()
+	timer.Stop()
+	rest.Stop()
+	busy := 0 // messages since memory was given back
 	for {
-		for _, m := range l.inbox.take() {
+		taken := l.inbox.take()
+		busy += len(taken)
+		for _, m := range taken {
 			if m.call != nil {
 				m.call(l.engine.View())
 				continue
@@ -81,21 +96,37 @@ func (l *Loop) run() {
 		} else {
 			timer.Stop()
 		}
+		if busy >= burst {
+			rest.Reset(restAfter)
+		}
 		select {
 		case <-l.inbox.wake:
 		case <-timer.C:
 			l.step(engine.Tick{})
+		case <-rest.C:
+			busy = 0
+			go debug.FreeOSMemory()
 		}
 	}
 }
 
 func (l *Loop) step(in engine.Input) {
 	now := l.clock()
+	l.at("before-journal")
 	l.journal.append(now, in)
+	l.at("after-journal")
 	for _, effect := range l.engine.Step(now, in) {
 		l.perform(effect)
 	}
+	l.at("after-step")
 	l.journal.taken()
+}
+
+// at passes a named point, at which a test may end the daemon.
+func (l *Loop) at(point string) {
+	if l.fail != nil {
+		l.fail(point)
+	}
 }
 
 // perform carries out one effect. Nothing here waits for anything.
@@ -182,6 +213,7 @@ func (l *Loop) supervised(batch []supervise.Event) {
 			}
 		case supervise.Told:
 			messages = append(messages, message{call: func(engine.View) {
+				l.at("before-seen")
 				if err := l.keeper.Seen(event.Pid); err != nil {
 					l.log.Warn(err.Error())
 				}

@@ -26,8 +26,15 @@ func (d *Daemon) resume(cfg engine.Config) (e *engine.Engine, resumed bool) {
 	if err == nil && d.opts.Keeper != nil && d.opts.Keeper.Unready >= patience {
 		err = fmt.Errorf("%d daemons died with this state", d.opts.Keeper.Unready)
 	}
+	if d.opts.Fail != nil {
+		d.opts.Fail("resuming")
+	}
 	if err == nil {
-		e, err = state.Replay(cfg, snapshot, entries)
+		var left []state.Entry
+		e, left, err = state.Replay(cfg, snapshot, entries)
+		for _, entry := range left {
+			d.log.Error(fmt.Sprintf("left out %T: the last daemon died of it", entry.Input))
+		}
 	}
 	if err == nil {
 		e.Forsake()
@@ -79,18 +86,29 @@ func (d *Daemon) adopt(slots []supervise.Slot) {
 		recorded[slot.ID] = slot
 	}
 	adopted := 0
+	var lost []engine.Spawn
 	for _, live := range d.engine.Live() {
 		slot, found := recorded[supervise.ProcID(live.Proc)]
 		delete(recorded, slot.ID)
+		spawn, ok := d.engine.Reissue(live.Proc)
 		if found && slot.Pid != 0 {
 			adopted++
-			d.processes.Adopt(supervise.Adoptee{Slot: slot, Owner: live.Owner, Reported: live.Pid != 0,
-				Follow: follow[live.Expect], Forks: live.Forks})
+			adoptee := supervise.Adoptee{Slot: slot, Owner: live.Owner, Reported: live.Pid != 0,
+				Follow: follow[live.Expect], Forks: live.Forks}
+			if ok && slot.Errno != 0 {
+				spec, _ := d.translate.spec(spawn)
+				adoptee.Spec = &spec
+			}
+			d.processes.Adopt(adoptee)
 			continue
 		}
-		if spawn, ok := d.engine.Reissue(live.Proc); ok {
-			d.spawn(spawn)
+		if ok {
+			lost = append(lost, spawn)
 		}
+	}
+	d.processes.Adopted()
+	for _, spawn := range lost {
+		d.spawn(spawn)
 	}
 	for _, effect := range d.engine.Unsure() {
 		d.perform(effect)

@@ -92,7 +92,9 @@ func logName(class, instance string) string {
 		name += "-" + instance
 	}
 	whole := name
-	name = strings.NewReplacer("/", "_", "\x00", "_").Replace(name)
+	if strings.ContainsAny(name, "/\x00") {
+		name = strings.ReplaceAll(strings.ReplaceAll(name, "/", "_"), "\x00", "_")
+	}
 	if len(name) > maxLogName {
 		h := fnv.New64a()
 		h.Write([]byte(whole))

@@ -25,6 +25,9 @@ type Adoptee struct {
 	// followed.
 	Follow Follow
 	Forks  int
+	// Spec is what it was made from, to explain a set-up that failed when
+	// nobody was there to be told; nil when that is not known.
+	Spec *Spec
 }
 
 // Adopt takes over a process. Spawned is reported unless it was, and Exited
@@ -62,10 +65,52 @@ func (s *Supervisor) AllEnded() {
 	})
 }
 
+// Adopted says that all are taken over. Only now the file of slots takes the
+// place of the earlier daemon's, which a daemon that dies before leaves to the
+// next; and only now children are waited for, whose ends would have been those
+// of strangers before.
+func (s *Supervisor) Adopted() {
+	s.send(func() {
+		// What hinders this hinders a start too, which tells it.
+		_ = s.nameSlots()
+		s.waiting = false
+		s.died.Store(true)
+		s.wake()
+	})
+}
+
+// nameSlots lets the file of slots take its name, once all that were adopted
+// stand in it.
+func (s *Supervisor) nameSlots() error {
+	for len(s.unrecorded) > 0 {
+		p := s.unrecorded[0]
+		if s.byID[p.id] == p {
+			record, err := s.slots.take(p.id)
+			if err != nil {
+				return err
+			}
+			*record = *p.slot
+			p.slot = record
+		}
+		s.unrecorded = s.unrecorded[1:]
+	}
+	return s.slots.name()
+}
+
 func (s *Supervisor) adopt(a Adoptee) {
+	s.at("adopting")
+	if a.Slot.Errno != 0 && !a.Reported {
+		spec := a.Spec
+		if spec == nil {
+			spec = &Spec{}
+		}
+		s.emit(SpawnFailed{a.Slot.ID, explain(spec, s.opts.Terminal, a.Slot.Step, a.Slot.index, a.Slot.Errno, a.Slot.hint)})
+		return
+	}
 	record, err := s.slots.take(a.Slot.ID)
-	if err != nil {
-		// It cannot be recorded; it is followed all the same.
+	unrecorded := err != nil
+	if unrecorded {
+		// It cannot be recorded yet; it is followed all the same.
 		record = &slot{id: uint64(a.Slot.ID)}
 	}
 	record.asked, record.began = int64(a.Slot.Asked), unix.NsecToTimespec(int64(a.Slot.Began))
@@ -79,6 +124,9 @@ func (s *Supervisor) adopt(a Adoptee) {
 		p.group = a.Slot.Helper
 	}
 	s.byID[p.id] = p
+	if unrecorded {
+		s.unrecorded = append(s.unrecorded, p)
+	}
 	s.own(p, a.Owner)
 	if p.owner != nil {
 		p.owner.since = min(p.owner.since, uint64(a.Slot.Asked/clockTick))

@@ -133,7 +133,8 @@ func (s *Supervisor) own(p *process, id uint64) {
 	}
 	o := s.ownerOf(id)
 	if o.procs == 0 && len(o.made) == 0 {
-		o.since = clockTicks()
+		// Before the clone: what descends from p may begin before we are here.
+		o.since = uint64(p.slot.asked) / uint64(clockTick)
 	}
 	o.procs++
 	o.made[p.id] = p.group
@@ -452,14 +453,4 @@ func parseStat(data []byte) (st stat, ok bool) {
 	st.session, errs[2] = strconv.Atoi(fields[3])
 	st.start, errs[3] = strconv.ParseUint(fields[19], 10, 64)
 	return st, errs == [4]error{}
-}
-
-// clockTicks is now as start times have it: USER_HZ is 100 on every
-// architecture that Go runs on.
-func clockTicks() uint64 {
-	var now unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
-		return 0
-	}
-	return uint64(now.Nano()) / uint64(10*time.Millisecond)
 }

@@ -4,7 +4,7 @@
 //
 // # One thread
 //
-// All that touches a process (clone, wait, kill; ptrace later) is done by one
+// All that touches a process (clone, wait, kill, ptrace) is done by one
 // goroutine that is locked to its operating system thread. That thread never
 // blocks on a child: whatever may block (opening a log, a terminal or a
 // directory, the exec itself) is done in the child. It sleeps in epoll and is
@@ -33,6 +33,15 @@
 // that it does not lead; CLONE_PARENT makes it our child all the same. A
 // process that shall lead is the first child itself.
 //
+// # Following
+//
+// A process may declare that it forks before it is ready (Spec.Follow). It is
+// traced until then, and its ProcID moves with the forks that were declared;
+// see trace.go. Such a child asks for the trace before its exec, so its pipe is
+// a socket. What cannot be traced, and what was given up by Settle, is followed
+// to what it leaves to us when it ends well. One that is followed while its own
+// parent lives on is not ours to wait for: a pidfd tells its end.
+//
 // # Belonging
 //
 // A process may leave others behind when it ends. They come to us, since we are
@@ -40,6 +49,21 @@
 // from; belong.go says how that is known. Exited tells whether something was
 // left, and Sweep ends it. The thread is never that of the thread group's leader,
 // whose children are then those that came to us, and no others.
+//
+// # Output
+//
+// A process holds its log itself; a log that cannot be opened keeps none from
+// running. One goroutine keeps logs within their limits, under the writers and
+// without their help (see capper and cutLog). A terminal in front of a log
+// (OutputPTY) is read by a goroutine of its own, and ends with the daemon: what
+// the process writes after that fails. None of this is work of the thread.
+//
+// A child shares our memory until its exec, on a small stack of its own, where
+// it may and the architecture has the few lines of assembly for it; else it
+// gets a copy (fork.go says when). Either way the thread goes on at once, and
+// no child that hangs holds the collection of garbage. The slots stand in a
+// file when the caller names one, so that no child ever exists that is not
+// recorded (slotfile.go).
 //
 // # Promises
 //

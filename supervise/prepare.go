@@ -158,6 +158,9 @@ func cstrings(list []string) (ptrs []*byte, bad int) {
 // explain makes the error of a step that failed in the child.
 func explain(spec *Spec, terminal string, step Step, index int, errno syscall.Errno, hint uint32) *SpawnError {
 	e := &SpawnError{Step: step, Errno: errno}
+	if !fits(spec, step, index) {
+		return e
+	}
 	switch step {
 	case StepOutput:
 		e.Arg = spec.LogPath
@@ -184,6 +187,22 @@ func explain(spec *Spec, terminal string, step Step, index int, errno syscall.Er
 		}
 	}
 	return e
+}
+
+// fits tells whether a spec has what a step was tried with. That of a process
+// which an earlier daemon made is not known to the last detail.
+func fits(spec *Spec, step Step, index int) bool {
+	switch step {
+	case StepNice:
+		return spec.Nice != nil
+	case StepOOMScore:
+		return spec.OOMScore != nil
+	case StepLimit:
+		return index < len(spec.Limits)
+	case StepGID, StepUID:
+		return spec.Credential != nil
+	}
+	return true
 }
 
 // candidates returns what execve is to try for a program: itself when it has

@@ -98,6 +98,7 @@ func (s *Supervisor) advance(p *process) {
 			s.emit(SpawnFailed{p.id, err})
 			return
 		}
+		s.at("before-spawned")
 		s.reportOutput(p)
 		s.settle(p)
 		p.running = true

@@ -12,7 +12,7 @@ import (
 func (s *Supervisor) reap() (more bool) {
 	s.reapHelpers()
 	for range reapBatch {
-		pid, ws, errno := wait()
+		pid, ws, errno := s.waitRecorded(0)
 		if errno == unix.EINTR {
 			continue
 		}
@@ -45,12 +45,81 @@ func (s *Supervisor) reapHelpers() {
 	}
 }
 
-// wait asks for one child, or task that we trace, that has ended or stopped;
-// pid is 0 when none has. It is a raw call: it does not block, so the scheduler
-// need not know of it.
-func wait() (pid int, ws syscall.WaitStatus, errno syscall.Errno) { return waitFor(-1) }
+// waitRecorded waits for a child, or task that we trace, that has ended or
+// stopped, 0 for any; pid is 0 when none has. How a process of ours ended stands
+// in its slot before the kernel forgets it, so that we may die in between.
+func (s *Supervisor) waitRecorded(child int) (pid int, ws syscall.WaitStatus, errno syscall.Errno) {
+	pid, ws, errno = peek(child)
+	if errno != 0 || pid == 0 {
+		return 0, 0, errno
+	}
+	if !ws.Stopped() {
+		s.at("before-recorded")
+		if p := s.processOf(pid); p != nil {
+			p.slot.end(ws)
+		}
+		s.at("after-recorded")
+	}
+	pid, ws, errno = waitFor(pid)
+	if errno == 0 && pid != 0 && !ws.Stopped() {
+		s.at("after-reaped")
+	}
+	return pid, ws, errno
+}
 
-// waitFor asks for one child; -1 for any.
+// processOf finds the process that a child is the main one of; nil for none.
+func (s *Supervisor) processOf(pid int) *process {
+	p := s.byPid[pid]
+	if p == nil && s.helpers[pid] == nil {
+		// It may be one whose pid we have not looked up yet.
+		for _, q := range s.inFlight {
+			s.learnPid(q)
+		}
+		p = s.byPid[pid]
+	}
+	return p
+}
+
+// peek tells who has ended or stopped, as waitFor does, and leaves it to be
+// waited for; see waitid(2). Stops are not told apart.
+func peek(child int) (pid int, ws syscall.WaitStatus, errno syscall.Errno) {
+	// The pid is at the next pointer's place after three numbers.
+	var info [128 / 4]int32
+	at := 3
+	if unsafe.Sizeof(uintptr(0)) == 8 {
+		at = 4
+	}
+	which := uintptr(unix.P_ALL)
+	if child != 0 {
+		which = unix.P_PID
+	}
+	_, _, errno = syscall.RawSyscall6(unix.SYS_WAITID, which, uintptr(child), uintptr(unsafe.Pointer(&info)),
+		unix.WEXITED|unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, 0, 0)
+	if errno != 0 {
+		return 0, 0, errno
+	}
+	pid, ws = int(info[at]), syscall.WaitStatus(info[at+2])
+	switch info[2] {
+	case cldExited:
+		ws = ws & 0xff << 8
+	case cldKilled:
+	case cldDumped:
+		ws |= 0x80
+	default:
+		ws = 0x7f
+	}
+	return pid, ws, 0
+}
+
+// What waitid(2) calls an end.
+const (
+	cldExited = 1
+	cldKilled = 2
+	cldDumped = 3
+)
+
+// waitFor asks for one child. It is a raw call: it does not block, so the
+// scheduler need not know of it.
 func waitFor(child int) (pid int, ws syscall.WaitStatus, errno syscall.Errno) {
 	var status int32
 	r, _, errno := syscall.RawSyscall6(unix.SYS_WAIT4, uintptr(child), uintptr(unsafe.Pointer(&status)),
@@ -77,14 +146,7 @@ func (s *Supervisor) ended(pid int, ws syscall.WaitStatus) {
 		}
 		return
 	}
-	p := s.byPid[pid]
-	if p == nil {
-		// It may be one whose pid we have not looked up yet.
-		for _, q := range s.inFlight {
-			s.learnPid(q)
-		}
-		p = s.byPid[pid]
-	}
+	p := s.processOf(pid)
 	if p == nil {
 		s.emit(Orphan{Pid: pid, Status: exited(0, pid, ws).Status, Signal: exited(0, pid, ws).Signal})
 		return

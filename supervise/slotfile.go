@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Slot is what a daemon, which may be dead by now, has recorded of a process.
@@ -24,6 +26,8 @@ type Slot struct {
 	// Step and Errno tell where the set-up is, or why it failed.
 	Step  Step
 	Errno syscall.Errno
+	index int
+	hint  uint32
 	// Status is how it ended, when State is SlotEnded.
 	Status syscall.WaitStatus
 }
@@ -54,6 +58,50 @@ func ReadSlots(path string) ([]Slot, error) {
 		return nil, nil
 	}
 	return list, nil
+}
+
+// AwaitSlots is ReadSlots for who takes over. The first child of a pair may
+// not have made the second yet: it is waited for, which takes no time, since it
+// does nothing that could hang.
+func AwaitSlots(path string) ([]Slot, error) {
+	for range helperRounds {
+		list, err := ReadSlots(path)
+		if err != nil || !awaitHelper(list) {
+			return list, err
+		}
+	}
+	return ReadSlots(path)
+}
+
+// helperRounds and helperPatience (in milliseconds) bound the wait for first
+// children: one that was stopped must not hold up a daemon.
+const (
+	helperRounds   = 50
+	helperPatience = 100
+)
+
+// awaitHelper waits for the end of one first child that lives and has not made
+// its second; it is false when there is none.
+func awaitHelper(list []Slot) bool {
+	for _, slot := range list {
+		if slot.State != SlotInFlight || slot.Helper == 0 || slot.Pid != 0 {
+			continue
+		}
+		fd, err := unix.PidfdOpen(slot.Helper, 0)
+		if err != nil {
+			continue
+		}
+		st, ok := statOf(slot.Helper)
+		lives := ok && st.alive() && slot.Is(st.start)
+		if lives {
+			unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, helperPatience)
+		}
+		unix.Close(fd)
+		if lives {
+			return true
+		}
+	}
+	return false
 }
 
 // parseSlots reads a whole file.
@@ -94,7 +142,7 @@ func parseSlot(data []byte) Slot {
 		ID: ProcID(s.id), State: SlotState(s.state),
 		Pid: int(s.pid), Helper: int(s.helper),
 		Asked: time.Duration(s.asked), Began: time.Duration(s.began.Nano()),
-		Step: Step(s.step), Errno: syscall.Errno(s.errno),
+		Step: Step(s.step), Errno: syscall.Errno(s.errno), index: int(s.index), hint: uint32(s.hint),
 		Status: syscall.WaitStatus(s.status),
 	}
 }

@@ -83,6 +83,8 @@ type slots struct {
 	path   string // of the file; empty for memory without a name
 	fd     int    // -1 until there is a file
 	head   []byte // its mapping
+	// unnamed: the file does not take its name before name is called.
+	unnamed bool
 	chunks [][]byte
 	free   []*slot
 	ended  []*slot // the oldest first
@@ -102,6 +104,9 @@ func (t *slots) open() error {
 	t.fd = fd
 	if t.head, err = t.extend(0); err == nil {
 		t.writeHead()
+		if t.unnamed {
+			return nil
+		}
 		if err = os.Rename(temporary, t.path); err == nil {
 			return nil
 		}
@@ -111,6 +116,20 @@ func (t *slots) open() error {
 	os.Remove(temporary)
 	t.fd, t.head = -1, nil
 	return err
+}
+
+// name gives the file its name, when it was to wait for that.
+func (t *slots) name() error {
+	if !t.unnamed {
+		return nil
+	}
+	if t.fd >= 0 {
+		if err := os.Rename(t.path+".new", t.path); err != nil {
+			return err
+		}
+	}
+	t.unnamed = false
+	return nil
 }
 
 func (t *slots) writeHead() {
@@ -257,6 +276,10 @@ func (s *slot) end(status syscall.WaitStatus) {
 func (s *slot) move(pid int) {
 	s.began = unix.NsecToTimespec(bootTime())
 	atomic.StoreInt32(&s.pid, int32(pid))
+	if SlotState(s.state) == SlotEnded {
+		// That was the end of the one before.
+		s.setState(SlotRunning)
+	}
 }
 
 // loadPid returns the pid, 0 while there is none.

@@ -31,8 +31,11 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 		return failure
 	}
 
-	var err error
-	if c.slot, err = s.slots.take(spec.ID); err != nil {
+	err := s.nameSlots()
+	if err == nil {
+		c.slot, err = s.slots.take(spec.ID)
+	}
+	if err != nil {
 		return &SpawnError{Step: StepSlot, Errno: errnoOf(err)}
 	}
 	r, w, err := s.openPipe(c.trace.wanted)
@@ -58,7 +61,9 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 		}
 	}
 
+	s.at("before-clone")
 	pid, errno := s.fork(c)
+	s.at("after-clone")
 	if errno != 0 {
 		unix.Close(r)
 		s.slots.put(c.slot)

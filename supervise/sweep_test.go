@@ -288,8 +288,8 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("parseStat(%q) = %+v, %v; want %+v, %v", test.line, got, ok, test.want, test.ok)
 		}
 	}
-	if st, ok := statOf(os.Getpid()); !ok || st.parent != os.Getppid() || !st.alive() || st.start > clockTicks() {
-		t.Errorf("statOf(us) = %+v, %v; now %d", st, ok, clockTicks())
+	if st, ok := statOf(os.Getpid()); !ok || st.parent != os.Getppid() || !st.alive() || st.start > uint64(bootTime())/uint64(clockTick) {
+		t.Errorf("statOf(us) = %+v, %v; now %d", st, ok, uint64(bootTime())/uint64(clockTick))
 	}
 }
 

@@ -45,6 +45,13 @@ type Options struct {
 	// Seed makes the mark of our processes: the daemon that takes over has
 	// the same. Empty: the mark is made by chance.
 	Seed string
+	// Adopting: processes of an earlier daemon will be handed to Adopt, and
+	// Adopted says when that was the last. Until then no child is waited for,
+	// and its file of slots keeps its name.
+	Adopting bool
+	// Fail, for tests, is called at named points of a process's life; it may
+	// end the daemon there.
+	Fail func(point string)
 }
 
 // Supervisor owns the processes of the daemon. There may be one in a
@@ -86,6 +93,9 @@ type Supervisor struct {
 	belong  belongings
 	abroad  bool       // the keeper has, or had, children that are ours
 	adopted []*process // gone before we were there, and not told of yet
+	waiting bool       // for Adopted
+	// unrecorded are adopted and have no slot in the file yet.
+	unrecorded []*process
 
 	tracees  map[int]*tracee    // by thread
 	formers  map[int]*process   // what was followed before, not yet reaped
@@ -117,7 +127,8 @@ func New(opts Options, report func([]Event)) (*Supervisor, error) {
 		formers: make(map[int]*process),
 		byWatch: make(map[int32]*process),
 		seize:   seize,
-		slots:   slots{path: opts.SlotFile, fd: -1},
+		slots:   slots{path: opts.SlotFile, fd: -1, unnamed: opts.Adopting},
+		waiting: opts.Adopting,
 		sharing: haveVM,
 		belong:  belongings{list: -1},
 	}
@@ -278,7 +289,7 @@ func (s *Supervisor) run() {
 		// The kernel looks at each child that lives to find one that does
 		// not, so it is asked only when there is one, and not after each
 		// batch of many commands. A death from here on says so anew.
-		if (!more || round%reapRounds == 0) && (s.died.Swap(false) || s.ending != 0) && s.reap() {
+		if !s.waiting && (!more || round%reapRounds == 0) && (s.died.Swap(false) || s.ending != 0) && s.reap() {
 			s.died.Store(true)
 			more = true
 		}
@@ -353,6 +364,14 @@ func (s *Supervisor) flush() {
 	batch := s.out
 	s.out = nil
 	s.report(batch)
+	s.at("reported")
+}
+
+// at passes a named point, at which a test may end the daemon.
+func (s *Supervisor) at(point string) {
+	if s.opts.Fail != nil {
+		s.opts.Fail(point)
+	}
 }
 
 // releaseMemory unmaps what is mapped. Children in flight that share our memory

@@ -31,9 +31,10 @@ func noted(t *testing.T, file string, want ...int) {
 // TestTracedSignals: a process that is traced gets each signal once, and job
 // control goes on.
 func TestTracedSignals(t *testing.T) {
+	signals := compile(t, "signals") // before a supervisor takes its children
 	w := newWorld(t, Options{})
 	file := filepath.Join(t.TempDir(), "signals")
-	w.Start(Spec{ID: 1, Path: compile(t, "signals"), Argv: []string{"signals", file, "child"}, Follow: FollowFork})
+	w.Start(Spec{ID: 1, Path: signals, Argv: []string{"signals", file, "child"}, Follow: FollowFork})
 	pid := w.spawned(1)
 	noted(t, file, 0)
 	if got := statusLine(t, pid, "TracerPid"); got == "0" {
@@ -239,13 +240,14 @@ func TestPrivileged(t *testing.T) {
 
 // TestTracerEnds: what was traced runs on.
 func TestTracerEnds(t *testing.T) {
+	signals := compile(t, "signals")
 	s, err := New(Options{}, func([]Event) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { endChildren(t) })
 	file := filepath.Join(t.TempDir(), "signals")
-	s.Start(Spec{ID: 1, Path: compile(t, "signals"), Argv: []string{"signals", file, "child"}, Follow: FollowDaemon})
+	s.Start(Spec{ID: 1, Path: signals, Argv: []string{"signals", file, "child"}, Follow: FollowDaemon})
 	noted(t, file, 0)
 	var pid int
 	poll(t, "the child", func() bool {

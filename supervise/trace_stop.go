@@ -142,10 +142,7 @@ func (s *Supervisor) inherit(p *process) bool {
 	if !f.orphans || f.forks >= f.want || p.owner == nil || s.ending != 0 || p.end != 0 {
 		return false
 	}
-	s.lookForStrays()
-	heirs := slices.DeleteFunc(s.roots(p.owner), func(pid int) bool {
-		return isDead(pid) || slices.Contains(f.formers, pid)
-	})
+	heirs := s.heirs(p)
 	if len(heirs) == 0 {
 		return false
 	}
@@ -156,6 +153,23 @@ func (s *Supervisor) inherit(p *process) bool {
 		s.settled(p, 0, Settled{Blind: true})
 	}
 	return true
+}
+
+// heirs lists what is alive of what p and those before it have left to us.
+func (s *Supervisor) heirs(p *process) []int {
+	for dead := 0; ; {
+		s.lookForStrays()
+		pids := s.roots(p.owner)
+		n := len(pids)
+		pids = slices.DeleteFunc(pids, isDead)
+		n -= len(pids)
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return slices.Contains(p.follow.formers, pid) })
+		if len(pids) > 0 || n == dead {
+			return pids
+		}
+		// What the dead left may have come to us since we looked.
+		dead = n
+	}
 }
 
 // startOf returns when a process was made, in clock ticks since the boot.

@@ -41,7 +41,7 @@ func (s *Supervisor) unpin(p *process) {
 // watchEnded takes the news that a watched process has ended. When it is our
 // child after all, or traced still, wait tells its status.
 func (s *Supervisor) watchEnded(p *process) {
-	pid, ws, errno := waitFor(p.pid)
+	pid, ws, errno := s.waitRecorded(p.pid)
 	switch {
 	case errno == unix.EINTR:
 		return // epoll says it again

@@ -176,7 +176,7 @@ func TestStacks(t *testing.T) {
 		t.Errorf("%d stacks are left, %d of them free; want %d", got, len(pool.free), stackSpare)
 	}
 	pool.shrink(0)
-	if pool.chunks != nil && len(pool.chunks) > 0 || pool.take() == 0 {
+	if len(pool.chunks) > 0 || pool.take() == 0 {
 		t.Error("a pool that was emptied is of no use")
 	}
 	pool.shrink(0)

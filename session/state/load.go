@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/session-init/session-init/session/engine"
@@ -69,14 +70,33 @@ func read(in *bufio.Reader, path, boot string) (engine.Snapshot, []Entry, error)
 
 // Replay makes the engine that the entries lead to from the snapshot. What
 // it asked for on the way has been done, or was on its way to be: whoever
-// restores compares Engine.Live with the world.
-func Replay(cfg engine.Config, snapshot engine.Snapshot, entries []Entry) (*engine.Engine, error) {
-	e, err := engine.Restore(cfg, snapshot)
-	if err != nil {
-		return nil, err
+// restores compares Engine.Live with the world. An entry at which the engine
+// panics, as it did in the daemon that wrote it, is left out: it must not end
+// each daemon after that one. left says which these were.
+func Replay(cfg engine.Config, snapshot engine.Snapshot, entries []Entry) (e *engine.Engine, left []Entry, err error) {
+	for {
+		var at int
+		if e, at, err = replay(cfg, snapshot, entries); at < 0 || err != nil {
+			return e, left, err
+		}
+		// The engine is in no state to go on with: once more without it.
+		left = append(left, entries[at])
+		entries = slices.Delete(slices.Clone(entries), at, at+1)
 	}
-	for _, entry := range entries {
-		e.Step(entry.Now, entry.Input)
+}
+
+// replay returns the place of the entry at which the engine panicked, else -1.
+func replay(cfg engine.Config, snapshot engine.Snapshot, entries []Entry) (e *engine.Engine, at int, err error) {
+	if e, err = engine.Restore(cfg, snapshot); err != nil {
+		return nil, -1, err
 	}
-	return e, nil
+	defer func() {
+		if recover() == nil {
+			at = -1
+		}
+	}()
+	for at = range entries {
+		e.Step(entries[at].Now, entries[at].Input)
+	}
+	return e, at, nil
 }

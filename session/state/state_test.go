@@ -81,9 +81,9 @@ func same(t *testing.T, path string, want *engine.Engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Replay(engine.Config{}, snapshot, entries)
-	if err != nil {
-		t.Fatal(err)
+	got, left, err := Replay(engine.Config{}, snapshot, entries)
+	if err != nil || len(left) > 0 {
+		t.Fatal(err, left)
 	}
 	if a, b := text(t, got.Snapshot()), text(t, want.Snapshot()); a != b {
 		t.Errorf("replayed:\n%s\nlived:\n%s", a, b)
