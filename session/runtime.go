@@ -23,8 +23,11 @@ import (
 //	session-init/slots       the processes, for whoever comes after a crash
 //	session-init/state       the engine, likewise
 //	session-init/bin/        command links, at the end of every job's PATH
-//	session-init/PID/        socket and bin of a private daemon (--confdir)
+//	session-init/PID/        all of this but the lock, of a private daemon (--confdir)
 //	upstart/sessions/PID.session
+//
+// PID is the keeper's, or the daemon's own when there is none: it stays the same
+// over crashes.
 //
 // Everything that it made is gone after close.
 type runtimeDir struct {

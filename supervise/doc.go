@@ -5,23 +5,26 @@
 // # One thread
 //
 // All that touches a process (clone, wait, kill, ptrace) is done by one
-// goroutine that is locked to its operating system thread. That thread never
-// blocks on a child: whatever may block (opening a log, a terminal or a
-// directory, the exec itself) is done in the child. It sleeps in epoll and is
-// woken by three things only: a command, the death of a child, the outcome of
-// a spawn. Nothing is polled.
+// goroutine that is locked to its operating system thread: only the tracing
+// thread may make a ptrace request, yet wait gives any thread the stops of what
+// is traced, so that reaper and tracer must be one. That thread never blocks on
+// a child: whatever may block (opening a log, a terminal or a directory, the
+// exec itself) is done in the child. It sleeps in epoll and is woken by four
+// things only: a command, the death or a stop of a child, the outcome of a
+// spawn, the end of what a pidfd watches. Nothing is polled.
 //
-//	Start, Kill, KillAll --> mailbox --\
-//	SIGCHLD (os/signal)  ---- eventfd ---> epoll --> commands --> reap --> report
-//	spawn pipe: hang-up  --------------/
+//	Start, Kill, Sweep ... --> mailbox --\
+//	SIGCHLD (os/signal)  ----- eventfd ----> epoll --> commands --> reap --> report
+//	spawn pipe: hang-up  ----------------/
+//	pidfd: end           ---------------/
 //
 // # Making a process
 //
 // A child gets a slot in shared memory and the write end of a pipe that
 // closes at exec. The kernel writes the child's pid into the slot before the
 // child can run (CLONE_PARENT_SETTID); the child writes the step that it is
-// at, and the errno when a step fails. The pipe never carries a byte: its
-// hang-up says that the set-up is over, and the slot says how it went.
+// at, and the errno when a step fails. The pipe carries nothing: its hang-up
+// says that the set-up is over, and the slot says how it went.
 //
 //	daemon           first child          second child
 //	clone ----------> setsid
@@ -32,6 +35,16 @@
 // The second clone is what puts a process into a session and group of its own
 // that it does not lead; CLONE_PARENT makes it our child all the same. A
 // process that shall lead is the first child itself.
+//
+// A child shares our memory until its exec, on a small stack of its own, where
+// it may and the architecture has the few lines of assembly for it; else it
+// gets a copy (fork.go says when). Either way the thread goes on at once, and
+// no child that hangs holds the collection of garbage. The slots stand in a
+// file when the caller names one, so that no child ever exists that is not
+// recorded (slotfile.go).
+//
+// A daemon that takes over reads the file and adopts what it finds; a start time
+// beside each pid tells the process from another that got its number (adopt.go).
 //
 // # Following
 //
@@ -57,13 +70,6 @@
 // without their help (see capper and cutLog). A terminal in front of a log
 // (OutputPTY) is read by a goroutine of its own, and ends with the daemon: what
 // the process writes after that fails. None of this is work of the thread.
-//
-// A child shares our memory until its exec, on a small stack of its own, where
-// it may and the architecture has the few lines of assembly for it; else it
-// gets a copy (fork.go says when). Either way the thread goes on at once, and
-// no child that hangs holds the collection of garbage. The slots stand in a
-// file when the caller names one, so that no child ever exists that is not
-// recorded (slotfile.go).
 //
 // # Promises
 //

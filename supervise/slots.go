@@ -80,14 +80,14 @@ func slotsChunk() int { return max(16<<10, os.Getpagesize()) }
 
 // slots hands out slots. It belongs to the thread.
 type slots struct {
-	path   string // of the file; empty for memory without a name
-	fd     int    // -1 until there is a file
-	head   []byte // its mapping
+	path string // of the file; empty for memory without a name
+	fd   int    // -1 until there is a file
+	head []byte // its mapping
 	// unnamed: the file does not take its name before name is called.
 	unnamed bool
-	chunks [][]byte
-	free   []*slot
-	ended  []*slot // the oldest first
+	chunks  [][]byte
+	free    []*slot
+	ended   []*slot // the oldest first
 }
 
 // open makes the file, in place of one that another daemon left: children of

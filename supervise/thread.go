@@ -363,6 +363,7 @@ func (s *Supervisor) flush() {
 	}
 	batch := s.out
 	s.out = nil
+	s.at("reporting")
 	s.report(batch)
 	s.at("reported")
 }

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,12 +73,15 @@ func (s *Supervisor) goOnUnasked(p *process) {
 }
 
 // killCalls are the system calls that send a signal, with the place of the
-// signal among the arguments: of amd64 and of programs for i386 there. On
-// arm64 a stopped process shows no system call.
+// signal among the arguments: of amd64 and of programs for i386 there.
 var killCalls = map[string]int{
 	"62": 1, "200": 1, "129": 1, "424": 1, "234": 2, "297": 2, // amd64
 	"37": 1, "238": 1, "270": 2, // i386
 }
+
+// showsCalls tells whether a stopped process shows the system call that it is
+// in. On arm64 the kernel has forgotten it by then.
+const showsCalls = runtime.GOARCH == "amd64"
 
 // stoppedItself tells whether a stopped process is still in the system call
 // by which it raised SIGSTOP. The stop itself does not say who sent it.
@@ -98,6 +102,8 @@ func stoppedItself(pid int) (itself, known bool) {
 			return false, true
 		}
 		if len(fields) < 4 {
+			// In no system call (-1 and two addresses).
+			known = known || showsCalls
 			continue
 		}
 		known = true

@@ -1,7 +1,9 @@
 // Command session-init is the daemon: one for each user, or for each
 // directory of jobs that it is given. It reads job files, runs what they
-// define, and answers on a private socket. What it does is in package
-// session and below; here are flags, signals and exit statuses only.
+// define, and answers on a private socket. What is started is the keeper, which
+// starts this program again as the daemon, its child, and once more whenever
+// that dies. What both do is in packages supervise/keeper, session and below;
+// here are flags, signals and exit statuses only.
 package main
 
 import (

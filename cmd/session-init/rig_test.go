@@ -73,6 +73,8 @@ type rig struct {
 	stderr  *syncBuffer
 	ended   chan error
 	address string
+	// binary is the daemon's.
+	binary string
 }
 
 type syncBuffer struct {
@@ -95,7 +97,7 @@ func (b *syncBuffer) String() string {
 // newRig makes the directories; nothing runs yet.
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir()}
+	r := &rig{t: t, dir: t.TempDir(), binary: filepath.Join(programs, "session-init")}
 	for _, p := range []struct {
 		field *string
 		name  string
@@ -160,7 +162,7 @@ func (r *rig) start() *rig {
 func (r *rig) launch() {
 	r.t.Helper()
 	r.stderr = &syncBuffer{}
-	r.daemon = exec.Command(filepath.Join(programs, "session-init"), r.args...)
+	r.daemon = exec.Command(r.binary, r.args...)
 	r.daemon.Env, r.daemon.Dir = r.env, "/"
 	r.daemon.Stdout, r.daemon.Stderr = r.stderr, r.stderr
 	if err := r.daemon.Start(); err != nil {
@@ -196,8 +198,8 @@ func (r *rig) finish(daemon *exec.Cmd, ended chan error) {
 }
 
 // program is the path of the daemon as /proc shows it.
-func program() string {
-	path, err := filepath.EvalSymlinks(filepath.Join(programs, "session-init"))
+func (r *rig) program() string {
+	path, err := filepath.EvalSymlinks(r.binary)
 	if err != nil {
 		panic(err)
 	}
@@ -215,7 +217,7 @@ func (r *rig) pid() int {
 	pid := 0
 	r.until("the daemon below its keeper", func() bool {
 		for _, child := range children(keeper) {
-			if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", child)); err == nil && exe == program() {
+			if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", child)); err == nil && exe == r.program() {
 				pid = child
 			}
 		}
@@ -249,7 +251,7 @@ func (r *rig) processes() map[int]string {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if exe, _ := os.Readlink("/proc/" + entry.Name() + "/exe"); exe == program() {
+		if exe, _ := os.Readlink("/proc/" + entry.Name() + "/exe"); exe == r.program() {
 			continue
 		}
 		environ, err := os.ReadFile("/proc/" + entry.Name() + "/environ")

@@ -24,6 +24,10 @@ func (e *Engine) changeGoal(in *instance, goal Goal) {
 		return
 	}
 	e.setGoal(in, goal)
+	if goal == GoalStart && in.state < Running {
+		// The stop is cancelled before anything of it was done.
+		in.stopEnv, in.stopEvents = nil, nil
+	}
 	switch in.state {
 	case Waiting:
 		e.advance(in)

@@ -66,6 +66,15 @@ func (d *deadlines) add(at time.Duration, in *instance) *deadline {
 	return due
 }
 
+// restore adds a deadline that was saved, with its place among those of the
+// same time.
+func (d *deadlines) restore(at time.Duration, seq uint64, in *instance) *deadline {
+	due := &deadline{at: at, seq: seq, in: in}
+	d.seq = max(d.seq, seq)
+	heap.Push(d, due)
+	return due
+}
+
 // due returns a deadline that has come, and takes it out.
 func (d *deadlines) due(now time.Duration) *deadline {
 	if at, ok := d.next(); !ok || at > now {

@@ -277,3 +277,40 @@ func TestContractBroken(t *testing.T) {
 		}
 	}
 }
+
+// TestUnfinished: a step that had more to do than it may asks for another at
+// once, and goes on where it was.
+func TestUnfinished(t *testing.T) {
+	e := engine.New(engine.Config{})
+	e.SetStepBudget(5)
+	const jobs = 20
+	for i := range jobs {
+		e.Step(0, engine.SetClass{Class: mustParse(t, fmt.Sprintf("job%02d", i), "start on go")})
+	}
+	e.Step(time.Second, engine.Emit{Name: "go"})
+	running := func() (n int) {
+		for _, name := range e.View().ClassNames() {
+			if info, ok := e.View().Instance(name, ""); ok && info.State == engine.Running {
+				n++
+			}
+		}
+		return n
+	}
+	if n := running(); n >= jobs {
+		t.Fatalf("%d jobs run after a step of 5 events", n)
+	}
+	ticks := 0
+	for ; ticks < 100; ticks++ {
+		at, ok := e.NextDeadline()
+		if !ok {
+			break
+		}
+		if at != time.Second {
+			t.Fatalf("NextDeadline() = %s; want now, 1s", at)
+		}
+		e.Step(at, engine.Tick{})
+	}
+	if n := running(); n != jobs || ticks == 100 {
+		t.Errorf("%d jobs run after %d ticks; want %d", n, ticks, jobs)
+	}
+}

@@ -165,7 +165,7 @@ func (e *Engine) swept(msg Swept) {
 			e.logf(Warn, in, "%s did not end within %s of %s: sending KILL to %s", in.label(),
 				in.class.def.KillTimeout, job.SignalName(in.class.def.KillSignal), names)
 		case in.ends.byItself:
-			e.logf(Warn, in, "%s main process ended by itself and left behind: %s: sending %s", in.label(), names, signal)
+			e.logf(Warn, in, "%s main process ended by itself and left behind: %s: sending %s%s", in.label(), names, signal, in.hint())
 		default:
 			e.logf(Info, in, "%s left behind: %s: sending %s", in.label(), names, signal)
 		}
@@ -173,6 +173,24 @@ func (e *Engine) swept(msg Swept) {
 	if len(msg.Spared) > 0 && !in.ends.struck {
 		e.logf(Warn, in, "%s is stopped by 'kill mode group' and leaves behind: %s", in.label(), strayText(msg.Spared))
 	}
+}
+
+// hint says which declaration would have fitted, when main ended well and left
+// something behind: most likely it went into the background otherwise than it
+// is declared to.
+func (in *instance) hint() string {
+	if in.failed {
+		return ""
+	}
+	switch in.class.def.Expect {
+	case job.ExpectNone:
+		return "; if it goes into the background by itself, 'expect fork' (one fork) or 'expect daemon' (two) fits"
+	case job.ExpectFork:
+		return "; it declares 'expect fork' and seems to fork once more: 'expect daemon' fits"
+	case job.ExpectDaemon:
+		return "; it declares 'expect daemon' and seems to fork more than twice: let it stay in the foreground, without 'expect'"
+	}
+	return ""
 }
 
 // vacated goes on when nothing is left.

@@ -107,6 +107,10 @@ func (e *Engine) spawnFailed(msg SpawnFailed) {
 		return
 	}
 	e.forget(in, kind)
+	if in.idle() {
+		// A forced stop has set it, and nothing is left to be killed.
+		e.clearDeadline(in)
+	}
 	reason := fmt.Sprintf("%s process: %s", kind, msg.Reason)
 	e.logf(Warn, in, "Failed to spawn %s %s", in.label(), reason)
 	switch kind {

@@ -37,7 +37,8 @@ type SavedEnding struct {
 	Event     uint64
 	Cut, Quit bool
 	// Deadline is 0 when none is ahead.
-	Deadline time.Duration
+	Deadline    time.Duration
+	DeadlineSeq uint64
 }
 
 // SavedDefinition is a job.Class.
@@ -98,6 +99,7 @@ type SavedInstance struct {
 	RespawnCount int
 	Deadline     time.Duration
 	DeadlineKind uint8
+	DeadlineSeq  uint64
 	LateStart    bool
 
 	Owner    uint64
@@ -150,7 +152,7 @@ func (e *Engine) Snapshot() Snapshot {
 		s.Ending = &SavedEnding{Cut: e.ending.cut, Quit: e.ending.quit, Event: e.ending.event.ID}
 		for _, d := range e.deadlines.heap {
 			if d.in == nil && !d.dead {
-				s.Ending.Deadline = d.at
+				s.Ending.Deadline, s.Ending.DeadlineSeq = d.at, d.seq
 			}
 		}
 	}
@@ -215,7 +217,7 @@ func (in *instance) save() SavedInstance {
 		s.Waiters = append(s.Waiters, saved)
 	}
 	if in.deadline != nil {
-		s.Deadline, s.DeadlineKind = in.deadline.at, uint8(in.deadline.kind)
+		s.Deadline, s.DeadlineKind, s.DeadlineSeq = in.deadline.at, uint8(in.deadline.kind), in.deadline.seq
 	}
 	s.Owner, s.Main, s.Settling, s.Note = in.owner, in.main, in.settling, in.note
 	s.Ends = SavedEnds{in.ends.left, in.ends.byItself, in.ends.finished, in.ends.struck, in.ends.sweeping, in.ends.force}
@@ -253,7 +255,7 @@ func Restore(cfg Config, s Snapshot) (*Engine, error) {
 			e.ending.event = &events.Event{ID: s.Ending.Event, Progress: events.Finished}
 		}
 		if s.Ending.Deadline != 0 {
-			e.deadlines.add(s.Ending.Deadline, nil)
+			e.deadlines.restore(s.Ending.Deadline, s.Ending.DeadlineSeq, nil)
 		}
 	}
 	return e, nil
@@ -342,7 +344,8 @@ func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*eve
 		in.waiters = append(in.waiters, waiting)
 	}
 	if s.Deadline != 0 {
-		e.setDeadline(in, s.Deadline, deadlineKind(s.DeadlineKind))
+		in.deadline = e.deadlines.restore(s.Deadline, s.DeadlineSeq, in)
+		in.deadline.kind = deadlineKind(s.DeadlineKind)
 	}
 	in.owner, in.main, in.settling, in.note = s.Owner, s.Main, s.Settling, s.Note
 	in.ends = ends{s.Ends.Left, s.Ends.ByItself, s.Ends.Finished, s.Ends.Struck, s.Ends.Sweeping, s.Ends.Force}

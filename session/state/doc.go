@@ -9,19 +9,40 @@
 //
 // # The file
 //
-// One file holds one snapshot and the inputs after it:
+// One file (0600) holds one snapshot and the inputs after it:
 //
 //	session-init state 1 BOOT\n
 //	gob: engine.Snapshot
 //	gob: entry, entry, ...
 //
-// BOOT is the kernel's boot id, since times and pids mean nothing after a
-// boot. The gob stream (see encoding/gob) ignores fields that the reader does
-// not know, and leaves those zero that the writer did not; a new version
-// number is for what cannot be read so. An input is written before the engine
-// takes it, in one write(2): a daemon that is killed leaves whole entries. An
-// entry cut short by a full disk ends the file as if it were not there.
+// The 1 is the version of the form. BOOT is the kernel's boot id, since times
+// and pids mean nothing after a boot: a file of another boot is no state, and no
+// error. What follows the line is one gob stream (see encoding/gob), which
+// describes its own types. The first value is a struct engine.Snapshot, each
+// further one a struct of
 //
-// A file that has grown is replaced: a new one is written beside it, with a
-// new snapshot, while inputs still go to the old one; then it takes its name.
+//	Now    time.Duration            when the input came, by the engine's clock
+//	Input  engine.Input             nil when Class is there
+//	Class  *engine.SavedDefinition  a job definition that was set
+//
+// Inputs go by the names that codec.go gives them, which stay when a type is
+// renamed. Definitions, here and in the snapshot, are the text of a job file.
+//
+// A gob decoder ignores fields that it does not know, and leaves those zero that
+// the writer did not: so fields may be added. A new kind of input can be read by
+// newer readers only. The version number is for a form that cannot be read so;
+// Snapshot has one of its own, for a layout that means something else. A file
+// that cannot be read is an error of Load, and its reader does without.
+//
+// # Writing
+//
+// An input is written before the engine takes it, in one write(2): a daemon that
+// is killed leaves whole entries. The page cache is enough, since a state does
+// not outlive the boot. What a write leaves of an entry when the disk is full is
+// taken back; should a piece stay all the same, reading ends before it.
+//
+// Each daemon begins with a new file. One that has grown beyond 1 MiB and beyond
+// four times its snapshot is replaced: a new one is written beside it (".new"),
+// with a new snapshot, while inputs still go to the old one; then those that
+// came meanwhile are added, and it takes the name.
 package state
