@@ -11,12 +11,8 @@ docdir  = $(DESTDIR)$(PREFIX)/share/doc/session-init
 linkdir = $(DESTDIR)$(PREFIX)/libexec/session-init
 xmldir  = $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces
 
-# The version, with the commit where there is one to ask for.
-COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null)
-VERSION ?= 0.1.0-dev$(if $(COMMIT),+$(COMMIT))
-
-# The version is given above: the build does not ask git, which refuses to
-# answer in a tree that belongs to another user.
+# The version stands in session/api: the build does not ask git, which refuses
+# to answer in a tree that belongs to another user.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 PURE  = ./events/... ./session/job/... ./session/engine/... ./session/api/...
@@ -28,7 +24,7 @@ LINKS = initctl start stop restart reload status emit
 all: build
 
 build: ## build bin/session-init and bin/sctl, static
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/session-init ./cmd/sctl
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/ ./cmd/session-init ./cmd/sctl
 
 run: build ## start a session on share/examples and watch it; Ctrl-C ends it
 	@exec bin/session-init --confdir share/examples --runtime-dir auto --logdir bin/log --verbose

@@ -351,7 +351,7 @@ func (d *Daemon) end() {
 }
 
 // endStrays ends and names the processes that jobs left behind: those of
-// finished tasks, and whatever left its job's process group.
+// finished tasks, and what a kill mode has spared.
 func (d *Daemon) endStrays() {
 	strays := d.processes.Strays()
 	if len(strays) == 0 {

@@ -67,7 +67,7 @@ func (l *Loop) Read(f func(engine.View)) { l.inbox.post(message{call: f}) }
 // once when it has become quiet, and are asleep from then on.
 const (
 	burst     = 512 // messages
-	restAfter = time.Second
+	restAfter = 100 * time.Millisecond
 )
 
 // run works until the engine says Quit.

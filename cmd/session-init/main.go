@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
@@ -54,6 +55,9 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	if link == nil && !parsed.noKeeper {
 		return keeper.Run(keeper.Config{Path: "/proc/self/exe", Argv: append([]string{os.Args[0]}, args...), Env: environ, Log: stderr})
 	}
+	// A boot is over before the collector has anything worth collecting, and
+	// what it leaves the loop gives back when it has become quiet.
+	debug.SetGCPercent(400)
 	environ = keeper.Without(environ)
 	opts := parsed.options
 	opts.Keeper = link

@@ -162,7 +162,7 @@ func (c *checker) instance(in *instance) {
 	}
 	if d := in.deadline; d != nil {
 		due := map[deadlineKind]bool{
-			killDeadline:  in.state == Killed || in.ends.sweeping || in.ends.force && !in.idle(),
+			killDeadline:  in.state == Killed || in.ends.sweeping || in.ends.force,
 			graceDeadline: in.ends.sweeping,
 			readyDeadline: in.state == InSpawned && in.alive(job.Main),
 			hookDeadline:  in.ends.force && in.alive(job.PostStop),

@@ -92,9 +92,6 @@ func (v *watcher) observe(in engine.Input, effects []engine.Effect) {
 	if _, ok := in.(engine.Shutdown); ok && !v.ending {
 		v.ending, v.endAt = true, v.world.Now()+v.stopTimeout
 	}
-	if v.ending && v.world.Now() > v.endAt {
-		v.cut = true
-	}
 	v.news(in)
 	for _, effect := range effects {
 		v.said = append(v.said, describe(effect))
@@ -107,8 +104,8 @@ func (v *watcher) observe(in engine.Input, effects []engine.Effect) {
 			v.killed(e)
 		}
 	}
-	// At the very deadline an input still comes before it.
-	v.cut = v.cut || v.ending && v.world.Now() == v.endAt
+	// The input of the step in which the deadline falls comes before it.
+	v.cut = v.cut || v.late()
 	v.wrong = append(v.wrong, v.world.Engine.Check()...)
 }
 
