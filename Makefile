@@ -46,6 +46,7 @@ bench: ## every benchmark
 soak: ## fuzz each target for a minute, repeat the tests that touch the kernel
 	@.ci/fuzz $${FUZZTIME:-60s}
 	go test -race -count=$${COUNT:-20} -timeout 60m ./supervise/... ./session/... ./cmd/...
+	SOAK=1 go test -count=1 -timeout 60m -run 'TestKilled|TestRandom' ./cmd/session-init
 
 install: build ## install below PREFIX (and DESTDIR)
 	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man8 $(docdir)/examples $(linkdir) $(xmldir)

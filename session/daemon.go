@@ -108,7 +108,12 @@ func Start(opts Options) (*Daemon, error) {
 		return nil, err
 	}
 	if err := d.begin(log); err != nil {
-		d.end()
+		if d.resumed {
+			// The jobs are another daemon's, and the next one's.
+			d.abandon()
+		} else {
+			d.end()
+		}
 		return nil, err
 	}
 	return d, nil
@@ -120,7 +125,6 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	l := &Loop{
 		inbox: newInbox(), log: log, keeper: opts.Keeper,
 		credentials: make(map[engine.ProcID]bool),
-		childless:   make(chan struct{}, 1),
 		fail:        opts.Fail,
 	}
 	d.Loop = l
@@ -350,6 +354,25 @@ func (d *Daemon) end() {
 	d.runtime.close()
 }
 
+// abandon takes the parts apart and leaves all that runs, and what tells of
+// it, for the next daemon.
+func (d *Daemon) abandon() {
+	if d.watcher != nil {
+		d.watcher.Close()
+	}
+	if d.processes != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), remainderTimeout)
+		defer cancel()
+		if err := d.processes.Close(ctx); err != nil {
+			d.log.Error("the supervisor does not end: " + err.Error())
+		}
+	}
+	if d.server != nil {
+		d.server.Leave(time.Second)
+	}
+	d.journal.flush()
+}
+
 // endStrays ends and names the processes that jobs left behind: those of
 // finished tasks, and what a kill mode has spared.
 func (d *Daemon) endStrays() {
@@ -362,10 +385,11 @@ func (d *Daemon) endStrays() {
 	}
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		d.processes.KillAll(signal)
-		select {
-		case <-d.childless:
-			return
-		case <-time.After(remainderTimeout):
+		if supervise.WaitGone(strays, remainderTimeout) {
+			// They may have left behind others in their turn.
+			if strays = d.processes.Strays(); len(strays) == 0 {
+				return
+			}
 		}
 	}
 	for _, stray := range d.processes.Strays() {

@@ -97,7 +97,7 @@ func (j *journal) fail(err error) {
 
 // flush ends writing and keeps the file, for whoever goes on with it.
 func (j *journal) flush() {
-	if j.out != nil {
+	if j != nil && j.out != nil {
 		j.out.Close()
 	}
 }

@@ -50,9 +50,6 @@ type Loop struct {
 	restart bool
 	// complaints holds what was said of the output of jobs, to say it once.
 	complaints map[complaint]bool
-	// childless is told when the last process has been reaped after all of
-	// them were killed. It has room for one.
-	childless chan struct{}
 }
 
 // Step hands an input to the engine; see bus.Backend.
@@ -218,11 +215,6 @@ func (l *Loop) supervised(batch []supervise.Event) {
 					l.log.Warn(err.Error())
 				}
 			}})
-		case supervise.Childless:
-			select {
-			case l.childless <- struct{}{}:
-			default:
-			}
 		case supervise.OutputLost:
 			messages = append(messages, message{call: func(engine.View) { l.complain(event.Label, 0, event.Errno, event) }})
 		case supervise.OutputFault:

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -16,17 +17,32 @@ import (
 	"github.com/session-init/session-init/supervise"
 )
 
-// world stands in for supervisor and bus. Its notes are written and read on
-// the loop's goroutine, or after the loop has ended.
+// world stands in for supervisor and bus.
 type world struct {
 	loop  *Loop
+	mu    sync.Mutex
 	notes []string
 	specs []supervise.Spec
 	// stubborn processes do not end by TERM.
 	stubborn bool
 }
 
+// lines returns what has happened so far.
+func (w *world) lines() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.notes)
+}
+
+// last returns what happened last.
+func (w *world) last() string {
+	lines := w.lines()
+	return lines[len(lines)-1]
+}
+
 func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.notes = append(w.notes, fmt.Sprintf(format, args...))
 }
 
@@ -106,8 +122,8 @@ func TestLoopOrder(t *testing.T) {
 		want := []string{"state starting", "state pre-start", "state spawned", "spawn /bin/svc", "seen spawned true",
 			"state post-start", "state running", "reply 1 <nil>",
 			"state pre-stop", "state stopping", "state killed", "kill 15", "state post-stop", "state waiting"}
-		if !slices.Equal(w.notes, want) {
-			t.Errorf("the loop did\n%q\nwant\n%q", w.notes, want)
+		if !slices.Equal(w.lines(), want) {
+			t.Errorf("the loop did\n%q\nwant\n%q", w.lines(), want)
 		}
 	})
 }
@@ -120,18 +136,18 @@ func TestLoopDeadline(t *testing.T) {
 		w.loop.Step(engine.Start{Target: svc})
 		w.loop.Step(engine.Stop{Call: 2, Target: svc, Wait: true})
 		synctest.Wait()
-		if last := w.notes[len(w.notes)-1]; last != "kill 15" {
+		if last := w.last(); last != "kill 15" {
 			t.Errorf("before the timeout the last was %q; want TERM", last)
 		}
 		time.Sleep(3*time.Second - time.Millisecond) // virtual
 		synctest.Wait()
-		if last := w.notes[len(w.notes)-1]; last != "kill 15" {
+		if last := w.last(); last != "kill 15" {
 			t.Errorf("just before the timeout the last was %q; want TERM", last)
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		if !slices.Contains(w.notes, "kill 9") || !slices.Contains(w.notes, "reply 2 <nil>") {
-			t.Errorf("after the timeout: %q; want KILL and the answer", w.notes)
+		if !slices.Contains(w.lines(), "kill 9") || !slices.Contains(w.lines(), "reply 2 <nil>") {
+			t.Errorf("after the timeout: %q; want KILL and the answer", w.lines())
 		}
 		w.end()
 	})
@@ -143,8 +159,8 @@ func TestLoopUnknownUser(t *testing.T) {
 		go w.loop.run()
 		w.loop.Step(engine.Start{Call: 1, Target: svc, Wait: true})
 		synctest.Wait()
-		if !slices.Contains(w.notes, "reply 1 Job failed to start") || len(w.specs) > 0 {
-			t.Errorf("an unknown user: %q", w.notes)
+		if !slices.Contains(w.lines(), "reply 1 Job failed to start") || len(w.specs) > 0 {
+			t.Errorf("an unknown user: %q", w.lines())
 		}
 		w.end()
 	})
@@ -157,8 +173,8 @@ func TestLoopKillBeforeCredential(t *testing.T) {
 	w.loop.perform(engine.Kill{Proc: 7, Signal: 15})
 	w.loop.credentials[8] = false
 	w.loop.perform(engine.Kill{Proc: 8, Signal: 15})
-	if want := []string{"kill 15"}; !slices.Equal(w.notes, want) || !w.loop.credentials[8] {
-		t.Errorf("kills were %q, noted %v; want only that of a process that is there", w.notes, w.loop.credentials)
+	if want := []string{"kill 15"}; !slices.Equal(w.lines(), want) || !w.loop.credentials[8] {
+		t.Errorf("kills were %q, noted %v; want only that of a process that is there", w.lines(), w.loop.credentials)
 	}
 }
 

@@ -35,6 +35,7 @@ type runtimeDir struct {
 	own      string // where socket and bin are
 	pid      int    // names the session: the keeper's, or our own
 	resumed  bool   // an earlier daemon of this session has made it all
+	ours     bool   // own is nobody else's: close may clear it
 	ownBase  bool   // base was made for this daemon alone
 	private  bool
 	lock     *os.File
@@ -51,8 +52,8 @@ const maxSocketPath = 107
 // keeper holds for an earlier daemon is taken over.
 func openRuntimeDir(dir, xdg string, private bool, link *keeper.Link) (*runtimeDir, error) {
 	r := &runtimeDir{private: private, pid: os.Getpid(), resumed: link.Held(socketName) != nil}
-	if link.Pid() != 0 {
-		r.pid = link.Pid()
+	if link != nil {
+		r.pid = link.Session
 	}
 	switch dir {
 	case "auto":
@@ -137,6 +138,7 @@ func (r *runtimeDir) prepare(link *keeper.Link) error {
 			return err
 		}
 	}
+	r.ours = true
 	r.sessions = filepath.Join(r.base, "upstart", "sessions")
 	if err := os.MkdirAll(r.sessions, 0o700); err != nil {
 		return fmt.Errorf("cannot make %s: %w", r.sessions, err)
@@ -257,7 +259,7 @@ func (r *runtimeDir) close() {
 	}
 	if r.ownBase {
 		os.RemoveAll(r.base)
-	} else if r.own != "" {
+	} else if r.ours {
 		os.RemoveAll(filepath.Join(r.own, "bin"))
 		os.Remove(filepath.Join(r.own, "slots"))
 		if r.private {
@@ -271,7 +273,7 @@ func (r *runtimeDir) close() {
 		// each, on two files of one name.
 		r.lock.Close()
 	}
-	if r.private && !r.ownBase && r.own != "" {
+	if r.private && !r.ownBase && r.ours {
 		os.Remove(filepath.Dir(r.own))
 	}
 }

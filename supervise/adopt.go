@@ -208,7 +208,7 @@ func isZombie(pid int) bool {
 // uncles lists the keeper's children, other than us: what a dead daemon's
 // processes left behind.
 func (s *Supervisor) uncles() []int {
-	if !s.abroad {
+	if s.opts.Keeper == 0 {
 		return nil
 	}
 	keeper := strconv.Itoa(s.opts.Keeper)

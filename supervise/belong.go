@@ -297,7 +297,10 @@ func (s *Supervisor) orphans() []int {
 	if len(text) > 0 {
 		pids = parsePids(string(text))
 	}
-	return append(pids, s.uncles()...)
+	if s.abroad {
+		pids = append(pids, s.uncles()...)
+	}
+	return pids
 }
 
 // findOwner tells whose a child is that came to us; nil when nobody knows.

@@ -35,7 +35,17 @@ func (s *Supervisor) signalTree(sig syscall.Signal) {
 		if !hasChildrenFiles() {
 			children = scanChildren()
 		}
-		if s.signalBelow(s.self, children, sig, told, spared) == 0 {
+		fresh := s.signalBelow(s.self, children, sig, told, spared)
+		if keeper := s.opts.Keeper; keeper != 0 {
+			// What fell to it when an earlier daemon died.
+			fresh += s.signalBelow(keeper, func(pid int) []int {
+				if pid == keeper {
+					return s.uncles()
+				}
+				return children(pid)
+			}, sig, told, spared)
+		}
+		if fresh == 0 {
 			return
 		}
 	}

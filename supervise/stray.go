@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Stray is a process below us, as it is named in the log.
@@ -18,15 +21,21 @@ type Stray struct {
 }
 
 // Strays lists the processes that descend from us at this moment, zombies
-// left out. It reads /proc, so it is not for the thread.
+// left out, and those that fell to the keeper when an earlier daemon died. It
+// reads /proc, so it is not for the thread.
 func (s *Supervisor) Strays() []Stray {
 	children := childrenOf
 	if !hasChildrenFiles() {
 		children = scanChildren()
 	}
 	var strays []Stray
+	roots := []int{s.self}
+	if s.opts.Keeper != 0 {
+		// We are its child too, and have been seen.
+		roots = append(roots, s.opts.Keeper)
+	}
 	seen := map[int]bool{s.self: true}
-	for queue := []int{s.self}; len(queue) > 0; queue = queue[1:] {
+	for queue := roots; len(queue) > 0; queue = queue[1:] {
 		for _, pid := range children(queue[0]) {
 			if seen[pid] {
 				continue
@@ -39,6 +48,34 @@ func (s *Supervisor) Strays() []Stray {
 		}
 	}
 	return strays
+}
+
+// WaitGone waits until none of these is there any more, and reports false
+// when that takes longer than timeout.
+func WaitGone(strays []Stray, timeout time.Duration) bool {
+	deadline := time.Now().Add(timeout)
+	for _, stray := range strays {
+		fd, err := unix.PidfdOpen(stray.Pid, 0)
+		if err != nil {
+			continue // it has been waited for
+		}
+		gone := pollGone(fd, deadline)
+		unix.Close(fd)
+		if !gone {
+			return false
+		}
+	}
+	return true
+}
+
+func pollGone(fd int, deadline time.Time) bool {
+	for {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, int(max(0, time.Until(deadline).Milliseconds())))
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
 }
 
 // Processes lists the live processes of an owner, and calls f with them on a

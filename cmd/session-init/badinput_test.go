@@ -313,4 +313,9 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 		t.Errorf("a second daemon: %v, %q", err, out)
 	}
 	r.prints("", "sctl", "list")
+	for _, name := range []string{"socket", "bin", "slots", "state"} {
+		if _, err := os.Stat(filepath.Join(r.run, "session-init", name)); err != nil {
+			t.Errorf("the refused daemon took what is the other's: %v", err)
+		}
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/testkit"
 )
 
 // The daemon dies, and nothing else notices.
@@ -175,5 +177,25 @@ func TestReExec(t *testing.T) {
 		if left := files(r.run); len(left) > 0 {
 			t.Errorf("left in the runtime directory: %q", left)
 		}
+	}
+}
+
+// What a finished task has left behind ends with the session, also when it
+// fell to the keeper in between.
+func TestCrashThenEndTakesStrays(t *testing.T) {
+	testkit.Need(t, "setsid")
+	r := newRig(t)
+	r.job("stray", "task\nscript\n    setsid sleep 600 > /dev/null 2>&1 &\n    echo done >> $T\nend script")
+	r.start()
+	r.ok("start", "stray")
+	r.traced("done")
+	r.crash()
+	r.ok("sctl", "list")
+	if status := r.end(); status != 0 {
+		t.Errorf("the keeper's status is %d", status)
+	}
+	r.logged("Left behind by a job, ended with the session")
+	if left := r.processes(); len(left) > 0 {
+		t.Errorf("left: %v", left)
 	}
 }

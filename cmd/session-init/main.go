@@ -52,8 +52,12 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "session-init: %v\n", err)
 		return exitFailed
 	}
+	program, err := os.Executable()
+	if err != nil {
+		program = "/proc/self/exe"
+	}
 	if link == nil && !parsed.noKeeper {
-		return keeper.Run(keeper.Config{Path: "/proc/self/exe", Argv: append([]string{os.Args[0]}, args...), Env: environ, Log: stderr})
+		return keeper.Run(keeper.Config{Path: program, Argv: append([]string{os.Args[0]}, args...), Env: environ, Log: stderr})
 	}
 	// A boot is over before the collector has anything worth collecting, and
 	// what it leaves the loop gives back when it has become quiet.
@@ -62,9 +66,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	opts := parsed.options
 	opts.Keeper = link
 	opts.Argv = append([]string{os.Args[0]}, args...)
-	if opts.Program, err = os.Executable(); err != nil {
-		opts.Program = "/proc/self/exe"
-	}
+	opts.Program = program
 	opts.Version = api.Version
 	opts.Environ = environ
 	opts.Stderr = stderr

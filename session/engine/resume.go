@@ -66,8 +66,8 @@ func (e *Engine) Reissue(proc ProcID) (spawn Spawn, ok bool) {
 }
 
 // Unsure returns the effects that may have been lost with the last daemon
-// and can be done twice: signals to what is to end, and the watch over what
-// was left behind.
+// and can be done twice: signals to what is to end, the watch over what was
+// left behind, and the end of the session.
 func (e *Engine) Unsure() []Effect {
 	e.effects = nil
 	for _, c := range e.order {
@@ -88,6 +88,9 @@ func (e *Engine) Unsure() []Effect {
 	}
 	for _, l := range e.leftovers {
 		e.do(Sweep{Owner: l.owner})
+	}
+	if e.ending.quit {
+		e.do(Quit{})
 	}
 	effects := e.effects
 	e.effects = nil

@@ -34,6 +34,8 @@ const (
 
 // Config says what to keep.
 type Config struct {
+	// Path is the daemon's program. An upgrade may replace it: the next
+	// daemon is the new one.
 	Path string
 	Argv []string
 	Env  []string
@@ -173,7 +175,7 @@ func (k *keeper) spawn(unready int) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	files := []uintptr{0, 1, 2}
-	handed := []string{fmt.Sprint(unready)}
+	handed := []string{fmt.Sprint(unready), fmt.Sprint(os.Getpid())}
 	hand := func(name string, f *os.File) {
 		handed = append(handed, fmt.Sprintf("%s=%d", name, len(files)))
 		files = append(files, f.Fd())
@@ -183,7 +185,12 @@ func (k *keeper) spawn(unready int) error {
 		hand(k.names[i], f)
 	}
 	env := append(Without(k.cfg.Env), variable+"="+strings.Join(handed, " "))
-	pid, err := syscall.ForkExec(k.cfg.Path, k.cfg.Argv, &syscall.ProcAttr{Env: env, Files: files})
+	attr := &syscall.ProcAttr{Env: env, Files: files}
+	pid, err := syscall.ForkExec(k.cfg.Path, k.cfg.Argv, attr)
+	if errors.Is(err, unix.ENOENT) {
+		// An upgrade has moved it away: there is still what we run.
+		pid, err = syscall.ForkExec("/proc/self/exe", k.cfg.Argv, attr)
+	}
 	if err != nil {
 		link.Close()
 		return err

@@ -254,7 +254,7 @@ func TestOpenWithoutKeeper(t *testing.T) {
 	if l != nil || err != nil {
 		t.Errorf("Open without a keeper = %v, %v", l, err)
 	}
-	for _, value := range []string{"", "x", "-1", "0 x", "0 x=", "0 x=999", "0 keeper=999"} {
+	for _, value := range []string{"", "x", "-1", "0", "0 x", "0 0", "0 1 x", "0 1 x=", "0 1 x=999", "0 1 keeper=999"} {
 		if l, err := Open([]string{variable + "=" + value}); err == nil {
 			t.Errorf("Open of %q = %v; want an error", value, l)
 		}

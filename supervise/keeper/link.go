@@ -19,6 +19,9 @@ const linkName = "keeper"
 
 // Link is the daemon's end of the link to its keeper.
 type Link struct {
+	// Session is the pid that names the session: that of its first process,
+	// the keeper's where there is or was one.
+	Session int
 	// Unready is how many daemons died one after the other before this one,
 	// without having been ready.
 	Unready int
@@ -43,15 +46,12 @@ func Open(environ []string) (*Link, error) {
 		return nil, nil
 	}
 	words := strings.Fields(value)
-	if len(words) == 0 {
-		return nil, fmt.Errorf("cannot use the keeper: %s is empty", variable)
-	}
-	unready, err := strconv.Atoi(words[0])
-	if err != nil || unready < 0 {
+	var unready, session int
+	if n, _ := fmt.Sscan(value, &unready, &session); n < 2 || unready < 0 || session <= 0 {
 		return nil, fmt.Errorf("cannot use the keeper: %s says '%s'", variable, value)
 	}
-	l := &Link{Unready: unready}
-	for _, word := range words[1:] {
+	l := &Link{Unready: unready, Session: session}
+	for _, word := range words[2:] {
 		name, number, _ := strings.Cut(word, "=")
 		fd, err := strconv.Atoi(number)
 		if err == nil {
@@ -73,7 +73,11 @@ func Open(environ []string) (*Link, error) {
 // jobs: with the link, and with these descriptors under their names in place
 // of what was held. It returns only when it failed.
 func (l *Link) Exec(path string, argv, environ []string, names []string, fds []int) error {
-	handed := []string{"0"}
+	session := os.Getpid()
+	if l != nil {
+		session = l.Session
+	}
+	handed := []string{"0", strconv.Itoa(session)}
 	hand := func(name string, fd int) error {
 		// A duplicate that is not closed by exec.
 		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD, 3)
@@ -119,12 +123,12 @@ func (l *Link) Held(name string) *os.File {
 	return nil
 }
 
-// Pid returns the keeper's pid, 0 when there is none.
+// Pid returns the keeper's pid, 0 when there is none, or none any more.
 func (l *Link) Pid() int {
-	if l == nil || l.file == nil {
+	if l == nil || l.file == nil || os.Getppid() != l.Session {
 		return 0
 	}
-	return os.Getppid()
+	return l.Session
 }
 
 // Hold has the keeper keep a descriptor for the next daemon, in place of an
