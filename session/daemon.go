@@ -67,7 +67,8 @@ type Daemon struct {
 	processes *supervise.Supervisor
 	server    *bus.Server
 	watcher   *conf.Watcher
-	resumed   bool
+	// resumed: the engine is an earlier daemon's; lost: that could not be.
+	resumed, lost bool
 
 	// loaded are the jobs that the first load has found; nil after it.
 	mu     sync.Mutex
@@ -173,13 +174,13 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	})
 
 	var slots []supervise.Slot
-	if d.resumed {
+	if d.resumed || d.lost {
 		if slots, err = supervise.AwaitSlots(d.slotPath()); err != nil {
 			log.Error(err.Error())
 		}
 	}
 	d.processes, err = supervise.New(supervise.Options{Terminal: terminal, SlotFile: d.slotPath(),
-		Keeper: opts.Keeper.Pid(), Adopting: d.resumed, Fail: opts.Fail, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
+		Keeper: opts.Keeper.Pid(), Adopting: d.resumed || d.lost, Fail: opts.Fail, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
 	if err != nil {
 		return err
 	}
@@ -193,9 +194,6 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	l.at("adopted")
 	if opts.Keeper != nil {
 		go opts.Keeper.Exits(d.processes.Ended, d.processes.AllEnded)
-		if err := opts.Keeper.Sync(); err != nil {
-			return err
-		}
 	}
 
 	dirs := conf.FromFlags(conf.UserDirs(opts.getenv), opts.ConfDirs, opts.PrependDirs, opts.AppendDirs)
@@ -205,6 +203,10 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	}
 	d.watcher.Start()
 	d.dropVanished()
+	salvaged := d.lost && d.salvage(slots)
+	if err := opts.Keeper.Sync(); err != nil {
+		return err
+	}
 	if err := d.runtime.writeSession(server.Address()); err != nil {
 		return err
 	}
@@ -212,7 +214,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		return err
 	}
 	log.Log(context.Background(), levelMessage, "session-init "+opts.Version+" is ready", "pid", os.Getpid(), "session", server.Address())
-	if !opts.NoStartup && !d.resumed {
+	if !opts.NoStartup && !d.resumed && !salvaged {
 		name := opts.StartupEvent
 		if name == "" {
 			name = "startup"

@@ -16,6 +16,7 @@ import (
 type supervisor interface {
 	Start(supervise.Spec)
 	Kill(id supervise.ProcID, signal syscall.Signal, group bool)
+	Adopt(supervise.Adoptee)
 	Settle(id supervise.ProcID)
 	Sweep(owner uint64, signal syscall.Signal, group supervise.ProcID)
 	Processes(owner uint64, f func([]supervise.Stray))
@@ -45,7 +46,9 @@ type Loop struct {
 	// credentials holds processes whose user is being looked up; true when
 	// one was killed meanwhile.
 	credentials map[engine.ProcID]bool
-	quit        bool
+	// found are processes of an earlier daemon whose state is lost, by pid.
+	found map[int]supervise.Slot
+	quit  bool
 	// restart: the loop ends, the session does not.
 	restart bool
 	// complaints holds what was said of the output of jobs, to say it once.
@@ -137,6 +140,8 @@ func (l *Loop) perform(effect engine.Effect) {
 			return
 		}
 		l.supervisor.Kill(supervise.ProcID(effect.Proc), syscall.Signal(effect.Signal), effect.Group)
+	case engine.TakeOver:
+		l.takeOver(effect)
 	case engine.Sweep:
 		l.supervisor.Sweep(effect.Owner, syscall.Signal(effect.Signal), supervise.ProcID(effect.Group))
 	case engine.Settle:

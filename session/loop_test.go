@@ -73,6 +73,8 @@ func (w *world) Processes(owner uint64, f func([]supervise.Stray)) {
 	go f([]supervise.Stray{{Pid: int(owner), Command: "of the owner"}})
 }
 
+func (w *world) Adopt(a supervise.Adoptee) { w.note("adopt %d", a.Slot.Pid) }
+
 func (w *world) Reply(r engine.Reply) { w.note("reply %d %v", r.Call, r.Err) }
 
 func (w *world) Notify(n engine.Notify) {

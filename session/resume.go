@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/state"
 	"github.com/session-init/session-init/supervise"
@@ -20,16 +21,16 @@ const patience = 3
 
 // resume makes the engine: that of an earlier daemon of this session, if one
 // died or handed over, else a new one. A state that cannot be restored costs
-// its memory, never a process: what runs is left alone.
+// its memory, never a process: see salvage.
 func (d *Daemon) resume(cfg engine.Config) (e *engine.Engine, resumed bool) {
 	snapshot, entries, err := state.Load(d.statePath(), bootID())
 	if err == nil && d.opts.Keeper != nil && d.opts.Keeper.Unready >= patience {
 		err = fmt.Errorf("%d daemons died with this state", d.opts.Keeper.Unready)
 	}
-	if d.opts.Fail != nil {
-		d.opts.Fail("resuming")
-	}
 	if err == nil {
+		if d.opts.Fail != nil {
+			d.opts.Fail("resuming")
+		}
 		var left []state.Entry
 		e, left, err = state.Replay(cfg, snapshot, entries)
 		for _, entry := range left {
@@ -42,6 +43,7 @@ func (d *Daemon) resume(cfg engine.Config) (e *engine.Engine, resumed bool) {
 	}
 	if !errors.Is(err, state.ErrNone) {
 		d.log.Error("cannot go on where the last daemon was: " + err.Error())
+		d.lost = true
 	}
 	return engine.New(cfg), false
 }
@@ -114,4 +116,36 @@ func (d *Daemon) adopt(slots []supervise.Slot) {
 		d.perform(effect)
 	}
 	d.log.Log(context.Background(), levelMessage, "goes on where the last daemon was", "processes", adopted)
+}
+
+// salvage makes what it can of processes whose daemon left no state that can
+// be used: each says in its environment of which instance it is. It is called
+// after the first load, and reports whether there were any.
+func (d *Daemon) salvage(slots []supervise.Slot) bool {
+	d.found = make(map[int]supervise.Slot)
+	for _, slot := range slots {
+		if slot.State != supervise.SlotRunning && slot.State != supervise.SlotInFlight {
+			continue
+		}
+		environ, ok := slot.Environ()
+		if !ok {
+			continue
+		}
+		job, isJob := events.Env(environ).Get("UPSTART_JOB")
+		instance, _ := events.Env(environ).Get("UPSTART_INSTANCE")
+		if isJob {
+			d.found[slot.Pid] = slot
+			d.Step(engine.Adopt{Class: job, Instance: instance, Pid: slot.Pid})
+		}
+	}
+	d.Read(func(engine.View) { d.processes.Adopted() })
+	return len(d.found) > 0
+}
+
+// takeOver follows a process that salvage has found.
+func (l *Loop) takeOver(effect engine.TakeOver) {
+	slot := l.found[effect.Pid]
+	delete(l.found, effect.Pid)
+	slot.ID = supervise.ProcID(effect.Proc)
+	l.supervisor.Adopt(supervise.Adoptee{Slot: slot, Owner: effect.Owner, Reported: true})
 }

@@ -55,6 +55,17 @@
 // to what it leaves to us when it ends well. One that is followed while its own
 // parent lives on is not ours to wait for: a pidfd tells its end.
 //
+// # Dying at any moment
+//
+// A daemon that is killed loses nothing of this. The slot is there before the
+// clone, the pid before the child can run, the status before the kernel forgets
+// it (it is looked at with WNOWAIT, noted, then taken). The daemon that takes
+// over reads the slots of the one before (AwaitSlots), hands them to Adopt and
+// says Adopted: only then its own file of slots takes the place of the old one,
+// so that it may itself be killed on the way, and only then it waits for
+// children. A build with the tag failpoints can be made to die at each step of
+// this (FailPoints).
+//
 // # Belonging
 //
 // A process may leave others behind when it ends. They come to us, since we are

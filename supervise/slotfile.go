@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -145,4 +147,18 @@ func parseSlot(data []byte) Slot {
 		Step: Step(s.step), Errno: syscall.Errno(s.errno), index: int(s.index), hint: uint32(s.hint),
 		Status: syscall.WaitStatus(s.status),
 	}
+}
+
+// Environ returns the environment that the process of the slot was given;
+// false when it is not there any more, or another has its pid.
+func (s Slot) Environ() ([]string, bool) {
+	st, ok := statOf(s.Pid)
+	if s.Pid == 0 || !ok || !st.alive() || !s.Is(st.start) {
+		return nil, false
+	}
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(s.Pid) + "/environ")
+	if err != nil {
+		return nil, false
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"), true
 }

@@ -60,6 +60,35 @@ func TestFirstSlots(t *testing.T) {
 	}
 }
 
+// TestForkFails: the kernel refuses a process, with its reason, and the next
+// is made when it does not.
+func TestForkFails(t *testing.T) {
+	w := newWorld(t, Options{SlotFile: filepath.Join(t.TempDir(), "slots")})
+	for i, test := range []struct {
+		errno syscall.Errno
+		want  string
+	}{
+		{unix.EAGAIN, "cannot fork: resource temporarily unavailable"},
+		{unix.ENOMEM, "cannot fork: cannot allocate memory"},
+		{unix.ENOSPC, "cannot fork: no space left on device"},
+	} {
+		done := make(chan func(*child) (int, syscall.Errno))
+		w.send(func() {
+			done <- w.forking
+			w.forking = func(*child) (int, syscall.Errno) { return 0, test.errno }
+		})
+		real := <-done
+		id := ProcID(10*i + 1)
+		w.Start(sleeper(id))
+		if err := w.failed(id); err.Step != StepFork || err.Error() != test.want {
+			t.Errorf("%v: step %d, %q; want %q", test.errno, err.Step, err.Error(), test.want)
+		}
+		w.send(func() { w.forking = real })
+		w.Start(sleeper(id + 1))
+		w.spawned(id + 1)
+	}
+}
+
 // TestAdopt: what an earlier daemon recorded is told as if it had been seen.
 func TestAdopt(t *testing.T) {
 	dir := t.TempDir()

@@ -62,7 +62,7 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 	}
 
 	s.at("before-clone")
-	pid, errno := s.fork(c)
+	pid, errno := s.forking(c)
 	s.at("after-clone")
 	if errno != 0 {
 		unix.Close(r)

@@ -47,7 +47,10 @@ func (s *Supervisor) Sweep(id uint64, sig syscall.Signal, group ProcID) {
 func (s *Supervisor) strike(o *owner) Swept {
 	w, found := o.sweep, Swept{Owner: o.id, Signal: o.sweep.sig}
 	for range walkRounds {
-		fresh := false
+		// First all are looked up, then signalled: who is gone has no
+		// children any more by which they could be found.
+		var fresh []Stray
+		var stats []stat
 		s.walk(s.roots(o), func(pid int, st stat) bool {
 			if s.byPid[pid] != nil {
 				return false
@@ -55,28 +58,29 @@ func (s *Supervisor) strike(o *owner) Swept {
 			if start, told := w.told[pid]; told && start == st.start {
 				return true
 			}
-			fresh = true
 			w.told[pid] = st.start
 			s.see(o, pid, st.start)
-			one := Stray{Pid: pid, Command: st.command}
-			if w.group != 0 && st.group != w.group {
+			fresh, stats = append(fresh, Stray{Pid: pid, Command: st.command}), append(stats, st)
+			return true
+		})
+		for i, one := range fresh {
+			if w.group != 0 && stats[i].group != w.group {
 				found.Spared = append(found.Spared, one)
-				return true
+				continue
 			}
 			if w.sig != 0 {
-				err := s.signalPid(pid, st.start, w.sig)
+				err := s.signalPid(one.Pid, stats[i].start, w.sig)
 				if err == unix.ESRCH {
-					return true
+					continue
 				}
 				if err != nil {
 					one.Errno = errnoOf(err)
-					w.refused[pid] = true
+					w.refused[one.Pid] = true
 				}
 			}
 			found.Strays = append(found.Strays, one)
-			return true
-		})
-		if !fresh {
+		}
+		if len(fresh) == 0 {
 			break
 		}
 	}

@@ -99,7 +99,7 @@ func TestSweep(t *testing.T) {
 				t.Errorf("Sweep found %+v; want %d, not %d", found, pids[1], pids[2])
 			}
 			w.vacated(101, 1)
-			if !gone(pids[1]) {
+			if st, ok := statOf(pids[1]); ok && st.alive() {
 				t.Errorf("%d lives", pids[1])
 			}
 			if gone(pids[2]) {

@@ -79,6 +79,7 @@ type Supervisor struct {
 	raised  unix.Rlimit  // what Go has made of it
 	slots   slots
 	stacks  stacks
+	forking func(*child) (pid int, errno syscall.Errno)
 	sharing bool     // children may share our memory
 	todo    []func() // fetched, not yet carried out
 	out     []Event  // to be reported at the end of this round
@@ -132,6 +133,7 @@ func New(opts Options, report func([]Event)) (*Supervisor, error) {
 		sharing: haveVM,
 		belong:  belongings{list: -1},
 	}
+	s.forking = s.fork
 	if err := s.open(); err != nil {
 		s.release()
 		return nil, fmt.Errorf("cannot supervise processes: %w", err)

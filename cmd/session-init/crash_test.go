@@ -199,3 +199,27 @@ func TestCrashThenEndTakesStrays(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// A state that cannot be read costs what it held, not the processes.
+func TestCrashWithoutState(t *testing.T) {
+	r := newRig(t)
+	r.args = []string{"--confdir", r.conf, "--logdir", r.logs}
+	r.job("svc", "start on startup\npost-stop exec sh -c \"echo post-stop >> $T\"\n"+service("svc"))
+	r.job("getty", "instance $TTY\nexec sleep 600")
+	r.start()
+	r.traced("svc")
+	r.ok("start", "getty", "TTY=1")
+	before := r.ok("sctl", "list")
+	// The state is what it is written to next; nobody is told.
+	state := filepath.Join(r.run, "session-init", strconv.Itoa(r.daemon.Process.Pid), "state")
+	if err := os.WriteFile(state, []byte("rubbish\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.crash()
+	r.until("the processes to be taken over", func() bool { return r.ok("sctl", "list") == before })
+	r.logged("is taken for its main process")
+	r.ok("stop", "svc")
+	r.traced("svc", "svc-term", "post-stop")
+	unix.Kill(r.main("getty", "TTY=1"), unix.SIGKILL)
+	r.becomes("getty waiting (stop)\n\tlast failure: main process killed by KILL signal\n", "getty")
+}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // buildFaulty builds the daemon with its fail points, once.
@@ -93,17 +91,8 @@ func (r *rig) life(arm func()) {
 	if now := r.main("bystander"); now != bystander {
 		r.t.Errorf("bystander was process %d and is %d", bystander, now)
 	}
-	// This wish too may be lost with the daemon.
-	armed := r.isArmed("any")
-	r.daemon.Process.Signal(unix.SIGTERM)
-	r.until("the end of the session", func() bool {
-		if armed && !r.isArmed("any") {
-			armed = false
-			r.daemon.Process.Signal(unix.SIGTERM)
-		}
-		return len(r.ended) == 1
-	})
-	if status := r.wait(); status != 0 {
+	// The keeper sees to it that this wish is not lost with the daemon.
+	if status := r.end(); status != 0 {
 		r.t.Errorf("the keeper's status is %d", status)
 	}
 	if got := r.trace(); !slices.Equal(got, want) {

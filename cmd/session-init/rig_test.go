@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -174,6 +175,18 @@ func (r *rig) launch() {
 	r.t.Cleanup(func() { r.finish(daemon, ended) })
 }
 
+// dump has a daemon that hangs say where, and ends it: Go's runtime does so
+// on SIGQUIT.
+func (r *rig) dump() {
+	for _, child := range children(r.daemon.Process.Pid) {
+		if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", child)); err == nil && exe == r.program() {
+			r.daemon.Process.Kill()
+			unix.Kill(child, unix.SIGQUIT)
+			r.until("its end", func() bool { return unix.Kill(child, 0) == unix.ESRCH })
+		}
+	}
+}
+
 // finish ends a daemon that still runs, and fails the test for what it left.
 func (r *rig) finish(daemon *exec.Cmd, ended chan error) {
 	if daemon.ProcessState == nil {
@@ -181,6 +194,7 @@ func (r *rig) finish(daemon *exec.Cmd, ended chan error) {
 		select {
 		case <-ended:
 		case <-time.After(patience):
+			r.dump()
 			r.t.Errorf("the daemon does not end\n%s", r.stderr)
 			daemon.Process.Kill()
 			<-ended
@@ -217,7 +231,10 @@ func (r *rig) pid() int {
 	pid := 0
 	r.until("the daemon below its keeper", func() bool {
 		for _, child := range children(keeper) {
-			if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", child)); err == nil && exe == r.program() {
+			// A process that a dead daemon was making looks like one too,
+			// until its exec; but it has one thread.
+			tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", child))
+			if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", child)); err == nil && exe == r.program() && len(tasks) > 1 {
 				pid = child
 			}
 		}
@@ -308,11 +325,17 @@ type result struct {
 // command runs one of the programs against the daemon.
 func (r *rig) command(args ...string) result {
 	r.t.Helper()
-	cmd := exec.Command(filepath.Join(programs, args[0]), args[1:]...)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(programs, args[0]), args[1:]...)
 	cmd.Env = append(r.env[:len(r.env):len(r.env)], "UPSTART_SESSION="+r.address)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
+	if ctx.Err() != nil {
+		r.dump()
+		r.t.Fatalf("%q does not return\n%s", args, r.stderr)
+	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		r.t.Fatalf("%q: %v", args, err)

@@ -44,9 +44,10 @@ func load(t *testing.T, f func(r *rig, round int)) {
 
 	var done = make(chan struct{})
 	var working sync.WaitGroup
-	started := make([]int, 2)
-	sure := make([]map[int]bool, 2) // the client was told that it had run
-	for worker, name := range []string{"task", "svc"} {
+	names := []string{"task", "svc"}
+	started := make([]int, len(names))
+	sure := make([]map[int]bool, len(names)) // the client was told that it had run
+	for worker, name := range names {
 		sure[worker] = make(map[int]bool)
 		working.Go(func() {
 			for n := 0; ; n++ {

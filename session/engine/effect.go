@@ -21,6 +21,14 @@ type Spawn struct {
 	Env      events.Env
 }
 
+// TakeOver asks for a process that runs already, and was reported by Adopt,
+// to be followed as if it had been spawned.
+type TakeOver struct {
+	Proc  ProcID
+	Owner uint64
+	Pid   int
+}
+
 // Kill asks for a signal to a process; with Group to its whole process
 // group.
 type Kill struct {
@@ -99,11 +107,12 @@ type Log struct {
 // Quit says that the session has ended: no instance is left.
 type Quit struct{}
 
-func (Spawn) effect()  {}
-func (Kill) effect()   {}
-func (Sweep) effect()  {}
-func (Settle) effect() {}
-func (Reply) effect()  {}
-func (Notify) effect() {}
-func (Log) effect()    {}
-func (Quit) effect()   {}
+func (TakeOver) effect() {}
+func (Spawn) effect()    {}
+func (Kill) effect()     {}
+func (Sweep) effect()    {}
+func (Settle) effect()   {}
+func (Reply) effect()    {}
+func (Notify) effect()   {}
+func (Log) effect()      {}
+func (Quit) effect()     {}

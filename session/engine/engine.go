@@ -127,6 +127,8 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 		e.vacated(in)
 	case Abandon:
 		delete(e.calls, in.Call)
+	case Adopt:
+		e.adoptProcess(in)
 	case Shutdown:
 		e.shutdown(in)
 	case Tick:

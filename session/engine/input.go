@@ -160,6 +160,14 @@ type Swept struct {
 // Vacated reports that none is left of those that a Sweep meant.
 type Vacated struct{ Owner uint64 }
 
+// Adopt reports a process that runs and that the engine does not know: of a
+// daemon that died and whose state is lost. It becomes the main process of an
+// instance that runs, unless there is one of that name.
+type Adopt struct {
+	Class, Instance string
+	Pid             int
+}
+
 // Tick says that time has passed: deadlines up to now are due.
 type Tick struct{}
 
@@ -189,6 +197,7 @@ func (Exited) input()      {}
 func (FollowEnded) input() {}
 func (Swept) input()       {}
 func (Vacated) input()     {}
+func (Adopt) input()       {}
 func (Tick) input()        {}
 func (Abandon) input()     {}
 func (Shutdown) input()    {}

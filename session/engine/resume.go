@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/session-init/session-init/events"
@@ -95,4 +96,26 @@ func (e *Engine) Unsure() []Effect {
 	effects := e.effects
 	e.effects = nil
 	return effects
+}
+
+// adoptProcess makes an instance around a process that runs.
+func (e *Engine) adoptProcess(msg Adopt) {
+	c := e.classes[msg.Class]
+	label := Label(msg.Class, msg.Instance)
+	if c == nil || c.instances[msg.Instance] != nil {
+		e.do(Log{Level: Warn, Class: msg.Class, Msg: fmt.Sprintf("%s: process %d of an earlier daemon runs on by itself", label, msg.Pid)})
+		return
+	}
+	in := e.newInstance(c, msg.Instance)
+	e.lastProc++
+	in.owner = uint64(e.lastProc)
+	in.procs[job.Main] = process{id: e.lastProc, pid: msg.Pid}
+	e.procs[e.lastProc] = in
+	in.main, in.mainRan = e.lastProc, true
+	e.setGoal(in, GoalStart)
+	in.state = Running
+	e.notify(StateChanged, in, in.state.String())
+	e.rewatch(in)
+	e.logf(Warn, in, "%s: process %d of an earlier daemon is taken for its main process", label, msg.Pid)
+	e.do(TakeOver{Proc: e.lastProc, Owner: in.owner, Pid: msg.Pid})
 }

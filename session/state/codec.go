@@ -33,7 +33,7 @@ var register = sync.OnceFunc(func() {
 		"spawned": engine.Spawned{}, "spawn-failed": engine.SpawnFailed{}, "forked": engine.Forked{},
 		"self-stopped": engine.SelfStopped{}, "follow-ended": engine.FollowEnded{}, "exited": engine.Exited{},
 		"swept": engine.Swept{}, "vacated": engine.Vacated{}, "force-stop": engine.ForceStop{},
-		"tick": engine.Tick{}, "abandon": engine.Abandon{}, "shutdown": engine.Shutdown{},
+		"adopt": engine.Adopt{}, "tick": engine.Tick{}, "abandon": engine.Abandon{}, "shutdown": engine.Shutdown{},
 	} {
 		gob.RegisterName(name, in)
 	}

@@ -46,6 +46,7 @@ func inputs(t testing.TB) []engine.Input {
 		engine.FollowEnded{Proc: 1},
 		engine.Swept{Owner: 1, Strays: []engine.Stray{{Pid: 9, Command: "x"}}},
 		engine.Vacated{Owner: 1},
+		engine.Adopt{Class: "svc", Instance: "9", Pid: 77},
 		engine.ForceStop{Target: target},
 		engine.DropClass{Name: "svc"},
 		engine.Stop{Target: target},

@@ -38,6 +38,16 @@ func NeedMounts(t testing.TB) *syscall.SysProcAttr {
 	return attr
 }
 
+// NeedFUSE skips a test where no program may serve a file system.
+func NeedFUSE(t testing.TB) {
+	t.Helper()
+	fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("missing: /dev/fuse")
+	}
+	fuse.Close()
+}
+
 // NeedPython returns a Python 3 that has a module, and skips the test when
 // there is none. The system's own is asked too, for it alone sees the modules
 // of the system's packages.

@@ -51,7 +51,7 @@ type keeper struct {
 	mu     sync.Mutex
 	pid    int // of the daemon; 0 when there is none
 	ready  bool
-	missed []syscall.Signal
+	passed []syscall.Signal // each once
 	names  []string
 	held   []*os.File
 	link   *os.File
@@ -92,17 +92,18 @@ func Run(cfg Config) int {
 	return k.keep()
 }
 
-// forward passes a signal on. To a daemon that is not ready yet it is sent
-// again when it is: it may have come before the daemon could take it, or
-// while there was none.
+// forward passes a signal on. It is sent again to each daemon that becomes
+// ready: it may have come before that could take it, or while there was none,
+// or the one that had it may have died of something else. To be asked again for
+// the end of the session, or to read the files again, changes nothing.
 func (k *keeper) forward(s syscall.Signal) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.pid != 0 {
 		unix.Kill(k.pid, s)
 	}
-	if !k.ready {
-		k.missed = append(k.missed, s)
+	if !slices.Contains(k.passed, s) {
+		k.passed = append(k.passed, s)
 	}
 }
 
@@ -279,10 +280,9 @@ func (k *keeper) take(line string, oob []byte) {
 		if k.pid == 0 {
 			return // its last words
 		}
-		for _, s := range k.missed {
+		for _, s := range k.passed {
 			unix.Kill(k.pid, s)
 		}
-		k.missed = nil
 		return
 	}
 	file := received(oob)
