@@ -204,9 +204,6 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	d.watcher.Start()
 	d.dropVanished()
 	salvaged := d.lost && d.salvage(slots)
-	if err := opts.Keeper.Sync(); err != nil {
-		return err
-	}
 	if err := d.runtime.writeSession(server.Address()); err != nil {
 		return err
 	}

@@ -213,6 +213,12 @@ func (l *Loop) supervised(batch []supervise.Event) {
 			if l.log.Enabled(context.Background(), slog.LevelDebug) {
 				l.log.Debug("Reaped an orphan", "pid", event.Pid, "status", event.Status, "signal", int(event.Signal))
 			}
+		case supervise.AllAdopted:
+			messages = append(messages, message{call: func(engine.View) {
+				if err := l.keeper.Sync(); err != nil {
+					l.log.Warn(err.Error())
+				}
+			}})
 		case supervise.Told:
 			messages = append(messages, message{call: func(engine.View) {
 				l.at("before-seen")

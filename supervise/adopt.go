@@ -52,8 +52,8 @@ func (s *Supervisor) Ended(pid int, status syscall.WaitStatus) {
 }
 
 // AllEnded says that the keeper has told of all that ended before it was
-// asked, and it was asked after the last Adopt: nobody will tell of those that
-// are gone and were not told of.
+// asked, and it was asked after AllAdopted: nobody will tell of those that are
+// gone and were not told of.
 func (s *Supervisor) AllEnded() {
 	s.send(func() {
 		for _, p := range s.adopted {
@@ -76,6 +76,7 @@ func (s *Supervisor) Adopted() {
 		s.waiting = false
 		s.died.Store(true)
 		s.wake()
+		s.emit(AllAdopted{})
 	})
 }
 

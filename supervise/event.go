@@ -109,7 +109,12 @@ type Childless struct{}
 // Told: what the keeper told of this process has been reported.
 type Told struct{ Pid int }
 
-func (Told) event() {}
+// AllAdopted: every Adopt before Adopted has been carried out. Whoever has a
+// keeper asks it now to say when it has told of all that ended, for AllEnded.
+type AllAdopted struct{}
+
+func (Told) event()       {}
+func (AllAdopted) event() {}
 
 // Error gives the sentence.
 func (d Degraded) Error() string {

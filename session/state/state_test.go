@@ -1,6 +1,8 @@
 package state
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -262,11 +264,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(whole)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		path := filepath.Join(t.TempDir(), "state")
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		snapshot, entries, err := Load(path, boot)
+		snapshot, entries, err := read(bufio.NewReader(bytes.NewReader(text)), "state", boot)
 		if err != nil {
 			return
 		}
