@@ -66,7 +66,7 @@ func (l *Loop) Read(f func(engine.View)) { l.inbox.post(message{call: f}) }
 // rest back bit by bit, and wakes up for that for minutes; we give it back at
 // once when it has become quiet, and are asleep from then on.
 const (
-	burst     = 512 // messages
+	burst     = 128 // messages
 	restAfter = 100 * time.Millisecond
 )
 
