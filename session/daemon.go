@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -73,6 +74,9 @@ type Daemon struct {
 	// loaded are the jobs that the first load has found; nil after it.
 	mu     sync.Mutex
 	loaded map[string]bool
+	// kept are definitions of an earlier daemon whose files are broken. It
+	// belongs to the loop, once that runs.
+	kept []string
 }
 
 // Private reports whether the daemon is one beside the user's own: its jobs
@@ -86,7 +90,8 @@ func (o Options) getenv(key string) string {
 
 // Start begins a session: runtime directory, socket, supervisor, first load
 // of the job files, session file, startup event, in this order, so that a
-// job can call the daemon the moment it runs. On an error nothing is left.
+// job can call the daemon the moment it runs. On an error nothing is left, but
+// for what an earlier daemon of this session has made: that is the next one's.
 func Start(opts Options) (*Daemon, error) {
 	level := new(slog.LevelVar)
 	priority := opts.Priority
@@ -108,9 +113,10 @@ func Start(opts Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, stateless := os.Stat(d.statePath())
+	inherits := d.runtime.resumed || stateless == nil
 	if err := d.begin(log); err != nil {
-		if d.resumed {
-			// The jobs are another daemon's, and the next one's.
+		if inherits {
 			d.abandon()
 		} else {
 			d.end()
@@ -260,8 +266,9 @@ func (d *Daemon) apply(changes []conf.Change) {
 	}
 }
 
-// dropVanished drops, after the first load, the definitions of an earlier
-// daemon whose files are gone.
+// dropVanished looks, after the first load, at the definitions of an earlier
+// daemon that were not loaded: those whose files are gone are dropped. A file
+// that is there is broken, and the last good definition stays.
 func (d *Daemon) dropVanished() {
 	d.mu.Lock()
 	loaded := d.loaded
@@ -269,18 +276,38 @@ func (d *Daemon) dropVanished() {
 	d.mu.Unlock()
 	for _, name := range d.engine.View().ClassNames() {
 		if !loaded[name] {
-			d.Step(engine.DropClass{Name: name})
+			d.kept = append(d.kept, name)
 		}
 	}
+	d.dropKept(d.engine.View())
+}
+
+// dropKept drops what dropVanished kept and whose file is gone by now. The
+// watcher does not know these, so that is found by an explicit reload.
+func (d *Daemon) dropKept(v engine.View) {
+	d.kept = slices.DeleteFunc(d.kept, func(name string) bool {
+		class, ok := v.Class(name)
+		if ok {
+			if _, err := os.Stat(class.Path); err == nil {
+				return false
+			}
+			d.Step(engine.DropClass{Name: name})
+		}
+		return true
+	})
 }
 
 // Reload reads all job files again; see bus.Backend.
 func (d *Daemon) Reload(done func()) {
 	d.watcher.Rescan(func() {
-		d.Read(func(engine.View) {
-			if done != nil {
-				done()
-			}
+		d.Read(func(v engine.View) {
+			d.dropKept(v)
+			// After what that has posted.
+			d.Read(func(engine.View) {
+				if done != nil {
+					done()
+				}
+			})
 		})
 	})
 }

@@ -83,7 +83,9 @@ func openRuntimeDir(dir, xdg string, private bool, link *keeper.Link) (*runtimeD
 		r.base = abs
 	}
 	if err := r.prepare(link); err != nil {
-		r.close()
+		if !r.resumed {
+			r.close()
+		}
 		return nil, err
 	}
 	return r, nil

@@ -223,3 +223,56 @@ func TestCrashWithoutState(t *testing.T) {
 	unix.Kill(r.main("getty", "TTY=1"), unix.SIGKILL)
 	r.becomes("getty waiting (stop)\n\tlast failure: main process killed by KILL signal\n", "getty")
 }
+
+// A daemon that cannot begin, where another was, leaves all to the next.
+func TestCrashThenCannotBegin(t *testing.T) {
+	r := newRig(t)
+	r.job("svc", service("svc"))
+	r.start()
+	r.ok("start", "svc")
+	r.traced("svc")
+	before := r.ok("sctl", "list")
+	// Where the session file belongs there is no directory for a while.
+	sessions := filepath.Join(r.run, "upstart", "sessions")
+	if err := os.Rename(sessions, sessions+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(sessions, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(r.pid(), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.until("daemons to fail", func() bool { return strings.Count(r.stderr.String(), "the daemon died (exit status 1)") >= 2 })
+	if err := os.Remove(sessions); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(sessions+".away", sessions); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the next daemon", func() bool { return strings.Count(r.stderr.String(), "goes on where the last daemon was") == 1 })
+	if after := r.ok("sctl", "list"); after != before {
+		t.Errorf("after it:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+// A definition whose file was broken, or removed, while there was no daemon.
+func TestCrashAndBrokenFile(t *testing.T) {
+	r := newRig(t)
+	r.job("broken", "exec sleep 600")
+	r.job("gone", "exec sleep 600")
+	r.start()
+	r.job("broken", "exec sleep 600\nbogus")
+	r.logged("broken.conf:2:1: ")
+	r.crash()
+	r.prints("broken running (start), process PID\n", "start", "broken")
+	r.prints("broken waiting (stop)\n", "stop", "broken")
+	// Once it is gone, an explicit reload finds that.
+	for _, name := range []string{"broken", "gone"} {
+		if err := os.Remove(filepath.Join(r.conf, name+".conf")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.ok("sctl", "reload-configuration")
+	r.prints("", "sctl", "list")
+}
