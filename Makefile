@@ -19,7 +19,7 @@ PURE  = ./events/... ./session/job/... ./session/engine/... ./session/api/...
 # Names of sctl that are commands of their own.
 LINKS = initctl start stop restart reload status emit
 
-.PHONY: all build run test quick check lint bench soak install clean help
+.PHONY: all build run test fuzz quick check lint bench soak install clean help
 
 all: build
 
@@ -42,6 +42,9 @@ lint: check
 
 bench: ## every benchmark
 	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## look for input that breaks a parser, a minute each (FUZZTIME=)
+	@.ci/fuzz $${FUZZTIME:-60s}
 
 soak: ## fuzz each target for a minute, repeat the tests that touch the kernel
 	@.ci/fuzz $${FUZZTIME:-60s}

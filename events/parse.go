@@ -1,6 +1,9 @@
 package events
 
-import "fmt"
+import (
+	"fmt"
+	"unicode/utf8"
+)
 
 // Kind is the kind of a Token.
 type Kind uint8
@@ -80,7 +83,7 @@ func (p *exprParser) step(t Token) error {
 		return p.match()
 	case And, Or:
 		if !p.operand {
-			return p.fail(t, fmt.Sprintf("expected an event, not the operator '%s'", t.Text))
+			return p.fail(t, fmt.Sprintf("expected an event, not the operator '%s'", cut(t.Text)))
 		}
 		p.reduce()
 		p.stack = append(p.stack, p.pos)
@@ -116,7 +119,7 @@ func (p *exprParser) match() error {
 	}
 	m, bad := NewMatch(words)
 	if bad >= 0 {
-		return p.fail(p.tokens[first+bad], fmt.Sprintf("expected KEY=VALUE, not '%s': a value without a name cannot follow one with a name", words[bad]))
+		return p.fail(p.tokens[first+bad], fmt.Sprintf("expected KEY=VALUE, not '%s': a value without a name cannot follow one with a name", cut(words[bad])))
 	}
 	p.out = append(p.out, Node{Op: OpMatch, Match: m})
 	p.operand = true
@@ -138,4 +141,19 @@ func (p *exprParser) apply(at int) {
 		op = OpOr
 	}
 	p.out = append(p.out, Node{Op: op})
+}
+
+// maxNamed bounds how many bytes of an offending word a message repeats.
+const maxNamed = 60
+
+// cut gives a word as a message shows it.
+func cut(word string) string {
+	if len(word) <= maxNamed {
+		return word
+	}
+	end := maxNamed
+	for end > 0 && !utf8.RuneStart(word[end]) {
+		end--
+	}
+	return word[:end] + "…"
 }

@@ -184,3 +184,16 @@ func TestParseDeep(t *testing.T) {
 		t.Errorf("Parse of %d nested operands = %v", depth, err)
 	}
 }
+
+// A word of any length makes a message of a line.
+func TestParseLongWord(t *testing.T) {
+	long := strings.Repeat("é", 2000)
+	_, err := Parse(tokenize("a X=1 " + long))
+	if want := "1:7: expected KEY=VALUE, not '" + strings.Repeat("é", 30) + "…': "; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("Parse(a X=1 éé...) = %v; want %s...", err, want)
+	}
+	_, err = Parse(tokenize("a X=1 x" + long))
+	if want := "1:7: expected KEY=VALUE, not 'x" + strings.Repeat("é", 29) + "…': "; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("Parse(a X=1 xéé...) = %v; want %s...", err, want)
+	}
+}
