@@ -19,7 +19,7 @@ PURE  = ./events/... ./session/job/... ./session/engine/... ./session/api/...
 # Names of sctl that are commands of their own.
 LINKS = initctl start stop restart reload status emit
 
-.PHONY: all build run test fuzz quick check lint bench soak install clean help
+.PHONY: all build run test fuzz quick check lint bench soak mutate install clean help
 
 all: build
 
@@ -46,10 +46,14 @@ bench: ## every benchmark
 fuzz: ## look for input that breaks a parser, a minute each (FUZZTIME=)
 	@.ci/fuzz $${FUZZTIME:-60s}
 
-soak: ## fuzz each target for a minute, repeat the tests that touch the kernel
+soak: ## fuzz each target for a minute, live through random sessions (STEPS=), repeat the tests that touch the kernel
 	@.ci/fuzz $${FUZZTIME:-60s}
 	go test -race -count=$${COUNT:-20} -timeout 60m ./supervise/... ./session/... ./cmd/...
-	SOAK=1 go test -count=1 -timeout 60m -run 'TestKilled|TestRandom' ./cmd/session-init
+	go test -count=1 -timeout 6h -run 'TestPredict$$|TestModel$$' ./session/engine -steps $${STEPS:-10000000}
+	SOAK=1 go test -count=1 -timeout 60m -run 'TestKilled|TestRandom|TestForesee$$' ./cmd/session-init ./session
+
+mutate: ## change the code of events and the engine in small ways: which changes do their tests not notice?
+	go run ./session/testkit/mutate -min 85 $${SAMPLE:+-sample $$SAMPLE} ./events ./session/engine
 
 install: build ## install below PREFIX (and DESTDIR)
 	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man8 $(docdir)/examples $(linkdir) $(xmldir)

@@ -5,13 +5,16 @@ package events
 // for its "stop on". An event whose operand it holds is blocked by it until
 // Reset.
 type Condition struct {
-	expr  *Expr
+	expr *Expr
+	// nodes is nil until an operand comes for the first time: most
+	// conditions of most jobs never see an event.
 	nodes []cell
 }
 
 type cell struct {
 	value bool
 	event *Event // the event of an operand that has come
+	last  *Event // the one that it came with last, which may be long ago
 }
 
 // NewCondition makes a condition in which nothing has come yet; nil for an
@@ -20,7 +23,14 @@ func NewCondition(expr *Expr) *Condition {
 	if expr == nil {
 		return nil
 	}
-	return &Condition{expr: expr, nodes: make([]cell, len(expr.Nodes))}
+	return &Condition{expr: expr}
+}
+
+// room makes the cells.
+func (c *Condition) room() {
+	if c.nodes == nil {
+		c.nodes = make([]cell, len(c.expr.Nodes))
+	}
 }
 
 // Expr returns the expression.
@@ -34,10 +44,11 @@ func (c *Condition) Handle(q *Queue, ev *Event, lookup Lookup) bool {
 	}
 	any := false
 	for i, node := range c.expr.Nodes {
-		if node.Op != OpMatch || c.nodes[i].value || !node.Match.Matches(ev.Name, ev.Env, lookup) {
+		if node.Op != OpMatch || c.nodes != nil && c.nodes[i].value || !node.Match.Matches(ev.Name, ev.Env, lookup) {
 			continue
 		}
-		c.nodes[i] = cell{value: true, event: ev}
+		c.room()
+		c.nodes[i] = cell{value: true, event: ev, last: ev}
 		q.Block(ev)
 		any = true
 	}
@@ -75,19 +86,34 @@ func (c *Condition) walk(visit func(i, left, right int)) {
 
 // True reports whether the expression has come true.
 func (c *Condition) True() bool {
-	return c != nil && c.nodes[len(c.nodes)-1].value
+	return c != nil && c.nodes != nil && c.nodes[len(c.nodes)-1].value
 }
 
 // Came reports whether the operand at that place of Expr().Nodes has come,
 // and with which event.
 func (c *Condition) Came(node int) (*Event, bool) {
+	if c.nodes == nil {
+		return nil, false
+	}
 	return c.nodes[node].event, c.nodes[node].value
+}
+
+// Last returns the event that an operand came with last, be it held or long
+// gone; nil when it has never come.
+func (c *Condition) Last(node int) *Event {
+	if c == nil || c.nodes == nil {
+		return nil
+	}
+	return c.nodes[node].last
 }
 
 // Events returns the events that made the expression true, in the order of
 // the expression, each once. Sides of an "or" that are not true themselves
 // do not count.
 func (c *Condition) Events() []*Event {
+	if c.nodes == nil {
+		return nil
+	}
 	counts := make([]bool, len(c.nodes))
 	counts[len(counts)-1] = c.True()
 	type sides struct{ i, left, right int }
@@ -115,8 +141,8 @@ next:
 	return out
 }
 
-// Reset forgets what has come and gives back the blocks in q. It reports
-// whether there was any.
+// Reset forgets what has come, all but Last, and gives back the blocks in q.
+// It reports whether there was any.
 func (c *Condition) Reset(q *Queue) bool {
 	if c == nil {
 		return false
@@ -134,13 +160,14 @@ func (c *Condition) Reset(q *Queue) bool {
 }
 
 // Adopt takes over from old what has come for operands that c has too: the
-// same words, each of old's used once. What old held and c has no place for
-// is given back in q. old must not be used afterwards.
+// same words, each of old's used once, what is held first. What old held and
+// c has no place for is given back in q. old must not be used afterwards.
 func (c *Condition) Adopt(q *Queue, old *Condition) {
 	if old == nil {
 		return
 	}
-	if c != nil {
+	if c != nil && old.nodes != nil {
+		c.room()
 		for i, node := range c.expr.Nodes {
 			if node.Op != OpMatch {
 				continue
@@ -153,9 +180,25 @@ func (c *Condition) Adopt(q *Queue, old *Condition) {
 				}
 			}
 		}
+		c.remember(old)
 		c.update()
 	}
 	old.Reset(q)
+}
+
+// remember takes over when the operands came last that have not come now.
+func (c *Condition) remember(old *Condition) {
+	for i, node := range c.expr.Nodes {
+		if node.Op != OpMatch || c.nodes[i].last != nil {
+			continue
+		}
+		for k := range old.nodes {
+			if last := old.nodes[k].last; last != nil && old.expr.Nodes[k].Match.equal(node.Match) {
+				c.nodes[i].last = last
+				break
+			}
+		}
+	}
 }
 
 func (m *Match) equal(other *Match) bool {

@@ -174,6 +174,8 @@ func TestConditionAdopt(t *testing.T) {
 		{"a and b and a", "a", "a and b", false, "0", ""},
 		{"a and b", "a", "a and a", false, "0", ""},
 		{"a and b", "", "b and c", false, "", ""},
+		{"a and b", "a", "a or c", true, "0", ""},
+		{"a and b", "a", "c and d and a", false, "3", ""},
 	}
 	for _, test := range tests {
 		var q Queue
@@ -302,4 +304,72 @@ func TestConditionAsTree(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What came last is remembered beyond Reset, by a condition that takes over,
+// and by one that is restored.
+func TestConditionRemembers(t *testing.T) {
+	var q Queue
+	c := NewCondition(expr(t, "up and ( go or up )"))
+	last := func(c *Condition) string {
+		var out []string
+		for i, node := range c.Expr().Nodes {
+			if node.Op != OpMatch {
+				continue
+			}
+			text := "-"
+			if ev := c.Last(i); ev != nil {
+				text = ev.Env[0]
+			}
+			out = append(out, text)
+		}
+		return strings.Join(out, " ")
+	}
+	check := func(what string, c *Condition, want string) {
+		t.Helper()
+		if got := last(c); got != want {
+			t.Errorf("%s: Last = %q; want %q", what, got, want)
+		}
+	}
+	check("before anything", c, "- - -")
+	come(&q, c, "up", "1")
+	come(&q, c, "up", "2") // while the first is held
+	check("held", c, "1 - 1")
+	c.Reset(&q)
+	check("after Reset", c, "1 - 1")
+	come(&q, c, "go", "3")
+	check("with another", c, "1 3 1")
+
+	byID := map[uint64]*Event{}
+	c.Remembered(func(ev *Event) {
+		if ev.Progress != Finished {
+			byID[ev.ID] = ev
+		} else {
+			byID[ev.ID] = SaveEvent(ev).Restore()
+		}
+	})
+	again := NewCondition(c.Expr())
+	again.Restore(&q, c.Save(), byID)
+	check("restored", again, "1 3 1")
+	// An event that has finished is remembered and never held.
+	again = NewCondition(c.Expr())
+	again.Restore(&q, []SavedOperand{{Node: 0, Event: 7, Last: 7}}, map[uint64]*Event{7: {ID: 7, Env: Env{"x"}, Progress: Finished}})
+	check("restored without the event", again, "x - -")
+	if _, came := again.Came(0); came {
+		t.Error("a finished event is held")
+	}
+
+	next := NewCondition(expr(t, "down or go or up"))
+	next.Adopt(&q, c)
+	check("adopted", next, "- 3 1")
+	if ev, came := next.Came(1); !came || ev.Env[0] != "3" {
+		t.Error("what was held is not")
+	}
+	if _, came := next.Came(3); came {
+		t.Error("what was only remembered is held")
+	}
+	var none *Condition
+	if none.Last(0) != nil {
+		t.Error("Last of no condition")
+	}
 }

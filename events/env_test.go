@@ -14,7 +14,7 @@ func lookupIn(env Env) Lookup {
 }
 
 func TestExpand(t *testing.T) {
-	env := Env{"A=1", "B_2=two", "E=", "N=A", "D=$A", "_=under", "A?x=q"}
+	env := Env{"A=1", "B_2=two", "E=", "N=A", "D=$A", "_=under", "A?x=q", "azAZ09=all"}
 	for _, test := range []struct{ in, want string }{
 		{"", ""},
 		{"plain", "plain"},
@@ -23,6 +23,11 @@ func TestExpand(t *testing.T) {
 		{"$A$B_2", "1two"},
 		{"$B_2x", "error unknown parameter: B_2x"},
 		{"$_", "under"},
+		{"$azAZ09-", "all-"},
+		{"$z $Z $0", "error unknown parameter: z"},
+		{"$Z", "error unknown parameter: Z"},
+		{"$0$9", "$0$9"},
+		{"${$U}", "error unknown parameter: U"},
 		{"$E", ""},
 		{"${A}", "1"},
 		{"${E}", ""},
@@ -141,6 +146,10 @@ func TestEnvSet(t *testing.T) {
 	}
 	if want := (Env{"A=3", "B=2", "AB=4", "C="}); !slices.Equal(env, want) {
 		t.Errorf("Set = %q; want %q", env, want)
+	}
+	// An entry without "=" is no variable.
+	if got, want := (Env{"A", "", "AB"}).Set("A=1").Set("A=2"), (Env{"A", "", "AB", "A=2"}); !slices.Equal(got, want) {
+		t.Errorf("Set beside entries without a value = %q; want %q", got, want)
 	}
 	if got, want := env.Clone().Unset("A"), (Env{"B=2", "AB=4", "C="}); !slices.Equal(got, want) {
 		t.Errorf("Unset(A) = %q; want %q", got, want)

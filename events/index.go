@@ -13,63 +13,103 @@ type Index[Owner any] struct {
 	names map[string]*nameIndex[Owner]
 }
 
+// nameIndex files the operands of one event name. Most names have a single
+// operand, so it is small.
 type nameIndex[Owner any] struct {
-	general list[Owner]
+	name string
 	// slots are the ways in which operands of this name choose a variable;
-	// few, and in the order in which they were first needed.
-	slots []*slot[Owner]
+	// few, the newest first.
+	slots *slot[Owner]
 	used  int
 }
 
-// slot files operands by the literal value of one variable.
+// slot files operands by the literal value of one variable or, when it is
+// general, without regard to variables.
 type slot[Owner any] struct {
-	named   bool
+	names   *nameIndex[Owner]
+	next    *slot[Owner]
 	key     string // of a named argument
-	at      int    // of a positional one
-	byValue map[string]*list[Owner]
+	at      int32  // of a positional one
+	named   bool
+	general bool
+	// one is the ring of the operands as long as all have the same value;
+	// byValue, when it is there, has a ring for each value.
+	one     *entry[Owner]
+	byValue map[string]*entry[Owner]
 }
 
-// list is a doubly linked list with a sentinel, so that an operand leaves it
-// at no cost: a hundred thousand instances may wait for the same event.
-type list[Owner any] struct {
-	head entry[Owner]
-}
-
+// entry is an operand, in a ring with the others of its value. The slot knows
+// the oldest of them. So an operand leaves at no cost: a hundred thousand
+// instances may wait for the same event.
 type entry[Owner any] struct {
 	owner      Owner
 	prev, next *entry[Owner]
+	slot       *slot[Owner]
+	value      string
 }
 
-func (l *list[Owner]) add(owner Owner) *entry[Owner] {
-	if l.head.next == nil {
-		l.head.next, l.head.prev = &l.head, &l.head
+// ring returns the oldest operand of that value, or nil.
+func (s *slot[Owner]) ring(value string) *entry[Owner] {
+	if s.byValue != nil {
+		return s.byValue[value]
 	}
-	e := &entry[Owner]{owner: owner, prev: l.head.prev, next: &l.head}
-	e.prev.next, l.head.prev = e, e
+	if s.one != nil && s.one.value == value {
+		return s.one
+	}
+	return nil
+}
+
+// setRing makes first the oldest operand of its value.
+func (s *slot[Owner]) setRing(first *entry[Owner]) {
+	if s.byValue == nil && s.one != nil && s.one.value != first.value {
+		s.byValue = map[string]*entry[Owner]{s.one.value: s.one}
+		s.one = nil
+	}
+	if s.byValue != nil {
+		s.byValue[first.value] = first
+	} else {
+		s.one = first
+	}
+}
+
+// dropRing forgets a value that has no operand any more.
+func (s *slot[Owner]) dropRing(value string) {
+	if s.byValue != nil {
+		delete(s.byValue, value)
+	} else {
+		s.one = nil
+	}
+}
+
+func (s *slot[Owner]) add(owner Owner, value string) *entry[Owner] {
+	e := &entry[Owner]{owner: owner, slot: s, value: value}
+	first := s.ring(value)
+	if first == nil {
+		e.prev, e.next = e, e
+		s.setRing(e)
+		return e
+	}
+	// The value of the first is kept for all, so that one copy stays.
+	e.value = first.value
+	e.prev, e.next = first.prev, first
+	e.prev.next, first.prev = e, e
 	return e
 }
 
-func (l *list[Owner]) each(visit func(Owner)) {
-	if l.head.next == nil {
+func (s *slot[Owner]) remove(e *entry[Owner]) {
+	if e.next == e {
+		s.dropRing(e.value)
 		return
 	}
-	for e := l.head.next; e != &l.head; e = e.next {
-		visit(e.owner)
+	e.prev.next, e.next.prev = e.next, e.prev
+	if s.ring(e.value) == e {
+		s.setRing(e.next)
 	}
 }
-
-func (l *list[Owner]) empty() bool { return l.head.next == nil || l.head.next == &l.head }
 
 // Filed is what Add filed; Remove takes it out again.
 type Filed[Owner any] struct {
-	places []place[Owner]
-}
-
-type place[Owner any] struct {
-	name  string
-	slot  *slot[Owner] // nil: the general list
-	value string
-	entry *entry[Owner]
+	entries []*entry[Owner]
 }
 
 // Add files every operand of expr under owner. Patterns are expanded by
@@ -80,24 +120,26 @@ func (x *Index[Owner]) Add(expr *Expr, owner Owner, lookup Lookup) Filed[Owner] 
 	if expr == nil {
 		return filed
 	}
-	for _, node := range expr.Nodes {
-		if node.Op == OpMatch {
-			if p, ok := x.file(node.Match, owner, lookup); ok {
-				filed.places = append(filed.places, p)
+	filed.entries = make([]*entry[Owner], 0, (len(expr.Nodes)+1)/2)
+	for i := range expr.Nodes {
+		if node := &expr.Nodes[i]; node.Op == OpMatch {
+			if e := x.file(node.Match, owner, lookup); e != nil {
+				filed.entries = append(filed.entries, e)
 			}
 		}
 	}
 	return filed
 }
 
-func (x *Index[Owner]) file(m *Match, owner Owner, lookup Lookup) (place[Owner], bool) {
+// file files one operand; nil when it cannot be expanded.
+func (x *Index[Owner]) file(m *Match, owner Owner, lookup Lookup) *entry[Owner] {
 	literal, value := -1, ""
-	for i, arg := range m.Args {
-		pattern, err := Expand(arg.Pattern, lookup)
+	for i := range m.Args {
+		pattern, err := Expand(m.Args[i].Pattern, lookup)
 		if err != nil {
-			return place[Owner]{}, false
+			return nil
 		}
-		if literal < 0 && !arg.Not && IsLiteral(pattern) {
+		if literal < 0 && !m.Args[i].Not && IsLiteral(pattern) {
 			literal, value = i, pattern
 		}
 	}
@@ -106,68 +148,66 @@ func (x *Index[Owner]) file(m *Match, owner Owner, lookup Lookup) (place[Owner],
 	}
 	names := x.names[m.Name]
 	if names == nil {
-		names = &nameIndex[Owner]{}
+		names = &nameIndex[Owner]{name: m.Name}
 		x.names[m.Name] = names
 	}
 	names.used++
-	p := place[Owner]{name: m.Name}
-	if literal < 0 {
-		p.entry = names.general.add(owner)
-		return p, true
+	want := slot[Owner]{names: names, general: literal < 0}
+	if literal >= 0 {
+		if arg := m.Args[literal]; arg.Named {
+			want.named, want.key = true, arg.Key
+		} else {
+			want.at = int32(literal)
+		}
 	}
-	p.slot, p.value = names.slot(m.Args[literal], literal), value
-	values := p.slot.byValue[value]
-	if values == nil {
-		values = &list[Owner]{}
-		p.slot.byValue[value] = values
-	}
-	p.entry = values.add(owner)
-	return p, true
+	return names.slot(want).add(owner, value)
 }
 
-// slot returns the slot of an argument that stands at that place.
-func (n *nameIndex[Owner]) slot(arg Arg, at int) *slot[Owner] {
-	for _, s := range n.slots {
-		if s.named == arg.Named && (s.named && s.key == arg.Key || !s.named && s.at == at) {
+// slot returns the slot that chooses as want does.
+func (n *nameIndex[Owner]) slot(want slot[Owner]) *slot[Owner] {
+	for s := n.slots; s != nil; s = s.next {
+		if s.general == want.general && s.named == want.named && s.key == want.key && s.at == want.at {
 			return s
 		}
 	}
-	s := &slot[Owner]{named: arg.Named, key: arg.Key, at: at, byValue: make(map[string]*list[Owner])}
-	n.slots = append(n.slots, s)
+	s := &want
+	s.next, n.slots = n.slots, s
 	return s
 }
 
 // Remove takes out what Add filed.
 func (x *Index[Owner]) Remove(filed Filed[Owner]) {
-	for _, p := range filed.places {
-		p.entry.prev.next, p.entry.next.prev = p.entry.next, p.entry.prev
-		names := x.names[p.name]
-		names.used--
-		if p.slot != nil && p.slot.byValue[p.value].empty() {
-			delete(p.slot.byValue, p.value)
-		}
-		if names.used == 0 {
-			delete(x.names, p.name)
+	for _, e := range filed.entries {
+		e.slot.remove(e)
+		names := e.slot.names
+		if names.used--; names.used == 0 {
+			delete(x.names, names.name)
 		}
 	}
 }
 
 // Find calls visit for every owner with an operand that the event may match,
 // once for each such operand, in an order that depends on the calls of Add
-// and Remove only.
+// and Remove only. visit must not change the index.
 func (x *Index[Owner]) Find(name string, env Env, visit func(Owner)) {
 	names := x.names[name]
 	if names == nil {
 		return
 	}
-	for _, s := range names.slots {
-		value, ok := Arg{Named: s.named, Key: s.key}.value(s.at, env)
+	for s := names.slots; s != nil; s = s.next {
+		value, ok := "", true
+		if !s.general {
+			value, ok = Arg{Named: s.named, Key: s.key}.value(int(s.at), env)
+		}
 		if !ok {
 			continue
 		}
-		if values := s.byValue[value]; values != nil {
-			values.each(visit)
+		first := s.ring(value)
+		for e := first; e != nil; {
+			visit(e.owner)
+			if e = e.next; e == first {
+				break
+			}
 		}
 	}
-	names.general.each(visit)
 }

@@ -46,6 +46,7 @@ func TestIndexLooksWhereItMust(t *testing.T) {
 		{"started JOB=zz INSTANCE=q", "glob not plain"},
 		{"started INSTANCE=a", "glob not place plain"},
 		{"started", "glob not plain"},
+		{"started JOB=", "glob not plain"},
 		{"stopped JOB=a", "else"},
 		{"nothing JOB=a", ""},
 	}
@@ -78,6 +79,46 @@ func TestIndexRemove(t *testing.T) {
 	}
 	x.Remove(c)
 	x.Remove(x.Add(nil, "d", none))
+}
+
+// TestIndexOrder: who was filed first is found first, whoever left in between.
+func TestIndexOrder(t *testing.T) {
+	var x Index[string]
+	order := func() string {
+		var out []string
+		x.Find("ev", Env{"A=1"}, func(owner string) { out = append(out, owner) })
+		return strings.Join(out, " ")
+	}
+	filed := make(map[string]Filed[string])
+	for _, owner := range []string{"a", "b", "c", "d"} {
+		filed[owner] = x.Add(expr(t, "ev A=1"), owner, none)
+	}
+	for _, step := range []struct{ gone, want string }{{"", "a b c d"}, {"b", "a c d"}, {"a", "c d"}, {"d", "c"}, {"c", ""}} {
+		x.Remove(filed[step.gone])
+		if got := order(); got != step.want {
+			t.Errorf("Find after %q was removed = %q; want %q", step.gone, got, step.want)
+		}
+	}
+}
+
+// TestIndexShares: operands that choose the same variable share a slot, so
+// that an event looks in few places.
+func TestIndexShares(t *testing.T) {
+	var x Index[int]
+	texts := []string{"ev A=%d", "ev %d", "ev * %d", "ev B=%d", "ev A=* B=%d", "ev A!=%d", "ev *"}
+	for i := range 20 {
+		for _, text := range texts {
+			x.Add(expr(t, strings.ReplaceAll(text, "%d", fmt.Sprint(i))), i, none)
+		}
+	}
+	slots := 0
+	for s := x.names["ev"].slots; s != nil; s = s.next {
+		slots++
+	}
+	// A, the first place, the second, B, and the general one.
+	if slots != 5 {
+		t.Errorf("%d slots for operands that choose in five ways", slots)
+	}
 }
 
 // TestIndexExpands: operands are filed by the variables of the moment.

@@ -41,7 +41,7 @@ func (e *SyntaxError) Error() string {
 // is where the tokens end, for what is missing there. The error is a
 // *SyntaxError.
 func Parse(tokens []Token, end Token) (*Expr, error) {
-	p := exprParser{tokens: tokens, end: end}
+	p := exprParser{tokens: tokens, end: end, out: make([]Node, 0, countNodes(tokens))}
 	for p.pos < len(p.tokens) {
 		if err := p.step(p.tokens[p.pos]); err != nil {
 			return nil, err
@@ -57,6 +57,18 @@ func Parse(tokens []Token, end Token) (*Expr, error) {
 		p.apply(p.stack[i])
 	}
 	return &Expr{Nodes: p.out}, nil
+}
+
+// countNodes says how many nodes the tokens make when they are in order. An
+// expression lives as long as its job, so it has no room to spare.
+func countNodes(tokens []Token) int {
+	n := 0
+	for i, t := range tokens {
+		if t.Kind == And || t.Kind == Or || t.Kind == Word && (i == 0 || tokens[i-1].Kind != Word) {
+			n++
+		}
+	}
+	return n
 }
 
 // exprParser turns infix into postfix with a stack of operators and open

@@ -56,6 +56,9 @@ func TestParse(t *testing.T) {
 		if got := expr.String(); got != test.infix {
 			t.Errorf("Parse(%s) = %s; want %s", test.text, got, test.infix)
 		}
+		if got, want := cap(expr.Nodes), len(expr.Nodes); got != want {
+			t.Errorf("Parse(%s) has room for %d nodes; want %d", test.text, got, want)
+		}
 		var words []string
 		for _, operand := range expr.Postfix() {
 			words = append(words, strings.Join(operand, " "))
@@ -167,8 +170,26 @@ func TestExprEmpty(t *testing.T) {
 	if got := none.String(); got != "" {
 		t.Errorf("String of no expression = %q; want nothing", got)
 	}
+	if got := new(Expr).String(); got != "" {
+		t.Errorf("String of an expression without nodes = %q; want nothing", got)
+	}
 	if got := none.Postfix(); got == nil || len(got) != 0 {
 		t.Errorf("Postfix of no expression = %v; want an empty list", got)
+	}
+}
+
+func TestHasVariables(t *testing.T) {
+	for text, want := range map[string]bool{
+		"a": false, "a b": false, "a $B": true, "a X=1": false, "a X=$B": true, "a X!=${B}": true, "a X=1 Y=$B": true,
+		"a and b $B": true, "a $B and b": true, "a and b and c X=$B": true, "a $X=1": false, "a and b": false,
+	} {
+		if got := expr(t, text).HasVariables(); got != want {
+			t.Errorf("HasVariables of %s = %t; want %t", text, got, want)
+		}
+	}
+	var none *Expr
+	if none.HasVariables() {
+		t.Error("no expression has variables")
 	}
 }
 
@@ -191,6 +212,15 @@ func TestParseLongWord(t *testing.T) {
 	_, err := Parse(tokenize("a X=1 " + long))
 	if want := "1:7: expected KEY=VALUE, not '" + strings.Repeat("é", 30) + "…': "; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("Parse(a X=1 éé...) = %v; want %s...", err, want)
+	}
+	for _, test := range []struct{ word, want string }{
+		{strings.Repeat("a", maxNamed), strings.Repeat("a", maxNamed)},
+		{strings.Repeat("a", maxNamed+1), strings.Repeat("a", maxNamed) + "…"},
+		{strings.Repeat("\x80", maxNamed+1), "…"},
+	} {
+		if got := cut(test.word); got != test.want {
+			t.Errorf("cut(%q) = %q; want %q", test.word, got, test.want)
+		}
 	}
 	_, err = Parse(tokenize("a X=1 x" + long))
 	if want := "1:7: expected KEY=VALUE, not 'x" + strings.Repeat("é", 29) + "…': "; err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -1,6 +1,9 @@
 package events
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Progress says how far an event has come.
 type Progress uint8
@@ -25,10 +28,15 @@ type Event struct {
 	Env  Env
 
 	Progress Progress
-	// Blockers counts what must let go before the event can finish.
-	Blockers int
 	// Failed is set by whoever failed while the event waited for it.
 	Failed bool
+	// Source says what emitted it, By who, At when, by the engine's clock.
+	Source Source
+	By     *Caller
+	At     time.Duration
+
+	// Blockers counts what must let go before the event can finish.
+	Blockers int
 
 	// Instance and Call say what the event holds up until it has finished:
 	// an instance in starting or stopping, or a caller of emit; 0 for

@@ -3,6 +3,7 @@ package events
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // Saved is a queue as data: what it takes to make an equal one.
@@ -23,6 +24,21 @@ type SavedEvent struct {
 	Failed   bool
 	Instance uint64
 	Call     uint64
+	At       time.Duration
+	Source   Source
+	By       *Caller
+}
+
+// SaveEvent returns an event as data.
+func SaveEvent(ev *Event) SavedEvent {
+	return SavedEvent{ID: ev.ID, Name: ev.Name, Env: ev.Env, Handling: ev.Progress == Handling, Failed: ev.Failed,
+		Instance: ev.Instance, Call: ev.Call, At: ev.At, Source: ev.Source, By: ev.By}
+}
+
+// Restore makes an event that has finished of one that was saved.
+func (s SavedEvent) Restore() *Event {
+	return &Event{ID: s.ID, Name: s.Name, Env: s.Env, Progress: Finished, Failed: s.Failed,
+		Instance: s.Instance, Call: s.Call, At: s.At, Source: s.Source, By: s.By}
 }
 
 // Save returns the queue as data. live yields every event that is being
@@ -36,8 +52,7 @@ func (q *Queue) Save(live func(yield func(*Event))) Saved {
 			return
 		}
 		seen[ev.ID] = true
-		s.Events = append(s.Events, SavedEvent{ID: ev.ID, Name: ev.Name, Env: ev.Env,
-			Handling: ev.Progress == Handling, Failed: ev.Failed, Instance: ev.Instance, Call: ev.Call})
+		s.Events = append(s.Events, SaveEvent(ev))
 	}
 	live(add)
 	for _, ev := range q.ready {
@@ -62,8 +77,8 @@ func RestoreQueue(s Saved) (*Queue, map[uint64]*Event) {
 	byID := make(map[uint64]*Event, len(s.Events))
 	sortSaved(s.Events)
 	for _, saved := range s.Events {
-		ev := &Event{ID: saved.ID, Name: saved.Name, Env: saved.Env, Failed: saved.Failed,
-			Instance: saved.Instance, Call: saved.Call}
+		ev := saved.Restore()
+		ev.Progress = Pending
 		if saved.Handling {
 			ev.Progress = Handling
 			q.ready = append(q.ready, ev)
@@ -81,13 +96,16 @@ func (q *Queue) Ready() {
 	q.ready = slices.DeleteFunc(q.ready, func(ev *Event) bool { return ev.Blockers > 0 })
 }
 
-// SavedOperand is an operand of a condition that has come, with its event.
+// SavedOperand is an operand of a condition that has come, with its event. Of
+// one that came earlier Event is 0, and Last the event that it came with.
 type SavedOperand struct {
 	Node  int
 	Event uint64
+	Last  uint64
 }
 
-// Save returns the operands that have come; nil for a condition that is nil.
+// Save returns the operands that have come, now or ever; nil for a condition
+// that is nil.
 func (c *Condition) Save() []SavedOperand {
 	if c == nil {
 		return nil
@@ -96,23 +114,31 @@ func (c *Condition) Save() []SavedOperand {
 	for i := range c.nodes {
 		if ev := c.nodes[i].event; ev != nil {
 			out = append(out, SavedOperand{Node: i, Event: ev.ID})
+		} else if last := c.nodes[i].last; last != nil {
+			out = append(out, SavedOperand{Node: i, Last: last.ID})
 		}
 	}
 	return out
 }
 
-// Restore gives back what Save returned. An operand that the expression does
-// not have, or an event that is not there any more, is left out.
+// Restore gives back what Save returned; byID has what is in the queue and
+// what is remembered. An operand that the expression does not have, or an
+// event that is not there any more, is left out.
 func (c *Condition) Restore(q *Queue, saved []SavedOperand, byID map[uint64]*Event) {
-	if c == nil {
+	if c == nil || len(saved) == 0 {
 		return
 	}
+	c.room()
 	for _, s := range saved {
-		ev := byID[s.Event]
-		if ev == nil || s.Node < 0 || s.Node >= len(c.nodes) || c.expr.Nodes[s.Node].Op != OpMatch || c.nodes[s.Node].value {
+		if s.Node < 0 || s.Node >= len(c.nodes) || c.expr.Nodes[s.Node].Op != OpMatch || c.nodes[s.Node].value {
 			continue
 		}
-		c.nodes[s.Node] = cell{value: true, event: ev}
+		ev := byID[s.Event]
+		if ev == nil || ev.Progress == Finished {
+			c.nodes[s.Node].last = byID[s.Last]
+			continue
+		}
+		c.nodes[s.Node] = cell{value: true, event: ev, last: ev}
 		q.Block(ev)
 	}
 	c.update()
@@ -125,6 +151,18 @@ func (c *Condition) Held(yield func(*Event)) {
 	}
 	for i := range c.nodes {
 		if ev := c.nodes[i].event; ev != nil {
+			yield(ev)
+		}
+	}
+}
+
+// Remembered yields the events that operands came with last.
+func (c *Condition) Remembered(yield func(*Event)) {
+	if c == nil {
+		return
+	}
+	for i := range c.nodes {
+		if ev := c.nodes[i].last; ev != nil {
 			yield(ev)
 		}
 	}

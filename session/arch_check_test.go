@@ -217,6 +217,36 @@ func banConcurrency(f *source) (found []finding) {
 	return found
 }
 
+// banBareGoroutines allows goroutines of a guard only: of a call of Go on
+// something that is named so.
+func banBareGoroutines(f *source) (found []finding) {
+	ast.Inspect(f.file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			found = append(found, f.finding(n, "go statement"))
+		case *ast.CallExpr:
+			fun, ok := n.Fun.(*ast.SelectorExpr)
+			if !ok || fun.Sel.Name != "Go" {
+				return true
+			}
+			name := ""
+			switch x := fun.X.(type) {
+			case *ast.Ident:
+				name = x.Name
+			case *ast.SelectorExpr:
+				name = x.Sel.Name
+			}
+			switch name {
+			case "guard", "Guard", "start", "daemon":
+			default:
+				found = append(found, f.finding(n, "%s.Go", name))
+			}
+		}
+		return true
+	})
+	return found
+}
+
 // banUnsortedMapKeys allows the iterators of package maps only where they
 // are sorted at once.
 func banUnsortedMapKeys(f *source) (found []finding) {

@@ -36,6 +36,12 @@ var breaches = []struct {
 	{"pure goroutines", "events/a.go", `func f(c <-chan int) { select { case <-c: } }`, "channel; select statement"},
 	{"pure goroutines", "session/bus/a.go", `func f() { go f() }`, ""},
 
+	{"guarded goroutines", "session/bus/a.go", `func f() { go f() }`, "go statement"},
+	{"guarded goroutines", "supervise/a.go", `func f(w *sync.WaitGroup) { w.Go(f) }`, "w.Go"},
+	{"guarded goroutines", "session/a.go", `func f(d *Daemon) { d.guard.Go("a", f) }`, ""},
+	{"guarded goroutines", "supervise/keeper/a.go", `func f() { go f() }`, ""},
+	{"guarded goroutines", "session/bus/a_test.go", `func f() { go f() }`, ""},
+
 	{"pure printing", "events/a.go", `import "fmt"; func f() { fmt.Println() }`, "fmt.Println"},
 	{"pure printing", "events/a.go", `import "fmt"; func f() string { return fmt.Sprint() }`, ""},
 
@@ -78,6 +84,8 @@ var breaches = []struct {
 	{"terminal", "session/a.go", `import "os"; var a = os.Stderr`, "os.Stderr"},
 	{"terminal", "session/a.go", `func f() { println() }`, "call of println"},
 	{"terminal", "cmd/sctl/a.go", `import "os"; var a = os.Stderr`, ""},
+	{"terminal", "session/testkit/mutate/a.go", `import "os"; var a = os.Stderr`, ""},
+	{"terminal", "session/testkit/a.go", `import "os"; var a = os.Stderr`, "os.Stderr"},
 
 	{"exit", "session/a.go", `import "os"; func f() { os.Exit(1) }`, "os.Exit"},
 	{"exit", "session/main.go", `import "os"; func main() { os.Exit(1) }`, "os.Exit"},

@@ -31,18 +31,21 @@ var directions = []direction{
 	{"session/job", in("events"), "a job file means the same everywhere: parsing asks nobody"},
 	{"session/engine", in("events", "session/job"), "the machine is a pure function; the world is behind inputs and effects"},
 	{"session/sim", in("events", "session/job", "session/engine"), "a simulated world must not touch the real one"},
+	{"session/foresee", in("events", "session/job", "session/engine"), "what would happen is worked out on a copy, which can touch nothing"},
+	{"guard", nil, "what starts every goroutine must not depend on what runs there"},
 	{"session/api", []string{dbus}, "a client must not pull in the daemon"},
-	{"session/bus", append(in("events", "session/api", "session/engine", "session/job"), dbus, unix),
+	{"session/bus", append(in("events", "guard", "session/api", "session/engine", "session/foresee", "session/job"), dbus, unix),
 		"the bus translates calls into inputs; it knows no rules and no processes"},
-	{"session/state", in("events", "session/job", "session/engine"), "what survives us is the engine's state and nothing else"},
+	{"session/state", in("events", "guard", "session/job", "session/engine"), "what survives us is the engine's state and nothing else"},
 	{"session/login", append(in("events", "session/job"), xdg, fsnotify), "login sessions become classes and events; they do not act by themselves"},
-	{"session/conf", append(in("session/job"), xdg, fsnotify, unix), "loading files ends in definitions; it does not know what becomes of them"},
+	{"session/conf", append(in("guard", "session/job"), xdg, fsnotify, unix), "loading files ends in definitions; it does not know what becomes of them"},
 	{"session/testkit", nil, "the helpers of tests must be usable by every package"},
-	{"supervise", append(in("supervise/began"), unix), "processes are kept apart from rules: supervise must be usable, and testable, without jobs"},
+	{"session/testkit/mutate", nil, "what judges the tests of packages needs none of them"},
+	{"supervise", append(in("guard", "supervise/began"), unix), "processes are kept apart from rules: supervise must be usable, and testable, without jobs"},
 	{"supervise/began", nil, "what reads the state before Go changed it must be initialised before everything else"},
 	{"supervise/keeper", []string{unix}, "what must not fail must be small"},
 	{"supervise/pid1", []string{unix}, "boot steps are values; deciding them is not their work"},
-	{"session", append(in("events", "session/api", "session/bus", "session/conf", "session/engine", "session/job",
+	{"session", append(in("events", "guard", "session/api", "session/bus", "session/conf", "session/engine", "session/foresee", "session/job",
 		"session/login", "session/state", "supervise", "supervise/keeper"), dbus, unix), "the loop wires everything together; only commands stand above it"},
 	{"cmd/session-init", append(in("session", "session/api", "session/job", "supervise/keeper", "supervise/pid1"), unix),
 		"a command reads flags and calls run; what it does is in packages"},
@@ -61,7 +64,7 @@ func in(dirs ...string) []string {
 
 // pureDirs are the packages that must give the same results for the same
 // calls, byte for byte.
-var pureDirs = []string{"events", "session/job", "session/engine", "session/sim"}
+var pureDirs = []string{"events", "session/job", "session/engine", "session/foresee", "session/sim"}
 
 // pureStdlib is what of the standard library neither asks the world nor
 // changes it.
@@ -80,6 +83,8 @@ var rules = []rule{
 			"time.NewTimer", "time.NewTicker", "time.Tick")},
 	{"pure goroutines", "one goroutine owns the engine, and nothing in it waits",
 		pure, banConcurrency},
+	{"guarded goroutines", "a panic must be named, and followed by the next daemon, whichever goroutine it is on: use guard.Guard (the keeper is another process, and holds no more than it must)",
+		daemon, banBareGoroutines},
 	{"pure printing", "the pure part returns Log effects",
 		pure, banNames("fmt.Print", "fmt.Printf", "fmt.Println", "fmt.Scan", "fmt.Scanf", "fmt.Scanln")},
 	{"map keys unsorted", "map iteration never decides an order",
@@ -98,7 +103,7 @@ var rules = []rule{
 	{"no polling", "nobody is waited for by polling: wake up for a reason",
 		code, banNames("time.Sleep")},
 	{"terminal", "only a command owns the terminal; a package gets a writer or a logger",
-		outside(code, "cmd"), either(banNames("fmt.Print", "fmt.Printf", "fmt.Println", "os.Stdout", "os.Stderr", "os.Stdin"),
+		outside(code, "cmd", "session/testkit/mutate"), either(banNames("fmt.Print", "fmt.Printf", "fmt.Println", "os.Stdout", "os.Stderr", "os.Stdin"),
 			banBuiltins("print", "println"))},
 	{"exit", "main alone ends the program, so that run can be tested",
 		code, banExit},
@@ -123,6 +128,12 @@ func anyFile(string, bool) bool       { return true }
 func tests(_ string, test bool) bool  { return test }
 func code(_ string, test bool) bool   { return !test }
 func pure(dir string, test bool) bool { return !test && below(dir, pureDirs...) }
+
+// daemon is where code of the daemon's process is.
+func daemon(dir string, test bool) bool {
+	return !test && (below(dir, "session/bus", "session/conf", "session/state", "supervise", "cmd/session-init") || dir == "session") &&
+		!below(dir, "supervise/keeper")
+}
 
 func outside(where func(string, bool) bool, dirs ...string) func(string, bool) bool {
 	return func(dir string, test bool) bool { return where(dir, test) && !below(dir, dirs...) }

@@ -17,7 +17,7 @@ import (
 // started, and again when something else is wrong.
 func TestComplainOnce(t *testing.T) {
 	var out bytes.Buffer
-	l := &Loop{inbox: newInbox(), log: slog.New(slog.NewTextHandler(&out, nil))}
+	l := &Loop{log: slog.New(slog.NewTextHandler(&out, nil))}
 	lost := supervise.OutputLost{ID: 1, Label: "svc", Path: "/logs/svc.log", Errno: unix.EACCES}
 	again, other, full := lost, lost, lost
 	again.ID, again.Path = 2, "/logs/svc-i.log"
@@ -28,7 +28,8 @@ func TestComplainOnce(t *testing.T) {
 	write.Problem = supervise.ProblemWrite
 	l.supervised([]supervise.Event{lost, lost, again, other, full, fault, write})
 	l.supervised([]supervise.Event{lost, again, other, full, fault, write})
-	for _, m := range l.inbox.take() {
+	taken, _ := l.inbox.take(100)
+	for _, m := range taken {
 		if m.input != nil {
 			t.Errorf("%+v became an input %+v", lost, m.input)
 			continue

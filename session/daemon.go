@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/bus"
 	"github.com/session-init/session-init/session/conf"
 	"github.com/session-init/session-init/session/engine"
@@ -62,8 +64,14 @@ type Options struct {
 // Daemon is one running session.
 type Daemon struct {
 	*Loop
-	opts      Options
-	level     *slog.LevelVar
+	opts  Options
+	level *slog.LevelVar
+	sink  *sink
+	guard *guard.Guard
+	// heirloom is what a panic hands over, nil for nothing; ready: the daemon
+	// is.
+	heirloom  atomic.Pointer[heirloom]
+	ready     atomic.Bool
 	runtime   *runtimeDir
 	processes *supervise.Supervisor
 	server    *bus.Server
@@ -74,10 +82,16 @@ type Daemon struct {
 	// loaded are the jobs that the first load has found; nil after it.
 	mu     sync.Mutex
 	loaded map[string]bool
-	// kept are definitions of an earlier daemon whose files are broken. It
-	// belongs to the loop, once that runs.
-	kept []string
+	// kept are definitions of an earlier daemon whose files are broken.
+	kept []keptClass
 }
+
+// logPatience is how long the beginning and the end of the daemon wait for
+// what is logged to be written.
+const logPatience = time.Second
+
+// keptClass is a job, and the file of its definition.
+type keptClass struct{ name, path string }
 
 // Private reports whether the daemon is one beside the user's own: its jobs
 // come from directories that were named.
@@ -107,7 +121,17 @@ func Start(opts Options) (*Daemon, error) {
 		opts.Fail = supervise.FailPoints(opts.Environ)
 	}
 	d := &Daemon{opts: opts, level: level, loaded: make(map[string]bool)}
-	log := newLogger(opts.Stderr, level)
+	d.guard = guard.New(d.fault)
+	d.sink = newSink(opts.Stderr, d.guard)
+	started := false
+	defer func() {
+		if started {
+			d.sink.flush(logPatience)
+		} else {
+			d.sink.close(logPatience)
+		}
+	}()
+	log := newLogger(d.sink, level)
 
 	d.runtime, err = openRuntimeDir(opts.RuntimeDir, opts.getenv("XDG_RUNTIME_DIR"), opts.Private(), opts.Keeper)
 	if err != nil {
@@ -115,7 +139,8 @@ func Start(opts Options) (*Daemon, error) {
 	}
 	_, stateless := os.Stat(d.statePath())
 	inherits := d.runtime.resumed || stateless == nil
-	if err := d.begin(log); err != nil {
+	d.guard.Do("beginning", func() { err = d.begin(log) })
+	if err != nil {
 		if inherits {
 			d.abandon()
 		} else {
@@ -123,6 +148,7 @@ func Start(opts Options) (*Daemon, error) {
 		}
 		return nil, err
 	}
+	started = true
 	return d, nil
 }
 
@@ -130,9 +156,10 @@ func Start(opts Options) (*Daemon, error) {
 func (d *Daemon) begin(log *slog.Logger) error {
 	opts := d.opts
 	l := &Loop{
-		inbox: newInbox(), log: log, keeper: opts.Keeper,
+		ended: make(chan struct{}), log: log, keeper: opts.Keeper,
 		credentials: make(map[engine.ProcID]bool),
 		fail:        opts.Fail,
+		guard:       d.guard,
 	}
 	d.Loop = l
 	l.clock = monotonic
@@ -151,12 +178,15 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	}
 
 	server, err := bus.Listen(d.runtime.socket(), d, bus.Options{
-		Version: "session-init " + opts.Version, Logger: log, Socket: opts.Keeper.Held(socketName)})
+		Version: "session-init " + opts.Version, Logger: log, Socket: opts.Keeper.Held(socketName), Guard: d.guard})
 	if err != nil {
 		return err
 	}
 	d.server, l.bus = server, server
 	if err := d.entrust(); err != nil {
+		return err
+	}
+	if err := d.bequeath(); err != nil {
 		return err
 	}
 
@@ -170,14 +200,15 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	if opts.RuntimeDir != "" {
 		runtime = d.runtime.base
 	}
-	l.engine, d.resumed = d.resume(engine.Config{
+	l.config = engine.Config{
 		Table:       table(opts.Environ, !opts.NoInheritEnv, runtime),
 		Daemon:      opts.Environ,
 		Session:     server.Address(),
 		PathEnd:     links,
 		StopTimeout: opts.StopTimeout,
 		Debug:       d.level.Level() <= slog.LevelDebug,
-	})
+	}
+	l.engine, d.resumed = d.resume(l.config)
 
 	var slots []supervise.Slot
 	if d.resumed || d.lost {
@@ -186,24 +217,24 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		}
 	}
 	d.processes, err = supervise.New(supervise.Options{Terminal: terminal, SlotFile: d.slotPath(),
-		Keeper: opts.Keeper.Pid(), Adopting: d.resumed || d.lost, Fail: opts.Fail, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
+		Keeper: opts.Keeper.Pid(), Adopting: d.resumed || d.lost, Fail: opts.Fail, Guard: d.guard, Turn: l.turn, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
 	if err != nil {
 		return err
 	}
 	l.supervisor = d.processes
 	l.journal = &journal{path: d.statePath(), boot: bootID(), log: log, snapshot: l.engine.Snapshot, at: l.at,
-		wake: func() { l.Read(func(engine.View) { l.journal.settle() }) }}
+		wake: func() { l.Read(func(engine.View) { l.journal.settle() }) }, guard: d.guard}
 	l.journal.begin()
 	if d.resumed {
 		d.adopt(slots)
 	}
 	l.at("adopted")
 	if opts.Keeper != nil {
-		go opts.Keeper.Exits(d.processes.Ended, d.processes.AllEnded)
+		d.guard.Go("link to the keeper", func() { opts.Keeper.Exits(d.processes.Ended, d.processes.AllEnded) })
 	}
 
 	dirs := conf.FromFlags(conf.UserDirs(opts.getenv), opts.ConfDirs, opts.PrependDirs, opts.AppendDirs)
-	d.watcher = conf.New(dirs, conf.Options{Logger: log, Parse: job.Parse, Apply: job.Apply}, d.apply)
+	d.watcher = conf.New(dirs, conf.Options{Logger: log, Parse: job.Parse, Apply: job.Apply, Guard: d.guard}, d.apply)
 	if err := d.watcher.Load(); err != nil {
 		return err
 	}
@@ -216,6 +247,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	if err := opts.Keeper.Ready(); err != nil {
 		return err
 	}
+	d.ready.Store(true)
 	log.Log(context.Background(), levelMessage, "session-init "+opts.Version+" is ready", "pid", os.Getpid(), "session", server.Address())
 	if !opts.NoStartup && !d.resumed && !salvaged {
 		name := opts.StartupEvent
@@ -248,6 +280,7 @@ func (d *Daemon) logDir() string {
 
 // apply takes what the watcher has read; called on its goroutine.
 func (d *Daemon) apply(changes []conf.Change) {
+	d.at("applying")
 	messages := make([]message, 0, len(changes))
 	for _, change := range changes {
 		if change.Set != nil {
@@ -256,7 +289,7 @@ func (d *Daemon) apply(changes []conf.Change) {
 			messages = append(messages, message{input: engine.DropClass{Name: change.Drop}})
 		}
 	}
-	d.inbox.post(messages...)
+	d.post(messages...)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.loaded != nil {
@@ -274,25 +307,33 @@ func (d *Daemon) dropVanished() {
 	loaded := d.loaded
 	d.loaded = nil
 	d.mu.Unlock()
-	for _, name := range d.engine.View().ClassNames() {
-		if !loaded[name] {
-			d.kept = append(d.kept, name)
+	view := d.engine.View()
+	d.mu.Lock()
+	for _, name := range view.ClassNames() {
+		if class, ok := view.Class(name); ok && !loaded[name] {
+			d.kept = append(d.kept, keptClass{name, class.Path})
 		}
 	}
-	d.dropKept(d.engine.View())
+	d.mu.Unlock()
+	d.dropKept()
 }
 
 // dropKept drops what dropVanished kept and whose file is gone by now. The
-// watcher does not know these, so that is found by an explicit reload.
-func (d *Daemon) dropKept(v engine.View) {
-	d.kept = slices.DeleteFunc(d.kept, func(name string) bool {
-		class, ok := v.Class(name)
-		if ok {
-			if _, err := os.Stat(class.Path); err == nil {
-				return false
-			}
-			d.Step(engine.DropClass{Name: name})
+// watcher does not know these, so that is found by an explicit reload. To look
+// may take time, so it is not the loop that does.
+func (d *Daemon) dropKept() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.kept = slices.DeleteFunc(d.kept, func(kept keptClass) bool {
+		if _, err := os.Stat(kept.path); err == nil {
+			return false
 		}
+		d.Read(func(v engine.View) {
+			// Another file may define the job by now.
+			if class, ok := v.Class(kept.name); ok && class.Path == kept.path {
+				d.Step(engine.DropClass{Name: kept.name})
+			}
+		})
 		return true
 	})
 }
@@ -300,8 +341,8 @@ func (d *Daemon) dropKept(v engine.View) {
 // Reload reads all job files again; see bus.Backend.
 func (d *Daemon) Reload(done func()) {
 	d.watcher.Rescan(func() {
-		d.Read(func(v engine.View) {
-			d.dropKept(v)
+		d.dropKept()
+		d.Read(func(engine.View) {
 			// After what that has posted.
 			d.Read(func(engine.View) {
 				if done != nil {
@@ -346,11 +387,16 @@ func (d *Daemon) EndSession(kind string) { d.Step(engine.Shutdown{Type: kind}) }
 // Run works until the session has ended, and removes what it made. When the
 // daemon is to be executed anew it does not return, unless that failed.
 func (d *Daemon) Run() error {
-	d.run()
+	d.open.Store(true)
+	d.processes.Wake()
+	<-d.ended
 	if d.restart {
-		return d.handOver()
+		err := d.handOver()
+		d.sink.close(logPatience)
+		return err
 	}
 	d.end()
+	d.sink.close(logPatience)
 	return nil
 }
 
@@ -360,6 +406,7 @@ const remainderTimeout = 2 * time.Second
 
 // end takes the parts apart, in the reverse order of their making.
 func (d *Daemon) end() {
+	d.disinherit()
 	if d.watcher != nil {
 		d.watcher.Close()
 	}
@@ -383,6 +430,7 @@ func (d *Daemon) end() {
 // abandon takes the parts apart and leaves all that runs, and what tells of
 // it, for the next daemon.
 func (d *Daemon) abandon() {
+	d.disinherit()
 	if d.watcher != nil {
 		d.watcher.Close()
 	}

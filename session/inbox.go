@@ -13,37 +13,43 @@ type message struct {
 	call  func(engine.View)
 }
 
+// keptMessages is for how many messages memory is kept when there are none.
+const keptMessages = 1024
+
 // inbox is the loop's one queue. Posting never blocks, so that neither the
-// supervisor's thread nor a reader of the bus ever waits for the loop; what
-// bounds it is that each sender waits for answers (readers of the bus) or has
-// a finite world to tell of (processes, files).
+// supervisor nor a reader of the bus ever waits for the loop; what bounds it is
+// that each sender waits for answers (readers of the bus) or has a finite world
+// to tell of (processes, files).
 type inbox struct {
 	mu    sync.Mutex
 	queue []message
-	spare []message
-	wake  chan struct{}
+	taken int // of the queue
 }
-
-func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
 
 // post adds messages in order.
 func (b *inbox) post(messages ...message) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.queue = append(b.queue, messages...)
-	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
 }
 
-// take returns all that was posted since, in order. It is valid until the
-// next take.
-func (b *inbox) take() []message {
+// take returns the next messages, up to some number, in order, and tells
+// whether there are more. They are valid until the next take.
+func (b *inbox) take(most int) (next []message, more bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	taken := b.queue
-	b.queue = b.spare[:0]
-	b.spare = taken
-	return taken
+	switch {
+	case b.taken == len(b.queue) && cap(b.queue) > keptMessages:
+		b.queue, b.taken = nil, 0
+	case b.taken == len(b.queue) || b.taken > keptMessages:
+		left := copy(b.queue, b.queue[b.taken:])
+		clear(b.queue[left:])
+		b.queue, b.taken = b.queue[:left], 0
+	}
+	next = b.queue[b.taken:]
+	if len(next) > most {
+		next = next[:most]
+	}
+	b.taken += len(next)
+	return next, b.taken < len(b.queue)
 }

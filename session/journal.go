@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/state"
 )
@@ -22,7 +23,8 @@ type journal struct {
 	// at is called at named points, for tests.
 	at func(point string)
 	// wake has the loop call settle.
-	wake func()
+	wake  func()
+	guard *guard.Guard
 	// missed counts the inputs that were not written since a failure.
 	missed int
 }
@@ -88,6 +90,7 @@ func (j *journal) begin() {
 		j.log.Warn("the state is written again")
 	}
 	j.out, j.missed = out, 0
+	j.out.Guard = j.guard
 }
 
 func (j *journal) fail(err error) {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/job"
 	"github.com/session-init/session-init/supervise"
 	"github.com/session-init/session-init/supervise/keeper"
 )
@@ -20,6 +23,7 @@ type supervisor interface {
 	Settle(id supervise.ProcID)
 	Sweep(owner uint64, signal syscall.Signal, group supervise.ProcID)
 	Processes(owner uint64, f func([]supervise.Stray))
+	Wake()
 }
 
 // announcer is what the loop needs of a bus. Neither method blocks.
@@ -29,12 +33,12 @@ type announcer interface {
 }
 
 // Loop owns the engine: it takes what comes from the inbox in order, lets
-// the engine take its step, and carries out the effects in order. One timer
-// wakes it for the engine's next deadline; without deadlines and messages it
-// sleeps.
+// the engine take its step, and carries out the effects in order. It has no
+// goroutine of its own: the supervisor's thread gives it a turn whenever
+// something was posted, or the engine's next deadline has come.
 type Loop struct {
 	engine     *engine.Engine
-	inbox      *inbox
+	inbox      inbox
 	clock      func() time.Duration
 	supervisor supervisor
 	bus        announcer
@@ -42,6 +46,7 @@ type Loop struct {
 	log        *slog.Logger
 	journal    *journal     // nil: nothing is written
 	keeper     *keeper.Link // nil: there is none
+	guard      *guard.Guard
 	fail       func(string) // nil but in tests: called at named points
 	// credentials holds processes whose user is being looked up; true when
 	// one was killed meanwhile.
@@ -49,18 +54,36 @@ type Loop struct {
 	// found are processes of an earlier daemon whose state is lost, by pid.
 	found map[int]supervise.Slot
 	quit  bool
+	// open: turns may begin; what is above and below is the loop's from then
+	// on. ended is closed when there will be no more.
+	open  atomic.Bool
+	ended chan struct{}
+	busy  int           // messages since memory was given back
+	rest  time.Duration // when to give it back
 	// restart: the loop ends, the session does not.
 	restart bool
+	// config is the engine's; simulations are asked for, the first is under
+	// way.
+	config      engine.Config
+	simulations []simulation
 	// complaints holds what was said of the output of jobs, to say it once.
 	complaints map[complaint]bool
 }
 
 // Step hands an input to the engine; see bus.Backend.
-func (l *Loop) Step(in engine.Input) { l.inbox.post(message{input: in}) }
+func (l *Loop) Step(in engine.Input) { l.post(message{input: in}) }
 
 // Read calls f between two steps, after all that was posted before; see
 // bus.Backend.
-func (l *Loop) Read(f func(engine.View)) { l.inbox.post(message{call: f}) }
+func (l *Loop) Read(f func(engine.View)) { l.post(message{call: f}) }
+
+// post adds messages in order, and has the loop take a turn.
+func (l *Loop) post(messages ...message) {
+	l.inbox.post(messages...)
+	if l.open.Load() {
+		l.supervisor.Wake()
+	}
+}
 
 // After a burst of work the heap is larger than what it holds. Go gives the
 // rest back bit by bit, and wakes up for that for minutes; we give it back at
@@ -70,44 +93,66 @@ const (
 	restAfter = 100 * time.Millisecond
 )
 
-// run works until the engine says Quit.
-func (l *Loop) run() {
-	timer, rest := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
-	defer timer.Stop()
-	defer rest.Stop()
-	timer.Stop()
-	rest.Stop()
-	busy := 0 // messages since memory was given back
-	for {
-		taken := l.inbox.take()
-		busy += len(taken)
-		for _, m := range taken {
-			if m.call != nil {
-				m.call(l.engine.View())
-				continue
-			}
+// turnMessages is how many messages the loop takes before the supervisor may
+// look at its children again.
+const turnMessages = 256
+
+// turn does what there is to do, and tells how long the loop may sleep if
+// nothing is posted; less than zero is for ever. It is called on the
+// supervisor's thread, so that what a process did leads to the next one
+// without waking anybody, and does nothing before open and after the end.
+func (l *Loop) turn() (sleep time.Duration) {
+	if !l.open.Load() || l.quit {
+		return -1
+	}
+	taken, more := l.inbox.take(turnMessages)
+	for _, m := range taken {
+		if m.call != nil {
+			m.call(l.engine.ViewAt(l.clock()))
+		} else {
 			l.step(m.input)
 		}
-		if l.quit {
-			return
-		}
-		if at, ok := l.engine.NextDeadline(); ok {
-			timer.Reset(max(0, at-l.clock()))
-		} else {
-			timer.Stop()
-		}
-		if busy >= burst {
-			rest.Reset(restAfter)
-		}
-		select {
-		case <-l.inbox.wake:
-		case <-timer.C:
-			l.step(engine.Tick{})
-		case <-rest.C:
-			busy = 0
-			go debug.FreeOSMemory()
-		}
 	}
+	now := l.clock()
+	at, due := l.engine.NextDeadline()
+	if due && at <= now && !l.quit {
+		l.step(engine.Tick{})
+		now = l.clock()
+		at, due = l.engine.NextDeadline()
+	}
+	if l.quit {
+		close(l.ended)
+		return -1
+	}
+	sleep = -1
+	if due {
+		sleep = max(0, at-now)
+	}
+	if more {
+		sleep = 0
+	}
+	return l.calm(len(taken), now, sleep)
+}
+
+// calm gives memory back some time after a burst, and returns the time to
+// sleep, which it may shorten.
+func (l *Loop) calm(taken int, now, sleep time.Duration) time.Duration {
+	l.busy += taken
+	if l.busy < burst {
+		return sleep
+	}
+	if taken > 0 {
+		l.rest = now + restAfter
+	}
+	if now >= l.rest {
+		l.busy = 0
+		l.guard.Go("collector of garbage", debug.FreeOSMemory)
+		return sleep
+	}
+	if left := l.rest - now; sleep < 0 || left < sleep {
+		return left
+	}
+	return sleep
 }
 
 func (l *Loop) step(in engine.Input) {
@@ -171,7 +216,7 @@ func (l *Loop) spawn(effect engine.Spawn) {
 	}
 	l.credentials[effect.Proc] = false
 	setuid, setgid := effect.Class.Setuid, effect.Class.Setgid
-	go func() {
+	l.guard.Go("lookup of a user", func() {
 		credential, err := lookupCredential(setuid, setgid)
 		l.Read(func(engine.View) {
 			killed := l.credentials[effect.Proc]
@@ -186,7 +231,13 @@ func (l *Loop) spawn(effect engine.Spawn) {
 				l.supervisor.Start(spec)
 			}
 		})
-	}()
+	})
+}
+
+// LogPath is where an instance's output goes; see bus.Backend. What it reads
+// does not change.
+func (l *Loop) LogPath(class *job.Class, instance string) string {
+	return l.translate.logPath(class, instance)
 }
 
 // Processes lists the live processes of an instance, main first where it is
@@ -232,6 +283,8 @@ func (l *Loop) supervised(batch []supervise.Event) {
 			messages = append(messages, message{call: func(engine.View) { l.complain(event.Label, 1+event.Problem, event.Errno, event) }})
 		case supervise.Degraded:
 			l.log.Warn(event.Error(), "job", event.Label)
+		case supervise.Retrying:
+			l.log.Warn(event.Error(), "job", event.Label)
 		case supervise.UnexpectedStop:
 			l.log.Warn(event.Error(), "job", event.Label)
 		default:
@@ -241,6 +294,6 @@ func (l *Loop) supervised(batch []supervise.Event) {
 		}
 	}
 	if len(messages) > 0 {
-		l.inbox.post(messages...)
+		l.post(messages...)
 	}
 }

@@ -20,6 +20,7 @@ import (
 // world stands in for supervisor and bus.
 type world struct {
 	loop  *Loop
+	woken chan struct{}
 	mu    sync.Mutex
 	notes []string
 	specs []supervise.Spec
@@ -86,10 +87,10 @@ func (w *world) Notify(n engine.Notify) {
 // newWorld makes a loop with one class, "svc".
 func newWorld(edit func(*job.Class)) *world {
 	started := time.Now()
-	w := &world{}
+	w := &world{woken: make(chan struct{}, 1)}
 	w.loop = &Loop{
 		engine:      engine.New(engine.Config{StopTimeout: time.Minute}),
-		inbox:       newInbox(),
+		ended:       make(chan struct{}),
 		clock:       func() time.Duration { return time.Since(started) },
 		supervisor:  w,
 		bus:         w,
@@ -107,6 +108,31 @@ func newWorld(edit func(*job.Class)) *world {
 
 var svc = engine.Target{Class: "svc"}
 
+func (w *world) Wake() {
+	select {
+	case w.woken <- struct{}{}:
+	default:
+	}
+}
+
+// run is what the supervisor's thread does for the loop.
+func (w *world) run() {
+	w.loop.open.Store(true)
+	for {
+		sleep := w.loop.turn()
+		if w.loop.quit {
+			return
+		}
+		if sleep < 0 {
+			sleep = 1 << 62
+		}
+		select {
+		case <-w.woken:
+		case <-time.After(sleep):
+		}
+	}
+}
+
 func (w *world) end() { w.loop.Step(engine.Shutdown{Type: "logout"}) }
 
 func TestLoopOrder(t *testing.T) {
@@ -117,7 +143,7 @@ func TestLoopOrder(t *testing.T) {
 			in, ok := v.Instance("svc", "")
 			w.note("seen %v %v", in.State, ok)
 		})
-		go w.loop.run()
+		go w.run()
 		synctest.Wait()
 		w.end()
 		synctest.Wait()
@@ -134,7 +160,7 @@ func TestLoopDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(func(c *job.Class) { c.KillTimeout = 3 * time.Second })
 		w.stubborn = true
-		go w.loop.run()
+		go w.run()
 		w.loop.Step(engine.Start{Target: svc})
 		w.loop.Step(engine.Stop{Call: 2, Target: svc, Wait: true})
 		synctest.Wait()
@@ -158,7 +184,7 @@ func TestLoopDeadline(t *testing.T) {
 func TestLoopUnknownUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(func(c *job.Class) { c.Setuid = "no such user" })
-		go w.loop.run()
+		go w.run()
 		w.loop.Step(engine.Start{Call: 1, Target: svc, Wait: true})
 		synctest.Wait()
 		if !slices.Contains(w.lines(), "reply 1 Job failed to start") || len(w.specs) > 0 {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +20,7 @@ func (d *Daemon) Restart() {
 // daemon cannot go on: the keeper starts the next one.
 func (d *Daemon) handOver() error {
 	d.log.Log(context.Background(), levelMessage, "executes itself anew")
+	d.disinherit()
 	d.watcher.Close()
 	// What is traced is let go with the supervisor's thread, and seized
 	// again by the next.
@@ -43,9 +43,6 @@ func (d *Daemon) handOver() error {
 		return err
 	}
 	d.journal.flush()
-	err = d.opts.Keeper.Exec(d.opts.Program, d.opts.Argv, d.opts.Environ, names, fds)
-	if unchanged := "/proc/self/exe"; d.opts.Program != unchanged {
-		err = errors.Join(err, d.opts.Keeper.Exec(unchanged, d.opts.Argv, d.opts.Environ, names, fds))
-	}
-	return err
+	d.sink.flush(logPatience)
+	return d.execute(0, names, fds)
 }

@@ -97,7 +97,7 @@ func (d *Daemon) adopt(slots []supervise.Slot) {
 			adopted++
 			adoptee := supervise.Adoptee{Slot: slot, Owner: live.Owner, Reported: live.Pid != 0,
 				Follow: follow[live.Expect], Forks: live.Forks}
-			if ok && slot.Errno != 0 {
+			if ok {
 				spec, _ := d.translate.spec(spawn)
 				adoptee.Spec = &spec
 			}

@@ -47,7 +47,28 @@ func (t translator) spec(s engine.Spawn) (spec supervise.Spec, warning string) {
 	if s.Kind == job.Main {
 		spec.Follow = follow[def.Expect]
 	}
-	console := def.Console
+	console, warning := t.consoleOf(def)
+	switch {
+	case console == job.ConsoleOutput:
+		spec.Output = supervise.OutputTerminal
+	case console == job.ConsoleOwner:
+		spec.Output, spec.OwnTerminal, spec.Leader = supervise.OutputTerminal, true, true
+	case t.logPath(def, s.Instance) != "":
+		spec.Output = supervise.OutputFile
+		if console == job.ConsolePTY {
+			spec.Output = supervise.OutputPTY
+		}
+		spec.LogPath = t.logPath(def, s.Instance)
+		spec.LogLimit = supervise.LogLimit(def.LogLimit)
+		spec.Label = def.Name
+	}
+	return spec, warning
+}
+
+// consoleOf says where a job's output goes: as it asks, or as there is no
+// terminal, and then a sentence about that.
+func (t translator) consoleOf(def *job.Class) (console job.Console, warning string) {
+	console = def.Console
 	if console == job.ConsoleDefault {
 		console = t.console
 	}
@@ -55,21 +76,16 @@ func (t translator) spec(s engine.Spawn) (spec supervise.Spec, warning string) {
 		warning = fmt.Sprintf("%s: 'console %s' needs a terminal and session-init was started on none: its output is logged", def.Name, console)
 		console = job.ConsoleLog
 	}
-	switch {
-	case console == job.ConsoleOutput:
-		spec.Output = supervise.OutputTerminal
-	case console == job.ConsoleOwner:
-		spec.Output, spec.OwnTerminal, spec.Leader = supervise.OutputTerminal, true, true
-	case (console == job.ConsoleLog || console == job.ConsolePTY) && t.logDir != "":
-		spec.Output = supervise.OutputFile
-		if console == job.ConsolePTY {
-			spec.Output = supervise.OutputPTY
-		}
-		spec.LogPath = filepath.Join(t.logDir, logName(def.Name, s.Instance))
-		spec.LogLimit = supervise.LogLimit(def.LogLimit)
-		spec.Label = def.Name
+	return console, warning
+}
+
+// logPath is the log file of an instance; empty when its output is not logged.
+func (t translator) logPath(def *job.Class, instance string) string {
+	console, _ := t.consoleOf(def)
+	if (console == job.ConsoleLog || console == job.ConsolePTY) && t.logDir != "" {
+		return filepath.Join(t.logDir, logName(def.Name, instance))
 	}
-	return spec, warning
+	return ""
 }
 
 var follow = [...]supervise.Follow{

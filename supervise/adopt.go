@@ -25,8 +25,9 @@ type Adoptee struct {
 	// followed.
 	Follow Follow
 	Forks  int
-	// Spec is what it was made from, to explain a set-up that failed when
-	// nobody was there to be told; nil when that is not known.
+	// Spec is what it was made from, to keep its log within its limit and to
+	// explain a set-up that failed when nobody was there to be told; nil when
+	// that is not known.
 	Spec *Spec
 }
 
@@ -56,12 +57,13 @@ func (s *Supervisor) Ended(pid int, status syscall.WaitStatus) {
 // gone and were not told of.
 func (s *Supervisor) AllEnded() {
 	s.send(func() {
-		for _, p := range s.adopted {
+		list := s.adopted
+		s.adopted = nil
+		for _, p := range list {
 			if !p.ended && !isZombie(p.pid) {
 				s.endedUnknown(p)
 			}
 		}
-		s.adopted = nil
 	})
 }
 
@@ -74,8 +76,7 @@ func (s *Supervisor) Adopted() {
 		// What hinders this hinders a start too, which tells it.
 		_ = s.nameSlots()
 		s.waiting = false
-		s.died.Store(true)
-		s.wake()
+		s.died = true
 		s.emit(AllAdopted{})
 	})
 }
@@ -135,14 +136,21 @@ func (s *Supervisor) adopt(a Adoptee) {
 	if !a.Reported {
 		s.emit(Spawned{p.id, p.pid})
 	}
+	record.index = uint32(a.Slot.moves())
+	s.expectAgain(p, a)
 	if a.Slot.State == SlotEnded {
+		// What it left behind may have fallen to the keeper.
+		s.abroad = s.abroad || s.opts.Keeper != 0
 		p.ended, p.end = true, a.Slot.Status
 		p.slot.end(a.Slot.Status)
 		s.advance(p)
 		return
 	}
 	s.byPid[p.pid] = p
-	defer s.followOn(p, a)
+	if a.Spec != nil && a.Spec.Output == OutputFile {
+		s.outputs.capper.watch(p.id, a.Spec.Label, a.Spec.LogPath, a.Spec.LogLimit)
+	}
+	defer s.followOn(p)
 	st, there := statOf(p.pid)
 	switch {
 	case there && a.Slot.Is(st.start) && st.parent == s.self:
@@ -154,23 +162,35 @@ func (s *Supervisor) adopt(a Adoptee) {
 	}
 }
 
-// followOn traces again a process that was being followed. What it did in
+// expectAgain takes over what a process is still waited for to do. What it did in
 // between was not seen: when it has forked meanwhile it is followed to what it
-// leaves behind.
-func (s *Supervisor) followOn(p *process, a Adoptee) {
-	if a.Follow == FollowNone || p.ended {
+// leaves behind. Forks that are recorded, and that nobody may have heard of, are
+// told again.
+func (s *Supervisor) expectAgain(p *process, a Adoptee) {
+	if a.Follow == FollowNone {
 		return
 	}
 	f := &p.follow
 	f.way, f.want, f.forks, f.ready = a.Follow, wanted[a.Follow], a.Forks, time.Now()
-	if !a.Follow.traces() {
+	f.orphans = a.Follow.traces()
+	for ; f.forks < min(a.Slot.moves(), f.want); f.forks++ {
+		s.emit(Forked{p.id, p.pid})
+	}
+	if f.want > 0 && f.forks >= f.want {
+		f.way = FollowNone
+	}
+}
+
+// followOn traces again a process that was being followed.
+func (s *Supervisor) followOn(p *process) {
+	f := &p.follow
+	if !f.way.traces() || p.ended {
 		return
 	}
 	f.asked = true
 	if f.denied = s.seize(p.pid); f.denied == 0 {
 		s.trace(p.pid, &tracee{p: p, tgid: p.pid})
 	}
-	f.orphans = true
 }
 
 // watchForeign follows a process that is not our child.

@@ -70,6 +70,7 @@ type owner struct {
 	strays map[int]bool   // its processes that came to us
 	seen   []int          // its entries of belongings.seen
 	sweep  *sweep
+	killed map[ProcID]*process // of its Specs, that got KILL and have not ended
 }
 
 // newBelongings chooses a mark and opens the leader's list.
@@ -146,6 +147,7 @@ func (s *Supervisor) own(p *process, id uint64) {
 func (s *Supervisor) disown(p *process) {
 	if p.owner != nil {
 		p.owner.procs--
+		delete(p.owner.killed, p.id)
 		s.belong.ended[p.id] = p.owner
 	}
 }

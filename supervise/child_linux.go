@@ -55,6 +55,9 @@ type child struct {
 	action [4]uint64 // a sigaction that is all zero, larger than any
 	dying  [4]uint64 // what a signal that dumps core does before the exec
 	mask   uint64
+	// cleared: the kernel has made all handlers default but for the ignored.
+	cleared bool
+	ignored uint64 // signals, as bits
 }
 
 // limit is a Limit as the kernel takes it.
@@ -360,6 +363,9 @@ func childIdentity(c *child) bool {
 //go:nocheckptr
 func childExec(c *child) {
 	for s := uintptr(1); s <= 64; s++ {
+		if c.cleared && (c.ignored|coreSignals)>>s&1 == 0 {
+			continue
+		}
 		action := &c.action
 		if c.stack != 0 && coreSignals>>s&1 != 0 {
 			action = &c.dying

@@ -46,6 +46,10 @@
 // A daemon that takes over reads the file and adopts what it finds; a start time
 // beside each pid tells the process from another that got its number (adopt.go).
 //
+// What fails because processes, memory or descriptors have run out is tried
+// again for a while (retry.go); the thread's sleep ends for that, and for nothing
+// else that nobody announces.
+//
 // # Following
 //
 // A process may declare that it forks before it is ready (Spec.Follow). It is

@@ -34,6 +34,14 @@ type SpawnFailed struct {
 	*SpawnError
 }
 
+// Retrying: the process could not be made now, and is tried again for a while.
+// It is said once a process, before its Spawned or SpawnFailed.
+type Retrying struct {
+	ID    ProcID
+	Label string // Spec.Label
+	Why   *SpawnError
+}
+
 // Forked: the process to follow is now Pid.
 type Forked struct {
 	ID  ProcID
@@ -126,6 +134,9 @@ func (d Degraded) Error() string {
 }
 
 // Error gives the sentence.
+func (r Retrying) Error() string { return r.Why.Error() + ": trying again" }
+
+// Error gives the sentence.
 func (u UnexpectedStop) Error() string {
 	return "process " + strconv.Itoa(u.Pid) + " raised SIGSTOP and was continued: 'expect stop' declares that"
 }
@@ -134,6 +145,7 @@ func (Spawned) event()        {}
 func (OutputLost) event()     {}
 func (OutputFault) event()    {}
 func (SpawnFailed) event()    {}
+func (Retrying) event()       {}
 func (Forked) event()         {}
 func (SelfStopped) event()    {}
 func (UnexpectedStop) event() {}

@@ -13,11 +13,14 @@ func (s *Supervisor) Kill(id ProcID, sig syscall.Signal, group bool) {
 	s.send(func() {
 		p := s.byID[id]
 		if p == nil {
+			s.callOff(id)
 			return
 		}
+		p.asked = true
 		s.learnPid(p)
 		if sig == unix.SIGKILL {
 			s.remember(p)
+			p.condemn()
 		}
 		if p.pid == 0 {
 			p.signals = append(p.signals, pendingSignal{sig, group})
@@ -25,6 +28,18 @@ func (s *Supervisor) Kill(id ProcID, sig syscall.Signal, group bool) {
 		}
 		s.signal(p, sig, group)
 	})
+}
+
+// condemn notes that p got KILL: should it hang in the kernel, a Sweep of its
+// owner names it and waits for its end.
+func (p *process) condemn() {
+	if p.owner == nil {
+		return
+	}
+	if p.owner.killed == nil {
+		p.owner.killed = make(map[ProcID]*process)
+	}
+	p.owner.killed[p.id] = p
 }
 
 // signal does that to a process that has a pid. While the process has not
@@ -65,8 +80,9 @@ func (s *Supervisor) KillAll(sig syscall.Signal) {
 	s.send(func() {
 		s.ending = sig
 		for _, p := range s.byID {
-			p.late = false
+			p.late, p.asked = false, true
 		}
+		s.callOff(0)
 		s.signalTree(sig)
 	})
 }

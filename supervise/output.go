@@ -5,6 +5,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/guard"
 )
 
 // The process holds its log itself, opened for appending: what it writes
@@ -88,11 +90,13 @@ func (s *Supervisor) reportOutput(p *process) {
 type outputs struct {
 	capper  *capper
 	copiers copiers
+	guard   *guard.Guard
 }
 
 // open prepares for work; report may be called from any goroutine.
-func (o *outputs) open(report func(Event)) {
+func (o *outputs) open(report func(Event), start *guard.Guard) {
 	o.capper = newCapper(report)
+	o.guard, o.capper.guard, o.copiers.guard = start, start, start
 	o.copiers.report = report
 	o.copiers.opened = o.capper.watch
 	o.capper.start()
@@ -103,11 +107,11 @@ func (o *outputs) open(report func(Event)) {
 func (o *outputs) stop() <-chan struct{} {
 	o.copiers.stop()
 	done := make(chan struct{})
-	go func() {
+	o.guard.Go("end of output", func() {
 		defer close(done)
 		o.copiers.running.Wait()
 		<-o.capper.stop()
-	}()
+	})
 	return done
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/guard"
 )
 
 // capPace is how often logs are looked at, at most.
@@ -30,6 +32,7 @@ const capPace = time.Second
 // A log may thus grow by what is written within a pace beyond its limit.
 type capper struct {
 	report func(Event) // from any goroutine
+	guard  *guard.Guard
 	pace   time.Duration
 
 	mu    sync.Mutex
@@ -98,7 +101,7 @@ func (c *capper) start() {
 		c.inotify = inotify
 	}
 	c.ended = make(chan struct{})
-	go c.run()
+	c.guard.Go("limit of logs", c.run)
 }
 
 // stop makes the goroutine end when it is done with the log in hand. The
@@ -122,7 +125,7 @@ func (c *capper) run() {
 		in := os.NewFile(uintptr(c.inotify), "inotify")
 		heard, again = make(chan struct{}), make(chan struct{}, 1)
 		var listener sync.WaitGroup
-		listener.Go(func() { c.listen(in, heard, again) })
+		c.guard.GoIn(&listener, "watch of logs", func() { c.listen(in, heard, again) })
 		defer listener.Wait()
 		defer in.Close()
 	}

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/guard"
 )
 
 // A process of OutputPTY writes to a terminal of its own, and a goroutine of
@@ -29,6 +31,7 @@ const copyBuffer = 8 << 10
 // may be called from any goroutine.
 type copiers struct {
 	report func(Event)
+	guard  *guard.Guard
 	// opened is told of each log when it is open.
 	opened func(id ProcID, label, path string, limit LogLimit)
 
@@ -95,7 +98,7 @@ func (c *copiers) copy(master *os.File, spec *Spec) {
 	}
 	c.masters[master] = true
 	w := copier{copiers: c, id: spec.ID, label: spec.Label, path: spec.LogPath, limit: spec.LogLimit, log: -1, whole: true}
-	c.running.Go(func() {
+	c.guard.GoIn(&c.running, "copier of a terminal", func() {
 		defer func() {
 			c.mu.Lock()
 			delete(c.masters, master)

@@ -198,7 +198,7 @@ func TestCopiersStop(t *testing.T) {
 			t.Fatal(err)
 		}
 		var o outputs
-		o.open(func(ev Event) { t.Errorf("event %+v", ev) })
+		o.open(func(ev Event) { t.Errorf("event %+v", ev) }, nil)
 		log := filepath.Join(dir, "below", "log")
 		o.copiers.copy(master, &Spec{ID: 1, LogPath: log, LogLimit: LogLimit{1 << 20, 1}})
 		<-o.stop()

@@ -28,11 +28,14 @@ type process struct {
 	helperEnd syscall.WaitStatus
 
 	running bool // Spawned was reported
+	silent  bool // no signal tells of its end: it has not come to its exec
 	ended   bool // reaped: the pid is a stranger's from here on
 	end     syscall.WaitStatus
 	unknown bool   // nobody knows how it ended
 	foreign bool   // adopted, and not our child
 	late    bool   // started after KillAll, which spares it
+	tries   int    // that failed before it was made
+	asked   bool   // to end, by Kill, or by KillAll
 	owner   *owner // nil for nobody
 	follow  following
 
@@ -58,6 +61,10 @@ func (s *Supervisor) hangUp(p *process) {
 		p.child.stack = 0
 	}
 	s.learnPid(p)
+	if !p.child.signals() {
+		p.silent = p.pid != 0 && !p.ended && silent(p.pid)
+		s.unreaped = append(s.unreaped, p)
+	}
 }
 
 // learnPid takes over the pid, when the kernel has written it, and sends
@@ -92,10 +99,14 @@ func (s *Supervisor) advance(p *process) {
 			if errno == 0 {
 				err.Hint = "killed by " + signalName(p.killer())
 			}
+			spec, tries := p.spec, p.tries
+			if p.asked {
+				tries = len(retryPauses)
+			}
 			s.settle(p)
 			s.forget(p)
 			s.slots.put(p.slot)
-			s.emit(SpawnFailed{p.id, err})
+			s.failed(spec, tries, err)
 			return
 		}
 		s.at("before-spawned")

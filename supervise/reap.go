@@ -10,7 +10,6 @@ import (
 // reap waits for the children that have ended or stopped, without blocking,
 // up to a batch of them, and tells whether there may be more.
 func (s *Supervisor) reap() (more bool) {
-	s.reapHelpers()
 	for range reapBatch {
 		pid, ws, errno := s.waitRecorded(0)
 		if errno == unix.EINTR {
@@ -30,19 +29,48 @@ func (s *Supervisor) reap() (more bool) {
 	return true
 }
 
-// reapHelpers waits for the first children by name: each start has one, and
-// among thousands that live the kernel would find it last.
-func (s *Supervisor) reapHelpers() {
-	// From the end: settle puts the last in the place of one that goes.
-	for i := len(s.inFlight) - 1; i >= 0; i-- {
-		if i >= len(s.inFlight) || s.inFlight[i].helper == 0 {
-			continue
+// reapUnreaped waits by name for the children whose set-up is over and of
+// whose end no signal tells: the first of two, and one that ended before its
+// exec. They have closed their descriptors, so they are zombies or about to be.
+func (s *Supervisor) reapUnreaped() {
+	if s.waiting || len(s.unreaped) == 0 {
+		return
+	}
+	list := s.unreaped
+	s.unreaped = s.unreaped[:0]
+	for _, p := range list {
+		for _, pid := range []int{p.helper, p.unsignalled()} {
+			if pid == 0 {
+				continue
+			}
+			if pid, ws, errno := s.waitRecorded(pid); errno == 0 && pid != 0 && !ws.Stopped() {
+				s.reaped = true
+				s.ended(pid, ws)
+			}
 		}
-		if pid, ws, errno := waitFor(s.inFlight[i].helper); errno == 0 && pid != 0 && !ws.Stopped() {
-			s.reaped = true
-			s.ended(pid, ws)
+		if p.helper != 0 || p.unsignalled() != 0 {
+			s.unreaped = append(s.unreaped, p)
 		}
 	}
+	clear(list[len(s.unreaped):])
+}
+
+// unsignalled returns the pid when no signal will tell that it has ended, 0
+// else.
+func (p *process) unsignalled() int {
+	if !p.silent || p.ended {
+		return 0
+	}
+	return p.pid
+}
+
+// silent tells whether a child of ours was made to end without a SIGCHLD, and
+// has not executed a program since, which would have changed that: only such
+// a one is a child to wait for with __WCLONE. See wait(2).
+func silent(pid int) bool {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_WAITID, unix.P_PID, uintptr(pid), 0,
+		unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WCLONE, 0, 0)
+	return errno == 0
 }
 
 // waitRecorded waits for a child, or task that we trace, that has ended or

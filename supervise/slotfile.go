@@ -34,6 +34,14 @@ type Slot struct {
 	Status syscall.WaitStatus
 }
 
+// moves returns how often the ProcID has moved to a child.
+func (s Slot) moves() int {
+	if s.State != SlotRunning && s.State != SlotEnded || s.Errno != 0 {
+		return 0
+	}
+	return s.index
+}
+
 // clockTick is the unit of times in /proc, the same on every architecture.
 const clockTick = time.Second / 100
 

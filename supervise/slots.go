@@ -23,7 +23,7 @@ type slot struct {
 	helper int32         // pid of the first child when there is a second, by the kernel
 	pid    int32         // pid of the process, by the kernel, before it can run
 	step   uint32        // the Step that the child is at
-	index  uint32        // which of the step's arguments
+	index  uint32        // which of the step's arguments; 0 at the exec, then how often it moved
 	errno  uint32        // why the step failed; 0 while it has not
 	hint   uint16        // one of the hints below
 	lost   uint16        // the errno of a log that could not be opened, or 0
@@ -274,6 +274,7 @@ func (s *slot) end(status syscall.WaitStatus) {
 // move notes that the process to follow is now another one, a descendant that
 // began since the first was asked for.
 func (s *slot) move(pid int) {
+	atomic.AddUint32(&s.index, 1)
 	s.began = unix.NsecToTimespec(bootTime())
 	atomic.StoreInt32(&s.pid, int32(pid))
 	if SlotState(s.state) == SlotEnded {

@@ -11,16 +11,12 @@ import (
 // Start asks for a process. The supervisor keeps the Spec until it has
 // reported Spawned or SpawnFailed; what its slices hold must not change.
 func (s *Supervisor) Start(spec Spec) {
-	s.send(func() {
-		if err := s.launch(&spec); err != nil {
-			s.emit(SpawnFailed{spec.ID, err})
-		}
-	})
+	s.send(func() { s.attempt(&spec, 0) })
 }
 
 // launch forks, after it has got hold of all that may be lacking.
 func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
-	if s.byID[spec.ID] != nil {
+	if s.byID[spec.ID] != nil || s.isPostponed(spec.ID) {
 		return &SpawnError{Step: StepNone, Hint: "its number " + strconv.FormatUint(uint64(spec.ID), 10) + " is in use"}
 	}
 	if spec.Follow > FollowDaemon {

@@ -119,9 +119,9 @@ func (s *Supervisor) Processes(id uint64, f func([]Stray)) {
 			// Who was found and has nobody any more was nobody's before.
 			s.drop(o)
 		}
-		go list(roots)
+		s.opts.Guard.Go("lister of processes", func() { list(roots) })
 	}) {
-		go f(nil)
+		s.opts.Guard.Go("lister of processes", func() { f(nil) })
 	}
 }
 

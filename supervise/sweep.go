@@ -1,6 +1,8 @@
 package supervise
 
 import (
+	"maps"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -20,7 +22,8 @@ type sweep struct {
 // Sweep signals once each process that is the owner's and came to us, and
 // all below it, also those that come later; with a group, only those in the
 // group that this process of the owner was put into. With signal 0 it only
-// looks. Swept names them, at once, when there are any; Vacated is reported once
+// looks. Processes of the owner's Specs that got KILL and have not ended are
+// meant too, and not signalled again. Swept names them, at once, when there are any; Vacated is reported once
 // when none of those meant is left, those apart that we may not signal. A newer
 // Sweep of an owner takes the place of the older.
 func (s *Supervisor) Sweep(id uint64, sig syscall.Signal, group ProcID) {
@@ -34,7 +37,9 @@ func (s *Supervisor) Sweep(id uint64, sig syscall.Signal, group ProcID) {
 				o.sweep.group = -1
 			}
 		}
-		if ev := s.strike(o); len(ev.Strays)+len(ev.Spared) > 0 {
+		ev := s.strike(o)
+		ev.Strays = append(s.hanging(o), ev.Strays...)
+		if len(ev.Strays)+len(ev.Spared) > 0 {
 			s.emit(ev)
 		}
 		s.goOn(o)
@@ -51,9 +56,15 @@ func (s *Supervisor) strike(o *owner) Swept {
 		// children any more by which they could be found.
 		var fresh []Stray
 		var stats []stat
-		s.walk(s.roots(o), func(pid int, st stat) bool {
-			if s.byPid[pid] != nil {
-				return false
+		roots := s.roots(o)
+		for _, id := range slices.Sorted(maps.Keys(o.killed)) {
+			if p := o.killed[id]; p.pid != 0 && !p.ended {
+				roots = append(roots, p.pid)
+			}
+		}
+		s.walk(roots, func(pid int, st stat) bool {
+			if p := s.byPid[pid]; p != nil {
+				return o.killed[p.id] == p
 			}
 			if start, told := w.told[pid]; told && start == st.start {
 				return true
@@ -87,6 +98,25 @@ func (s *Supervisor) strike(o *owner) Swept {
 	return found
 }
 
+// hanging names those of the owner's Specs that got KILL and live: they hang
+// in the kernel. One whose program does not run yet goes by the program's name.
+func (s *Supervisor) hanging(o *owner) []Stray {
+	var list []Stray
+	for _, id := range slices.Sorted(maps.Keys(o.killed)) {
+		p := o.killed[id]
+		st, there := statOf(p.pid)
+		if p.ended || p.pid != 0 && !(there && st.alive()) {
+			continue // its end is about to be told
+		}
+		one := Stray{Pid: p.pid, Command: st.command}
+		if p.spec != nil {
+			one.Command = filepath.Base(p.spec.Path)
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
 // roots lists the owner's processes that are our children, in the order of
 // their pids.
 func (s *Supervisor) roots(o *owner) []int {
@@ -115,6 +145,9 @@ func (s *Supervisor) goOn(o *owner) {
 				break
 			}
 		}
+	}
+	if len(o.killed) > 0 {
+		return
 	}
 	for pid := range o.strays {
 		if s.byPid[pid] == nil && !w.refused[pid] && w.means(pid) {

@@ -4,15 +4,16 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"os"
-	"os/signal"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/supervise/began"
 )
 
@@ -49,6 +50,13 @@ type Options struct {
 	// Adopted says when that was the last. Until then no child is waited for,
 	// and its file of slots keeps its name.
 	Adopting bool
+	// Turn, when there is one, is called on the thread, each time that it has
+	// reported what there is to report, and before it sleeps. It must not
+	// block, gives commands as anybody does, and tells how long the thread may
+	// sleep at most; less than zero is for ever. Wake has it called again.
+	Turn func() (sleep time.Duration)
+	// Guard starts the goroutines; nil: a panic is told to nobody.
+	Guard *guard.Guard
 	// Fail, for tests, is called at named points of a process's life; it may
 	// end the daemon there.
 	Fail func(point string)
@@ -64,14 +72,17 @@ type Supervisor struct {
 	mu     sync.Mutex
 	mail   []func() // not yet fetched by the thread
 	closed bool     // mail is no longer taken
+	asleep bool     // the thread must be woken
+	woken  bool     // it must take a turn before it falls asleep
 
-	sigchld chan os.Signal
-	died    atomic.Bool   // SIGCHLD came since the thread last looked
 	done    chan struct{} // closed when the thread has ended
-	wakeFD  int           // an eventfd: there is mail, or a child died
+	wakeFD  int           // an eventfd: there is mail, or a turn to take
+	deathFD int           // an eventfd: SIGCHLD came
 	outputs outputs
+	deaths  deaths
 
 	// What follows belongs to the thread.
+	died    bool // a child did, since the thread last looked
 	epollFD int
 	nullFD  int
 	self    int          // our pid
@@ -80,16 +91,23 @@ type Supervisor struct {
 	slots   slots
 	stacks  stacks
 	forking func(*child) (pid int, errno syscall.Errno)
-	sharing bool     // children may share our memory
-	todo    []func() // fetched, not yet carried out
-	out     []Event  // to be reported at the end of this round
-	closing bool
+	sharing bool // children may share our memory
+	// handling: those children have our handlers of signals, because the
+	// kernel cannot clear them.
+	handling bool
+	ignored  uint64   // signals, as bits
+	todo     []func() // fetched, not yet carried out
+	out      []Event  // to be reported at the end of this round
+	closing  bool
 
 	byID     map[ProcID]*process
 	byPid    map[int]*process   // main processes not yet reaped
 	helpers  map[int]*process   // first children not yet reaped
 	byPipe   map[int32]*process // read ends of the pipes of inFlight
 	inFlight []*process         // no outcome yet
+	// postponed could not be made for lack of something; see retry.go.
+	postponed []postponed
+	unreaped  []*process // set-up over, with a child of which no signal tells
 
 	belong  belongings
 	abroad  bool       // the keeper has, or had, children that are ours
@@ -114,11 +132,10 @@ type Supervisor struct {
 // block. Close ends what New began.
 func New(opts Options, report func([]Event)) (*Supervisor, error) {
 	s := &Supervisor{
-		opts:    opts,
-		report:  report,
-		sigchld: make(chan os.Signal, 1),
-		done:    make(chan struct{}),
-		wakeFD:  -1, epollFD: -1, nullFD: -1,
+		opts:   opts,
+		report: report,
+		done:   make(chan struct{}),
+		wakeFD: -1, deathFD: -1, epollFD: -1, nullFD: -1,
 		self:    os.Getpid(),
 		byID:    make(map[ProcID]*process),
 		byPid:   make(map[int]*process),
@@ -143,14 +160,12 @@ func New(opts Options, report func([]Event)) (*Supervisor, error) {
 		_ = s.slots.open()
 	}
 	s.nofile, s.raised = originalNofile()
-	s.outputs.open(func(ev Event) { s.send(func() { s.emit(ev) }) })
+	s.outputs.open(func(ev Event) { s.send(func() { s.emit(ev) }) }, opts.Guard)
 	s.belong = newBelongings(s.self, opts.Seed)
 	s.mayTrace = mayTraceAny()
-	// Also where the daemon was started with SIGCHLD ignored: the kernel
-	// would reap for us, and we would never know.
-	signal.Notify(s.sigchld, unix.SIGCHLD)
-	go s.relay()
-	go s.run()
+	s.ignored = ignoredSignals()
+	s.deaths.begin(s.deathFD, opts.Guard)
+	opts.Guard.Go("supervisor", s.run)
 	return s, nil
 }
 
@@ -166,15 +181,17 @@ func (s *Supervisor) open() (err error) {
 	if s.nullFD, err = lift(null); err != nil {
 		return fmt.Errorf("%s: %w", os.DevNull, err)
 	}
-	if s.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return fmt.Errorf("eventfd: %w", err)
-	}
 	if s.epollFD, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
-	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(s.wakeFD)}
-	if err = unix.EpollCtl(s.epollFD, unix.EPOLL_CTL_ADD, s.wakeFD, &ev); err != nil {
-		return fmt.Errorf("epoll: %w", err)
+	for _, fd := range []*int{&s.wakeFD, &s.deathFD} {
+		if *fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+			return fmt.Errorf("eventfd: %w", err)
+		}
+		ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(*fd)}
+		if err = unix.EpollCtl(s.epollFD, unix.EPOLL_CTL_ADD, *fd, &ev); err != nil {
+			return fmt.Errorf("epoll: %w", err)
+		}
 	}
 	return nil
 }
@@ -225,41 +242,31 @@ func (s *Supervisor) send(f func()) bool {
 	if s.closed {
 		return false
 	}
-	// Who finds mail in the box need not ring again. The lock also keeps
-	// wakeFD open: release takes it.
 	s.mail = append(s.mail, f)
-	if len(s.mail) == 1 {
-		s.wake()
-	}
+	s.rouse()
 	return true
 }
 
-// wake ends the thread's sleep. The eventfd counts, so this cannot be lost;
-// it does not block, since the thread empties it long before it is full.
-func (s *Supervisor) wake() {
+// Wake has the thread take a turn; see Options.Turn. What was written before
+// the call is seen in that turn.
+func (s *Supervisor) Wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.woken = true
+	s.rouse()
+}
+
+// rouse ends the thread's sleep. The lock is held, which also keeps wakeFD
+// open: release takes it. The eventfd counts, so this cannot be lost; it does
+// not block, since the thread empties it long before it is full.
+func (s *Supervisor) rouse() {
+	if !s.asleep {
+		return
+	}
+	s.asleep = false
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
 	unix.Write(s.wakeFD, one[:])
-}
-
-// relay turns SIGCHLD into a wake. A signalfd would need the signal blocked
-// in every thread, and Go does not let us; a handler of our own would need
-// assembly for each architecture to save a few microseconds in a batch of
-// deaths.
-func (s *Supervisor) relay() {
-	for {
-		select {
-		case <-s.sigchld:
-			s.mu.Lock()
-			s.died.Store(true)
-			if s.wakeFD >= 0 {
-				s.wake()
-			}
-			s.mu.Unlock()
-		case <-s.done:
-			return
-		}
-	}
 }
 
 // run is the thread.
@@ -270,54 +277,68 @@ func (s *Supervisor) run() {
 		// What is left behind comes to this thread, so it is not for those
 		// that we make; see belong.go. Held, it is not given to run again.
 		begun := make(chan struct{})
-		go func() {
+		s.opts.Guard.Go("supervisor", func() {
 			runtime.LockOSThread()
 			close(begun)
 			s.run()
-		}()
+		})
 		<-begun
 		runtime.UnlockOSThread()
 		return
 	}
 	defer close(s.done)
 	defer s.release()
+	// Before anything is released: what comes after a panic finds it all.
+	defer s.opts.Guard.Catch("supervisor")
 	// Children may have died before we were asked to look.
-	s.died.Store(true)
+	s.died = true
 	more := true
-	for round := 0; !s.closing; round++ {
-		s.sleep(!more)
+	for round, wait := 0, time.Duration(0); !s.closing; round++ {
+		s.sleep(wait)
 		s.fetch()
 		more = s.obey()
+		s.reapUnreaped()
 		// The kernel looks at each child that lives to find one that does
 		// not, so it is asked only when there is one, and not after each
 		// batch of many commands. A death from here on says so anew.
-		if !s.waiting && (!more || round%reapRounds == 0) && (s.died.Swap(false) || s.ending != 0) && s.reap() {
-			s.died.Store(true)
-			more = true
+		if !s.waiting && (!more || round%reapRounds == 0) && (s.died || s.ending != 0) {
+			s.died = false
+			s.died = s.reap()
 		}
 		s.flush()
+		if wait = s.turn(); more || s.died && !s.waiting || len(s.out) > 0 {
+			wait = 0
+		}
 	}
 	s.flush()
 }
 
-// sleep waits for something to do, unless there is something already, and
-// takes notice of the spawns whose outcome is known.
-func (s *Supervisor) sleep(idle bool) {
-	timeout := 0
-	if idle {
-		timeout = -1
+// sleep waits for something to do, as long as it may, and takes notice of the
+// spawns whose outcome is known.
+func (s *Supervisor) sleep(wait time.Duration) {
+	s.mu.Lock()
+	if s.woken || len(s.mail) > 0 {
+		wait = 0
 	}
+	s.asleep = wait != 0
+	s.mu.Unlock()
 	var events [64]unix.EpollEvent
-	n, err := unix.EpollWait(s.epollFD, events[:], timeout)
+	n, err := unix.EpollWait(s.epollFD, events[:], milliseconds(wait))
 	if err != nil && err != unix.EINTR {
 		// Only a descriptor that is not ours any more gives this; to go on
 		// would be to spin.
 		panic(fmt.Sprintf("supervise: epoll: %v", err))
 	}
+	if wait != 0 {
+		s.mu.Lock()
+		s.asleep = false
+		s.mu.Unlock()
+	}
 	for _, ev := range events[:max(n, 0)] {
-		if ev.Fd == int32(s.wakeFD) {
+		if ev.Fd == int32(s.wakeFD) || ev.Fd == int32(s.deathFD) {
 			var count [8]byte
-			unix.Read(s.wakeFD, count[:])
+			unix.Read(int(ev.Fd), count[:])
+			s.died = s.died || ev.Fd == int32(s.deathFD)
 			continue
 		}
 		if p := s.byPipe[ev.Fd]; p != nil && !s.asks(p) {
@@ -328,6 +349,34 @@ func (s *Supervisor) sleep(idle bool) {
 			s.watchEnded(p)
 		}
 	}
+}
+
+// milliseconds gives a time to sleep as epoll_wait(2) takes it, never less.
+func milliseconds(wait time.Duration) int {
+	if wait < 0 {
+		return -1
+	}
+	const most = time.Duration(math.MaxInt32) * time.Millisecond
+	return int((min(wait, most) + time.Millisecond - 1) / time.Millisecond)
+}
+
+// lateCheck is how often we look for the end of a child of which no signal
+// tells.
+const lateCheck = time.Millisecond
+
+// turn lets the owner take its turn, and tells how long the thread may sleep.
+func (s *Supervisor) turn() time.Duration {
+	s.mu.Lock()
+	s.woken = false
+	s.mu.Unlock()
+	wait := time.Duration(-1)
+	if s.opts.Turn != nil {
+		wait = s.opts.Turn()
+	}
+	if len(s.unreaped) > 0 && (wait < 0 || wait > lateCheck) {
+		wait = lateCheck
+	}
+	return s.tryAgain(wait)
 }
 
 // fetch empties the mailbox.
@@ -393,15 +442,15 @@ func (s *Supervisor) releaseMemory() {
 		return
 	}
 	s.slots.closeFile()
-	go func() {
+	s.opts.Guard.Go("holder of memory", func() {
 		defer runtime.KeepAlive(sharing)
 		select {}
-	}()
+	})
 }
 
 // release gives back what New and the spawns in flight hold.
 func (s *Supervisor) release() {
-	signal.Stop(s.sigchld)
+	s.deaths.end()
 	for _, p := range s.inFlight {
 		if p.pipe >= 0 {
 			unix.Close(p.pipe)
@@ -416,7 +465,7 @@ func (s *Supervisor) release() {
 	defer s.mu.Unlock()
 	s.closed = true
 	s.mail = nil
-	for _, fd := range []*int{&s.wakeFD, &s.epollFD, &s.nullFD} {
+	for _, fd := range []*int{&s.wakeFD, &s.deathFD, &s.epollFD, &s.nullFD} {
 		if *fd >= 0 {
 			unix.Close(*fd)
 			*fd = -1

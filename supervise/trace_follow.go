@@ -141,6 +141,7 @@ func (s *Supervisor) move(t, c *tracee) {
 
 // succeed makes pid the process to follow.
 func (s *Supervisor) succeed(p *process, pid int) {
+	s.at("before-move")
 	s.unpin(p)
 	delete(s.byPid, p.pid)
 	if !p.ended {
@@ -149,6 +150,7 @@ func (s *Supervisor) succeed(p *process, pid int) {
 	}
 	p.pid = pid
 	p.slot.move(pid)
+	s.at("after-move")
 	s.byPid[pid] = p
 	p.follow.forks++
 	s.emit(Forked{p.id, pid})

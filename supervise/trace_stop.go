@@ -154,7 +154,14 @@ func (s *Supervisor) inherit(p *process) bool {
 	}
 	oldest := slices.MinFunc(heirs, func(a, b int) int { return startOf(a) - startOf(b) })
 	s.succeed(p, oldest)
-	p.ended = false
+	p.ended, p.unknown = false, false
+	s.adopted = slices.DeleteFunc(s.adopted, func(one *process) bool { return one == p })
+	if parent, ok := parentOf(p.pid); ok && parent != s.self {
+		// It fell to the keeper, when an earlier daemon died.
+		s.watchForeign(p)
+	} else {
+		p.foreign = false
+	}
 	if f.way != FollowNone {
 		s.settled(p, 0, Settled{Blind: true})
 	}

@@ -14,6 +14,11 @@ const haveVM = true
 //go:noescape
 func vmclone(flags, stack uintptr, told *int32, c *child) (pid int)
 
+// vmclone3 does the same as clone3(2) has it; size is that of args.
+//
+//go:noescape
+func vmclone3(args *cloneArgs, size uintptr, c *child) (pid int)
+
 // vmDieAddr is the address of a signal handler that kills the process which
 // gets the signal. It is written in assembly because such a process has no
 // goroutine.

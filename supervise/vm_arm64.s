@@ -29,6 +29,26 @@ child:
 	CALL	(R10)
 	UNDEF
 
+// func vmclone3(args *cloneArgs, size uintptr, c *child) (pid int)
+TEXT ·vmclone3(SB), NOSPLIT, $0-32
+	MOVD	args+0(FP), R0
+	MOVD	size+8(FP), R1
+	MOVD	c+16(FP), R9
+	MOVD	$435, R8 // clone3
+	SVC
+	CBZ	R0, child
+	MOVD	R0, pid+24(FP)
+	RET
+child:
+	MOVD	$0, R29
+	SUB	$32, RSP
+	MOVD	$0, R10
+	MOVD	R10, 0(RSP)
+	MOVD	R9, 8(RSP)
+	MOVD	$·childMain(SB), R10
+	CALL	(R10)
+	UNDEF
+
 // vmDie is a signal handler: kill(getpid(), SIGKILL).
 TEXT ·vmDie(SB), NOSPLIT|NOFRAME, $0-0
 	MOVD	$172, R8 // getpid
@@ -40,3 +60,20 @@ TEXT ·vmDie(SB), NOSPLIT|NOFRAME, $0-0
 
 DATA	·vmDieAddr(SB)/8, $·vmDie(SB)
 GLOBL	·vmDieAddr(SB), NOPTR|RODATA, $8
+
+// deathCame is the handler of SIGCHLD: write(deathFD, &deathOne, 8). It
+// returns to what the kernel has put into the link register.
+TEXT ·deathCame(SB), NOSPLIT|NOFRAME, $0-0
+	MOVW	·deathFD(SB), R0
+	MOVD	$·deathOne(SB), R1
+	MOVD	$8, R2
+	MOVD	$64, R8 // write
+	SVC
+	RET
+
+DATA	·deathOne(SB)/8, $1
+GLOBL	·deathOne(SB), NOPTR|RODATA, $8
+DATA	·deathHandler(SB)/8, $·deathCame(SB)
+GLOBL	·deathHandler(SB), NOPTR|RODATA, $8
+DATA	·deathReturn(SB)/8, $0
+GLOBL	·deathReturn(SB), NOPTR|RODATA, $8

@@ -9,3 +9,6 @@ const vmDieAddr = uintptr(0)
 
 //go:nosplit
 func vmclone(flags, stack uintptr, told *int32, c *child) (pid int) { return -1 }
+
+//go:nosplit
+func vmclone3(args *cloneArgs, size uintptr, c *child) (pid int) { return -1 }

@@ -18,6 +18,15 @@ type notYet string
 
 func (e notYet) Error() string { return string(e) + ": not yet" }
 
+// notRunningError is the refusal of what needs a main process, with the note of
+// the instance, which may be empty.
+type notRunningError struct {
+	error
+	note string
+}
+
+func (e *notRunningError) Unwrap() error { return e.error }
+
 // report writes the message of an error and returns the exit status.
 func (c *command) report(err error) int {
 	var usage usageError
@@ -52,6 +61,10 @@ func reason(err error) string {
 	case api.ErrUnknownJob:
 		return "Unknown job"
 	case api.ErrUnknownInstance, api.ErrNotRunning:
+		var noted *notRunningError
+		if errors.As(err, &noted) && noted.note != "" {
+			return "Not running: " + noted.note
+		}
 		return "Not running"
 	case api.ErrAlreadyStarted:
 		return "Already running"

@@ -89,7 +89,12 @@ func (c *command) change(action, member, until string) error {
 	if err != nil {
 		return c.explain(t, err)
 	}
-	return c.showInstance(path)
+	if err := c.showInstance(path); err != nil || action != "stop" || c.style.isInitctl() {
+		return err
+	}
+	// What even KILL did not end is no reason to fail, and one to say so.
+	c.printLeft(t.job, "unkillable", "not ended even by KILL")
+	return nil
 }
 
 // explain finds out what is missing when an object was not there: asking for
@@ -139,6 +144,9 @@ func reloadJob(c *command) error {
 	if err == nil {
 		_, err = c.call(path, api.InstanceInterface, "Reload")
 	}
+	if api.IsName(err, api.ErrNotRunning) && !c.style.isInitctl() {
+		return &notRunningError{err, c.noteOf(path)}
+	}
 	return c.explain(t, err)
 }
 
@@ -169,7 +177,7 @@ func showStatus(c *command) error {
 		}
 		c.printLines(lines)
 		c.printFailure(t.job, lines)
-		c.printLeft(t.job)
+		c.printLeft(t.job, "left_behind", "left behind")
 		return nil
 	}
 	path, err := c.callString(api.JobPath(t.job), api.JobInterface, "GetInstance", t.env)
@@ -193,19 +201,49 @@ func (c *command) printFailure(job string, lines []statusLine) {
 	}
 }
 
-// printLeft names what finished runs of a job left behind.
-func (c *command) printLeft(job string) {
+// printLeft names what ended runs of a job left behind, as a property has it.
+func (c *command) printLeft(job, property, text string) {
 	if c.options.quiet {
 		return
 	}
-	body, err := c.call(api.JobPath(job), api.PropertiesInterface, "Get", api.JobExtension, "left_behind")
+	body, err := c.call(api.JobPath(job), api.PropertiesInterface, "Get", api.JobExtension, property)
 	if err != nil || len(body) != 1 {
 		return
 	}
 	list, _ := body[0].([]any)
 	for _, line := range processLines(list) {
-		c.print("\tleft behind: " + line)
+		c.print("\t" + text + ": " + line)
 	}
+}
+
+// more gives the lines below the status of an instance, each with its line end
+// before it.
+func (c *command) more(path string) (string, error) {
+	processes, err := c.processes(path)
+	return c.note(path) + processes, err
+}
+
+// note gives the line about what goal and state do not say: that the instance
+// waits for its respawn, or how its main became ready. It is an addition: of
+// an instance that is gone, or a daemon that has no notes, there is none.
+func (c *command) note(path string) string {
+	if c.verb.name != "status" || c.style.isInitctl() {
+		return ""
+	}
+	note := c.noteOf(path)
+	if note == "" {
+		return ""
+	}
+	return "\n\t" + note
+}
+
+func (c *command) noteOf(path string) string {
+	body, err := c.call(path, api.PropertiesInterface, "Get", api.InstanceExtension, "note")
+	if err != nil {
+		return ""
+	}
+	note, _ := oneString(body)
+	return printable(note)
 }
 
 // processes gives the lines about all processes of an instance, each with its
@@ -273,7 +311,7 @@ func (c *command) showInstance(path string) error {
 	case err != nil:
 		return err
 	default:
-		more, err := c.processes(path)
+		more, err := c.more(path)
 		if err != nil {
 			return err
 		}
@@ -359,7 +397,7 @@ func (c *command) jobStatus(jobs []string) ([]statusLine, error) {
 		if !ok {
 			return nil, fmt.Errorf("session-init answered with the path %q, which is no instance's", requests[i].Path)
 		}
-		more, err := c.processes(requests[i].Path)
+		more, err := c.more(requests[i].Path)
 		if err != nil {
 			return nil, err
 		}

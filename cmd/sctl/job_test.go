@@ -46,6 +46,28 @@ func TestForce(t *testing.T) {
 	})
 }
 
+// TestRespawning: what waits for its respawn says so, and how long yet.
+func TestRespawning(t *testing.T) {
+	w := newWorld(t, "svc", "respawn\nrespawn delay 60\nexec x", "tty", "instance $TTY\nrespawn\nrespawn delay 1\nexec x")
+	w.play(t, []step{
+		{"sctl start svc", 0, "svc running (start), process 1001\n", ""},
+		{"sctl status svc", 0, "svc running (start), process 1001\n", ""},
+		{"sctl reload svc", 0, "", ""}, // the make-believe process dies of it
+		{"sctl status svc", 0, "svc post-stop (start)\n\trespawning in 60 seconds\n", ""},
+		{"sctl list", 0, "svc post-stop (start)\ntty waiting (stop)\n", ""},
+		{"initctl status svc", 0, "svc start/post-stop\n", ""},
+		{"sctl reload svc", 1, "", "reload: cannot reload 'svc': Not running: respawning in 60 seconds\n"},
+		{"initctl reload svc", 1, "", "initctl: Job is not running: svc\n"},
+		{"sctl start svc", 0, "svc running (start), process 1002\n", ""},
+		{"sctl start svc", 1, "", "start: cannot start 'svc': Already running\n"},
+		{"sctl reload svc", 0, "", ""},
+		{"sctl stop svc", 0, "svc waiting (stop)\n", ""},
+		{"sctl start tty TTY=1", 0, "tty (1) running (start), process 1003\n", ""},
+		{"sctl reload tty TTY=1", 0, "", ""},
+		{"sctl status tty TTY=1", 0, "tty (1) post-stop (start)\n\trespawning in 1 second\n", ""},
+	})
+}
+
 func TestJobVerbs(t *testing.T) {
 	w := newWorld(t,
 		"bad", "pre-start exec exit 1\nexec bad",

@@ -14,6 +14,7 @@ import (
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/bus"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/foresee"
 	"github.com/session-init/session-init/session/job"
 )
 
@@ -115,6 +116,11 @@ func (w *world) Step(in engine.Input)     { w.post(func() { w.step(in) }) }
 func (w *world) Read(f func(engine.View)) { w.post(func() { f(w.engine.View()) }) }
 func (w *world) Restart()                 {}
 
+func (w *world) LogPath(*job.Class, string) string { return "" }
+
+func (w *world) Simulate(_ foresee.Question, done func(foresee.Foresight, error)) {
+	w.post(func() { done(foresee.Foresight{}, nil) })
+}
 func (w *world) Reload(done func()) { w.post(done) }
 func (w *world) Processes(class, _ string, done func([]engine.Stray)) {
 	w.post(func() {

@@ -162,6 +162,12 @@ func TestReExec(t *testing.T) {
 				t.Fatalf("after the re-exec:\n%s\nbefore:\n%s", after, before)
 			}
 		}
+		if len(args) == 0 {
+			r.until("the keeper to be executed anew too", func() bool {
+				environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", r.daemon.Process.Pid))
+				return strings.Contains(string(environ), "SESSION_INIT_KEPT=")
+			})
+		}
 		if r.pid() != pid {
 			t.Errorf("the daemon was process %d and is %d", pid, r.pid())
 		}

@@ -136,6 +136,44 @@ func TestKilledAtPoint(t *testing.T) {
 	}
 }
 
+// A daemon killed while it follows forks: what it follows is what the job runs,
+// and how it ends is known.
+func TestKilledFollowing(t *testing.T) {
+	for _, c := range []struct{ expect, point, how string }{
+		{"fork", "before-move", "kill 1"},
+		{"fork", "after-move", "kill 1"},
+		{"fork", "reporting", "kill 2"}, // of Forked
+		{"fork", "before-recorded", "kill 1"},
+		{"fork", "after-reaped", "kill 1"},
+		{"daemon", "before-move", "kill 1"},
+		{"daemon", "before-move", "kill 2"},
+		{"daemon", "after-move", "kill 1"},
+		{"daemon", "after-move", "kill 2"},
+	} {
+		t.Run(c.expect+" "+c.point+" "+c.how, func(t *testing.T) {
+			t.Parallel()
+			r := newFaultyRig(t)
+			last := "( echo $(exec sh -c 'echo $PPID') >> $T; while [ ! -e $W/go ]; do sleep 0.02; done; exit 5 ) &\nexit 0"
+			if c.expect == "daemon" {
+				last = "( " + last + " ) &\nexit 0"
+			}
+			r.job("svc", "expect "+c.expect+"\nscript\n"+last+"\nend script")
+			r.job("said", "start on stopped svc\ntask\nexec sh -c \"echo $RESULT $PROCESS $EXIT_STATUS >> $T\"")
+			r.start()
+			r.arm(c.point, c.how)
+			r.command("sctl", "start", "--no-wait", "svc")
+			r.until("the daemon to die", func() bool { return !r.isArmed(c.point) })
+			r.until("the last child", func() bool { return len(r.trace()) == 1 && r.trace()[0] != "" })
+			r.becomes("svc running (start), process "+r.trace()[0]+"\n", "svc")
+			r.write("go", "")
+			r.traced(r.trace()[0], "failed main 5")
+			if status := r.end(); status != 0 {
+				t.Errorf("the keeper's status is %d", status)
+			}
+		})
+	}
+}
+
 // The next daemon is killed too, while it takes over.
 func TestKilledTakingOver(t *testing.T) {
 	for _, c := range []struct{ first, second, how string }{

@@ -27,7 +27,7 @@ func (r *rig) newMirror(name, of string) *mirror {
 	if err := os.Mkdir(m.dir, 0o700); err != nil {
 		r.t.Fatal(err)
 	}
-	m.server = exec.Command(testkit.Need(r.t, "bindfs"), "-f", of, m.dir)
+	m.server = exec.Command(testkit.Need(r.t, "bindfs"), "-f", "--multithreaded", of, m.dir)
 	m.server.Stderr = os.Stderr
 	if err := m.server.Start(); err != nil {
 		r.t.Fatal(err)

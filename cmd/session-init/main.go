@@ -88,7 +88,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	stop := make(chan struct{})
 	defer close(stop)
-	go handleSignals(daemon, signals, stop, session.Terminal())
+	daemon.Go("handler of signals", func() { handleSignals(daemon, signals, stop, session.Terminal()) })
 	if err := daemon.Run(); err != nil {
 		fmt.Fprintf(stderr, "session-init: %v\n", err)
 		return exitFailed

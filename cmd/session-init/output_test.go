@@ -71,3 +71,18 @@ func TestLogLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestLogLimitAfter: the log of a job that runs on is kept within its limit by
+// the daemon that takes over, too.
+func TestLogLimitAfter(t *testing.T) {
+	for _, next := range []func(*rig){func(r *rig) { r.prints("", "sctl", "re-exec") }, (*rig).crash} {
+		r := newRig(t)
+		r.job("svc", "log limit 50K 1\nscript\n    while [ ! -e $W/go ]; do sleep 0.02; done\n    seq -f %07g 12500\n    exec sleep 600\nend script")
+		r.start()
+		r.ok("start", "svc")
+		next(r)
+		r.becomes("svc running (start), process PID\n", "svc")
+		r.write("go", "")
+		r.until("the cut", func() bool { return r.logOf("svc.log.1") != "" && len(r.logOf("svc.log")) <= 50<<10 })
+	}
+}

@@ -6,19 +6,60 @@ import (
 	"testing"
 )
 
-// A panic on any goroutine ends the daemon; the keeper starts the next, and
-// nothing else notices.
+// A panic on any goroutine is the end of the daemon: the keeper starts the
+// next, or it executes itself anew, and nothing else notices.
 func TestPanics(t *testing.T) {
-	for _, point := range []string{"after-journal", "before-clone", "reporting", "after-step"} {
-		t.Run(point, func(t *testing.T) {
-			t.Parallel()
-			r := newFaultyRig(t)
-			r.life(func() { r.arm(point, "panic 2") })
-			if r.isArmed(point) || !strings.Contains(r.stderr.String(), "panic: fail point "+point) ||
-				!strings.Contains(r.stderr.String(), "the daemon died (exit status 2), starting it again") {
-				t.Errorf("the log does not tell of the panic:\n%s", r.stderr)
-			}
-		})
+	for _, c := range []struct{ point, where string }{
+		{"after-journal", "supervisor"}, // in the loop
+		{"after-step", "supervisor"},
+		{"before-clone", "supervisor"}, // beside it
+		{"reporting", "supervisor"},
+		{"applying", "watcher of job files"},
+	} {
+		for _, kept := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, keeper %t", c.point, kept), func(t *testing.T) {
+				t.Parallel()
+				r := newFaultyRig(t)
+				want := "the daemon died (exit status 2), starting it again"
+				if !kept {
+					r.args = append(r.args, "--no-keeper")
+					want = "the daemon executes itself anew: its jobs run on"
+				}
+				r.life(func() {
+					if c.point != "applying" {
+						r.arm(c.point, "panic 2")
+						return
+					}
+					r.arm(c.point, "panic 1")
+					r.job("new", "exec sleep 600")
+					r.until("the panic", func() bool { return !r.isArmed(c.point) })
+				})
+				for _, want := range []string{"session-init: panic in the " + c.where + ": fail point " + c.point, want} {
+					if r.isArmed(c.point) || !strings.Contains(r.stderr.String(), want) {
+						t.Errorf("the log does not say %q:\n%s", want, r.stderr)
+					}
+				}
+			})
+		}
+	}
+}
+
+// The same without a keeper: the daemon counts its own ends.
+func TestPanicOfStateAlone(t *testing.T) {
+	r := newFaultyRig(t)
+	r.args = append(r.args, "--no-keeper")
+	r.job("svc", "exec sleep 600")
+	r.start()
+	r.ok("start", "svc")
+	svc := r.main("svc")
+	r.arm("resuming", "panic-always")
+	r.arm("after-step", "panic 1")
+	r.command("sctl", "emit", "ev")
+	r.until("a daemon that is ready", func() bool { return strings.Count(r.stderr.String(), " is ready") == 2 })
+	r.logged("cannot go on where the last daemon was: 3 daemons died with this state")
+	r.becomes(fmt.Sprintf("svc running (start), process %d\n", svc), "svc")
+	if status := r.end(); status != 0 {
+		t.Errorf("the daemon's status is %d", status)
 	}
 }
 

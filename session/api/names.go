@@ -9,6 +9,8 @@ const (
 	JobInterface      = ManagerInterface + ".Job"
 	InstanceInterface = ManagerInterface + ".Instance"
 
+	// ManagerExtension is what session-init does beyond Upstart.
+	ManagerExtension = "org.sessioninit.SessionInit1"
 	// JobExtension is what session-init says of a job beyond Upstart.
 	JobExtension = "org.sessioninit.SessionInit1.Job"
 	// InstanceExtension is the same of an instance.

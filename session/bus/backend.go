@@ -1,6 +1,10 @@
 package bus
 
-import "github.com/session-init/session-init/session/engine"
+import (
+	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/foresee"
+	"github.com/session-init/session-init/session/job"
+)
 
 // Backend is what the bus needs of the daemon. None of its methods blocks;
 // what one goroutine asks for is done in the order in which it asked.
@@ -17,6 +21,12 @@ type Backend interface {
 	// Processes lists the live processes of an instance: pid and command
 	// line. done is called on the engine's goroutine, some time later.
 	Processes(class, instance string, done func([]engine.Stray))
+	// Simulate says what would come of a question; nothing does. done is
+	// called on the engine's goroutine, some time later.
+	Simulate(q foresee.Question, done func(foresee.Foresight, error))
+	// LogPath is the file that an instance's output goes to; empty when it
+	// is not logged.
+	LogPath(class *job.Class, instance string) string
 	// Restart has the daemon executed anew, in place of itself; nothing that
 	// runs notices.
 	Restart()

@@ -14,6 +14,7 @@ import (
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
 
+	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/engine"
 )
 
@@ -41,8 +42,13 @@ type conn struct {
 	// id counts the connections of the server, from 1.
 	id     uint64
 	socket *net.UnixConn
-	in     *frames
-	out    *outbox
+	// pid and uid are the client's, as the kernel tells them; 0 for a pid
+	// that cannot be seen from here. asker is who it is, once it has asked.
+	pid   int
+	uid   uint32
+	asker *events.Caller
+	in    *frames
+	out   *outbox
 	// ahead holds a token for each batch of calls that the engine has not
 	// come to.
 	ahead        chan struct{}
@@ -161,10 +167,12 @@ func (c *conn) write() {
 
 // authenticate goes through the exchange before the first message.
 func (c *conn) authenticate() error {
-	uid, err := peerUID(c.socket)
+	peer, err := peerOf(c.socket)
 	if err != nil {
 		return fmt.Errorf("cannot tell its user: %w", err)
 	}
+	uid := peer.Uid
+	c.pid, c.uid = int(peer.Pid), uid
 	machine := sasl{
 		peer:    uid,
 		allowed: uid == 0 || int(uid) == os.Getuid(),
@@ -214,10 +222,10 @@ func (c *conn) setDeadline(t time.Time) error {
 	return c.socket.SetDeadline(t)
 }
 
-func peerUID(socket *net.UnixConn) (uint32, error) {
+func peerOf(socket *net.UnixConn) (*unix.Ucred, error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var cred *unix.Ucred
 	var sockErr error
@@ -227,10 +235,7 @@ func peerUID(socket *net.UnixConn) (uint32, error) {
 	if err == nil {
 		err = sockErr
 	}
-	if err != nil {
-		return 0, err
-	}
-	return cred.Uid, nil
+	return cred, err
 }
 
 // read hands the client's messages on, one after the other, until the end.

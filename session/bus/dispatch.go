@@ -121,7 +121,7 @@ func objects() map[objectKind][]*iface {
 	}
 	return map[objectKind][]*iface{
 		nodeObject:     standard(),
-		managerObject:  standard(managerInterface()),
+		managerObject:  standard(managerInterface(), managerExtension()),
 		jobsObject:     standard(),
 		jobObject:      standard(jobInterface(), jobExtension()),
 		instanceObject: standard(instanceInterface(), instanceExtension()),

@@ -16,6 +16,7 @@ import (
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/foresee"
 	"github.com/session-init/session-init/session/job"
 )
 
@@ -173,7 +174,7 @@ func TestMethods(t *testing.T) {
 		}
 	}
 	all := p.mustCall(svc, props, "GetAll", "")[0].(map[string]dbus.Variant)
-	if len(all) != 10 || all["name"].Value() != "svc" {
+	if len(all) != 11 || all["name"].Value() != "svc" {
 		t.Errorf("GetAll of a job = %v", all)
 	}
 	info := p.mustCall(api.InstancePath("getty", "tty2"), props, "Get", inf, "processes")[0].(dbus.Variant)
@@ -233,7 +234,7 @@ func TestIntrospection(t *testing.T) {
 		{"/", nil, []string{"com"}},
 		{"/com", nil, []string{"ubuntu"}},
 		{"/com/ubuntu", nil, []string{"Upstart"}},
-		{api.ManagerPath, []string{api.ManagerInterface}, []string{"jobs"}},
+		{api.ManagerPath, []string{api.ManagerInterface, api.ManagerExtension}, []string{"jobs"}},
 		{api.JobsPath, nil, []string{"getty", "net_2fdhcp", "svc"}},
 		{api.JobPath("getty"), []string{api.JobInterface, api.JobExtension}, []string{"tty_201"}},
 		{api.InstancePath("getty", "tty 1"), []string{api.InstanceInterface, api.InstanceExtension}, nil},
@@ -396,10 +397,15 @@ func (d *direct) Step(in engine.Input) {
 func (d *direct) Read(f func(engine.View)) { f(d.engine.View()) }
 func (d *direct) Restart()                 {}
 
+func (d *direct) LogPath(*job.Class, string) string { return "" }
+
 func (d *direct) Reload(done func())                               { done() }
 func (d *direct) Processes(_, _ string, done func([]engine.Stray)) { done(nil) }
-func (d *direct) LogPriority() string                              { return "info" }
-func (d *direct) SetLogPriority(s string) error                    { return fmt.Errorf("cannot set %q", s) }
+func (d *direct) Simulate(_ foresee.Question, done func(foresee.Foresight, error)) {
+	done(foresee.Foresight{}, nil)
+}
+func (d *direct) LogPriority() string           { return "info" }
+func (d *direct) SetLogPriority(s string) error { return fmt.Errorf("cannot set %q", s) }
 
 // A frame's size is found without trusting it.
 func TestFrameSize(t *testing.T) {

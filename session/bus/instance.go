@@ -14,17 +14,17 @@ func instanceInterface() *iface {
 		methods: []method{
 			{"Start", wait, nil, func(c *call) {
 				c.step(false, func(id engine.CallID) engine.Input {
-					return engine.Start{Call: id, Target: c.target(), Wait: c.flag(0)}
+					return engine.Start{Call: id, By: c.conn.caller(), Target: c.target(), Wait: c.flag(0)}
 				})
 			}},
 			{"Stop", wait, nil, func(c *call) {
 				c.step(false, func(id engine.CallID) engine.Input {
-					return engine.Stop{Call: id, Target: c.target(), Wait: c.flag(0)}
+					return engine.Stop{Call: id, By: c.conn.caller(), Target: c.target(), Wait: c.flag(0)}
 				})
 			}},
 			{"Restart", wait, nil, func(c *call) {
 				c.step(false, func(id engine.CallID) engine.Input {
-					return engine.Restart{Call: id, Target: c.target(), Wait: c.flag(0)}
+					return engine.Restart{Call: id, By: c.conn.caller(), Target: c.target(), Wait: c.flag(0)}
 				})
 			}},
 			{"Reload", nil, nil, func(c *call) {
@@ -43,14 +43,18 @@ func instanceInterface() *iface {
 			ofInstance("goal", "s", func(in engine.InstanceInfo) any { return in.Goal.String() }),
 			ofInstance("state", "s", func(in engine.InstanceInfo) any { return in.State.String() }),
 			ofInstance("processes", "a(si)", func(in engine.InstanceInfo) any {
-				list := make([]process, len(in.Processes))
-				for i, p := range in.Processes {
-					list[i] = process{p.Kind.String(), int32(p.Pid)}
-				}
-				return list
+				return processList(in.Processes)
 			}),
 		},
 	}
+}
+
+func processList(list []engine.ProcessInfo) []process {
+	out := make([]process, len(list))
+	for i, p := range list {
+		out[i] = process{p.Kind.String(), int32(p.Pid)}
+	}
+	return out
 }
 
 // ofInstance makes a property of what is seen of an instance.
@@ -83,14 +87,17 @@ func instanceExtension() *iface {
 		methods: []method{
 			{"ForceStop", []arg{{"wait", "b"}}, nil, func(c *call) {
 				c.step(false, func(id engine.CallID) engine.Input {
-					return engine.ForceStop{Call: id, Target: c.target(), Wait: c.flag(0)}
+					return engine.ForceStop{Call: id, By: c.conn.caller(), Target: c.target(), Wait: c.flag(0)}
 				})
 			}},
 			// All that is alive of the instance, whoever made it.
 			{"GetProcesses", nil, []arg{{"processes", "a(is)"}}, getProcesses},
+			// Why the instance is where it is; see why.go.
+			{"Why", nil, []arg{{"why", "a{sv}"}}, why},
 		},
 		properties: []property{
-			// A sentence about a main that is not what the job file declares.
+			// That the instance waits for its respawn, and how long yet, or a
+			// sentence about a main that is not what the job file declares.
 			ofInstance("note", "s", func(in engine.InstanceInfo) any { return in.Note }),
 		},
 	}

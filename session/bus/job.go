@@ -19,17 +19,17 @@ func jobInterface() *iface {
 			{"GetAllInstances", nil, []arg{{"instances", "ao"}}, getAllInstances},
 			{"Start", []arg{env, wait}, instance, func(c *call) {
 				c.step(true, func(id engine.CallID) engine.Input {
-					return engine.Start{Call: id, Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
+					return engine.Start{Call: id, By: c.conn.caller(), Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
 				})
 			}},
 			{"Stop", []arg{env, wait}, nil, func(c *call) {
 				c.step(false, func(id engine.CallID) engine.Input {
-					return engine.Stop{Call: id, Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
+					return engine.Stop{Call: id, By: c.conn.caller(), Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
 				})
 			}},
 			{"Restart", []arg{env, wait}, instance, func(c *call) {
 				c.step(true, func(id engine.CallID) engine.Input {
-					return engine.Restart{Call: id, Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
+					return engine.Restart{Call: id, By: c.conn.caller(), Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
 				})
 			}},
 		},
@@ -58,9 +58,11 @@ func jobExtension() *iface {
 			// As Stop, and processes are ended in every state, hooks too.
 			{"ForceStop", []arg{{"env", "as"}, {"wait", "b"}}, nil, func(c *call) {
 				c.step(false, func(id engine.CallID) engine.Input {
-					return engine.ForceStop{Call: id, Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
+					return engine.ForceStop{Call: id, By: c.conn.caller(), Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
 				})
 			}},
+			// Why the job runs, or does not; see why.go.
+			{"Why", nil, []arg{{"why", "a{sv}"}}, why},
 		},
 		properties: []property{
 			// A sentence about the failure of the last run, which outlives
@@ -71,6 +73,10 @@ func jobExtension() *iface {
 			// The processes that finished runs left behind: pid and name.
 			{name: "left_behind", sig: "a(is)", get: func(_ *Server, v engine.View, o object) any {
 				return strayList(v.LeftBehind(o.job))
+			}},
+			// Those among them that even KILL does not end.
+			{name: "unkillable", sig: "a(is)", get: func(_ *Server, v engine.View, o object) any {
+				return strayList(v.Unkillable(o.job))
 			}},
 		},
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/foresee"
 	"github.com/session-init/session-init/session/job"
 )
 
@@ -152,11 +153,19 @@ func (l *loop) Read(f func(engine.View)) { l.post(func() { f(l.engine.View()) })
 
 func (l *loop) Restart() {}
 
+func (l *loop) LogPath(class *job.Class, instance string) string {
+	return "/log/" + class.Name + "-" + instance + ".log"
+}
+
 func (l *loop) Reload(done func()) { l.post(func() { l.reloads = append(l.reloads, done) }) }
 
 // Processes says of each instance that it has its own name as a process.
 func (l *loop) Processes(class, instance string, done func([]engine.Stray)) {
 	l.post(func() { done([]engine.Stray{{Pid: 4711, Command: class + " " + instance + " \xff"}}) })
+}
+
+func (l *loop) Simulate(q foresee.Question, done func(foresee.Foresight, error)) {
+	l.post(func() { done(foresee.Ask(engine.Config{}, l.engine.Snapshot(), 0, q)) })
 }
 
 func (l *loop) LogPriority() string {

@@ -172,7 +172,7 @@ func resetEnv(c *call) { c.changeEnv(engine.SetEnv{Reset: true}) }
 
 func emitEvent(c *call) {
 	c.step(false, func(id engine.CallID) engine.Input {
-		return engine.Emit{Call: id, Name: c.str(0), Env: c.strs(1), Wait: c.flag(2)}
+		return engine.Emit{Call: id, By: c.conn.caller(), Name: c.str(0), Env: c.strs(1), Wait: c.flag(2)}
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
 )
@@ -39,12 +40,15 @@ type Options struct {
 	// so that clients that called while there was none are served. nil:
 	// one is made. It remains the caller's.
 	Socket *os.File
+	// Guard starts the goroutines; nil: a panic is told to nobody.
+	Guard *guard.Guard
 }
 
 // Server is a private socket and its clients.
 type Server struct {
 	backend  Backend
 	log      *slog.Logger
+	guard    *guard.Guard
 	version  string
 	path     string
 	guid     string
@@ -88,7 +92,7 @@ func Listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", socketPath, err)
 	}
-	s.workers.Go(s.accept)
+	s.guard.GoIn(&s.workers, "bus, where clients come in", s.accept)
 	return s, nil
 }
 
@@ -107,6 +111,7 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 	s := &Server{
 		backend: backend,
 		log:     opts.Logger,
+		guard:   opts.Guard,
 		version: opts.Version,
 		path:    socketPath,
 		guid:    hex.EncodeToString(guid[:]),
@@ -294,7 +299,7 @@ func (s *Server) add(socket *net.UnixConn) bool {
 	s.lastID++
 	c := newConn(s, socket, s.lastID)
 	s.conns = append(s.conns, c)
-	s.workers.Go(c.serve)
+	s.guard.GoIn(&s.workers, "reader of a client", c.serve)
 	return true
 }
 
@@ -308,7 +313,7 @@ func (s *Server) admit(c *conn) bool {
 	}
 	c.ready = true
 	s.ready.Add(1)
-	s.workers.Go(c.write)
+	s.guard.GoIn(&s.workers, "writer of a client", c.write)
 	return true
 }
 

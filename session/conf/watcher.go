@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/job"
 )
 
@@ -42,6 +43,9 @@ type Options struct {
 	// problems.
 	Parse func(name, path string, text []byte) (*job.Class, []job.Problem)
 	Apply func(class *job.Class, path string, text []byte) (*job.Class, []job.Problem)
+
+	// Guard starts the goroutines; nil: a panic is told to nobody.
+	Guard *guard.Guard
 
 	// notifier and before are for tests: another source of notices, and
 	// something to do before a search directory is read.
@@ -177,7 +181,7 @@ func (w *Watcher) begin() {
 	}
 	if !w.begun {
 		w.begun = true
-		go w.run()
+		w.opts.Guard.Go("watcher of job files", w.run)
 	}
 	select {
 	case w.wake <- struct{}{}:
@@ -196,10 +200,10 @@ func (w *Watcher) run() {
 	watch := w.plant(n)
 	if n != nil {
 		pumped := make(chan struct{})
-		go func() {
+		w.opts.Guard.Go("reader of notices", func() {
 			defer close(pumped)
 			watch.pump()
-		}()
+		})
 		defer func() {
 			if err := n.Close(); err != nil {
 				w.log.Debug("cannot close the watch of job files", "why", err)
@@ -316,12 +320,12 @@ func (w *Watcher) send(i int, todo work) bool {
 		return false
 	}
 	w.busy[i] = true
-	go func() {
+	w.opts.Guard.Go("reader of job files", func() {
 		if w.opts.before != nil {
 			w.opts.before(w.dirs[i])
 		}
 		w.outcomes <- w.trees[i].do(todo)
-	}()
+	})
 	return true
 }
 

@@ -2,28 +2,37 @@ package engine
 
 import "github.com/session-init/session-init/session/job"
 
-// setGoal changes the goal and announces it; the instance is not pushed.
+// setGoal changes the goal for what the instance itself has done.
 func (e *Engine) setGoal(in *instance, goal Goal) {
-	if in.goal == goal {
-		return
+	if in.goal != goal {
+		in.wish = wish{reason: ByItself, at: e.now}
+		e.turn(in, goal)
 	}
-	e.debugf(in, "%s (#%d) goal changed from %s to %s", in.class.def.Name, in.seq, in.goal, goal)
+}
+
+// turn changes the goal, which is another one, and announces it; the instance
+// is not pushed.
+func (e *Engine) turn(in *instance, goal Goal) {
+	if e.cfg.Debug {
+		e.debugf(in, "%s (#%d) goal changed from %s to %s", in.class.def.Name, in.seq, in.goal, goal)
+	}
 	in.goal = goal
 	if goal == GoalStart {
 		e.wanted++
 	} else {
 		e.wanted--
+		in.delayed = false // what comes after a stop is no respawn
 	}
 	e.notify(GoalChanged, in, goal.String())
 }
 
-// changeGoal changes the goal and pushes the instance where it waits for
-// nothing but a wish.
+// changeGoal changes the goal for what in.wish says, and pushes the instance
+// where it waits for nothing but a wish.
 func (e *Engine) changeGoal(in *instance, goal Goal) {
 	if in.goal == goal {
 		return
 	}
-	e.setGoal(in, goal)
+	e.turn(in, goal)
 	if goal == GoalStart && in.state < Running {
 		// The stop is cancelled before anything of it was done.
 		in.stopEnv, in.stopEvents = nil, nil
@@ -35,6 +44,11 @@ func (e *Engine) changeGoal(in *instance, goal Goal) {
 		if goal == GoalStop {
 			e.advance(in)
 		}
+	case PostStop:
+		if in.waitsToRespawn() {
+			e.endDelay(in)
+			e.advance(in)
+		}
 	}
 }
 
@@ -44,6 +58,9 @@ func (e *Engine) advance(in *instance) {
 	for {
 		to, ok := nextState(in.state, in.goal, in.facts())
 		if !ok {
+			if in.state == PostStop {
+				e.delay(in)
+			}
 			return
 		}
 		from := in.state
@@ -51,8 +68,10 @@ func (e *Engine) advance(in *instance) {
 			// Whether main is ready in time does not matter any more.
 			e.clearDeadline(in)
 		}
-		e.debugf(in, "%s (#%d) state changed from %s to %s", in.class.def.Name, in.seq, from, to)
-		in.state = to
+		if e.cfg.Debug {
+			e.debugf(in, "%s (#%d) state changed from %s to %s", in.class.def.Name, in.seq, from, to)
+		}
+		in.state, in.since = to, e.now
 		e.notify(StateChanged, in, to.String())
 		if !e.enter(in, from) {
 			return
@@ -92,7 +111,6 @@ func (e *Engine) enter(in *instance, from State) bool {
 		return !e.spawn(in, job.PostStop)
 	case Waiting:
 		e.emitJobEvent(in, "stopped", false)
-		e.release(in, false)
 		e.remove(in)
 		return false
 	}
@@ -109,6 +127,7 @@ func (e *Engine) enterStarting(in *instance) {
 	if in.hasNext {
 		in.env, in.startEvents = in.nextEnv, in.nextEvents
 		in.nextEnv, in.nextEvents, in.hasNext = nil, nil, false
+		in.edits = nil
 	}
 	in.stopEnv, in.stopEvents = nil, nil
 	in.lateStart = e.ending.begun
@@ -121,6 +140,7 @@ func (e *Engine) enterRunning(in *instance, from State) {
 	if from == PreStop {
 		in.stopEnv, in.stopEvents = nil, nil
 	} else {
+		in.ranSince = e.now
 		e.emitJobEvent(in, "started", false)
 	}
 	if !in.class.def.Task {

@@ -14,6 +14,7 @@ func (e *Engine) Check() []string {
 	c := checker{e: e, events: make(map[*events.Event]int), calls: make(map[CallID]int)}
 	c.classes()
 	c.waiting()
+	c.deadlines()
 	return c.wrong
 }
 
@@ -52,15 +53,15 @@ func (c *checker) classes() {
 		var last *instance
 		n := 0
 		for in := class.first; in != nil; in = in.next {
-			if in.prev != last || class.instances[in.name] != in || in.class != class {
+			if in.prev != last || class.instance(in.name) != in || in.class != class {
 				c.fail("%s is not linked as it should be", in.label())
 			}
 			c.instance(in)
 			last = in
 			n++
 		}
-		if class.last != last || n != len(class.instances) {
-			c.fail("class %s: %d instances in its list, %d by name", class.def.Name, n, len(class.instances))
+		if class.last != last || class.byName == nil && n > 1 || class.byName != nil && n != len(class.byName) {
+			c.fail("class %s: %d instances in its list, %d by name", class.def.Name, n, len(class.byName))
 		}
 		if class.first == nil && (class.kept != nil || class.drop) {
 			c.fail("class %s keeps a change back without an instance", class.def.Name)
@@ -75,6 +76,16 @@ func (c *checker) classes() {
 	}
 	if c.wanted != e.wanted {
 		c.fail("%d instances have goal start, %d are counted", c.wanted, e.wanted)
+	}
+}
+
+// deadlines checks that one which was set is known to whom it was set for, or
+// was cleared.
+func (c *checker) deadlines() {
+	for _, d := range c.e.deadlines.heap {
+		if !d.dead && d.in != nil && (d.in.gone || d.in.deadline != d) {
+			c.fail("%s has forgotten a deadline of kind %d at %s", d.in.label(), d.kind, d.at)
+		}
 	}
 }
 
@@ -134,6 +145,7 @@ func (c *checker) instance(in *instance) {
 		switch {
 		case kind == rule.must && !alive && in.ends.sweeping && (in.state == Killed || in.state == PostStop):
 			// What it left behind is waited for.
+		case kind == rule.must && !alive && in.waitsToRespawn() && in.state == PostStop:
 		case kind == rule.must && !alive:
 			c.fail("%s is in %s without its %s process", in.label(), in.state, kind)
 		case kind != rule.must && alive && !(kind == job.Main && rule.alsoRun):
@@ -162,10 +174,11 @@ func (c *checker) instance(in *instance) {
 	}
 	if d := in.deadline; d != nil {
 		due := map[deadlineKind]bool{
-			killDeadline:  in.state == Killed || in.ends.sweeping || in.ends.force,
-			graceDeadline: in.ends.sweeping,
-			readyDeadline: in.state == InSpawned && in.alive(job.Main),
-			hookDeadline:  in.ends.force && in.alive(job.PostStop),
+			killDeadline:    in.state == Killed || in.ends.sweeping || in.ends.force,
+			graceDeadline:   in.ends.sweeping || in.ends.struck && !in.idle(),
+			readyDeadline:   in.state == InSpawned && in.alive(job.Main),
+			respawnDeadline: in.state == PostStop && in.goal == GoalStart && in.delayed && in.idle(),
+			hookDeadline:    in.ends.force && in.alive(job.PostStop),
 		}
 		if !due[d.kind] || d.dead || d.in != in || d.at <= e.now {
 			c.fail("%s in %s has a deadline of kind %d at %s", in.label(), in.state, d.kind, d.at)

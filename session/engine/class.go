@@ -20,11 +20,14 @@ type class struct {
 	startOn *events.Condition
 	watch   *watch
 
-	instances   map[string]*instance
 	first, last *instance // oldest to newest
-	nextSeq     uint64
+	// byName is nil until there are two instances: most classes never have
+	// more than one.
+	byName  map[string]*instance
+	nextSeq uint64
 
 	failure string // of the last run, for status
+	past    *past  // nil before a process of it has ended
 }
 
 // watch is what the index returns: the start condition of a class, or the
@@ -36,6 +39,53 @@ type watch struct {
 	seen  uint64 // the event that found it last
 }
 
+// instance returns the instance of that name, or nil.
+func (c *class) instance(name string) *instance {
+	if c.byName != nil {
+		return c.byName[name]
+	}
+	if c.first != nil && c.first.name == name {
+		return c.first
+	}
+	return nil
+}
+
+// link adds an instance as the newest.
+func (c *class) link(in *instance) {
+	if c.first != nil && c.byName == nil {
+		c.byName = map[string]*instance{c.first.name: c.first}
+	}
+	if c.byName != nil {
+		c.byName[in.name] = in
+	}
+	in.prev = c.last
+	if c.last != nil {
+		c.last.next = in
+	} else {
+		c.first = in
+	}
+	c.last = in
+}
+
+// unlink takes an instance out. Its own links stay: whoever walks over the
+// instances may stand on it.
+func (c *class) unlink(in *instance) {
+	delete(c.byName, in.name)
+	if in.prev != nil {
+		in.prev.next = in.next
+	} else {
+		c.first = in.next
+	}
+	if in.next != nil {
+		in.next.prev = in.prev
+	} else {
+		c.last = in.prev
+	}
+	if c.first == nil {
+		c.byName = nil
+	}
+}
+
 // setClass loads a definition. One with live instances is kept back until
 // the last of them is gone: properties, restart and conditions are those of
 // the old one till then.
@@ -43,7 +93,7 @@ func (e *Engine) setClass(def *job.Class) {
 	c := e.classes[def.Name]
 	switch {
 	case c == nil:
-		c = &class{def: def, instances: make(map[string]*instance)}
+		c = &class{def: def}
 		e.classes[def.Name] = c
 		at := e.classPlace(def.Name)
 		e.order = append(e.order, nil)
@@ -106,6 +156,7 @@ func (e *Engine) dropClass(name string) {
 func (e *Engine) removeClass(c *class) {
 	c.startOn.Reset(&e.queue)
 	e.index.Remove(c.watch.filed)
+	c.watch = nil
 	delete(e.classes, c.def.Name)
 	at := e.classPlace(c.def.Name)
 	e.order = append(e.order[:at], e.order[at+1:]...)

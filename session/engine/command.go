@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/session-init/session-init/events"
+import (
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/job"
+)
 
 // find returns the instance that a target names. The error's kind is
 // UnknownJob, InvalidArgs or UnknownInstance.
@@ -19,7 +22,7 @@ func (e *Engine) find(t Target, env events.Env) (*instance, *Error) {
 			return nil, err
 		}
 	}
-	in := c.instances[name]
+	in := c.instance(name)
 	if in == nil {
 		return nil, errorf(UnknownInstance, "Unknown instance: %s", Label(t.Class, name))
 	}
@@ -29,11 +32,13 @@ func (e *Engine) find(t Target, env events.Env) (*instance, *Error) {
 // take lets a wish overtake whoever waits, and notes the caller: to be
 // answered when the instance has come to rest, or by the caller of take when
 // it does not wait.
-func (e *Engine) take(in *instance, call CallID, wait bool, v verb) {
+func (e *Engine) take(in *instance, call CallID, by *events.Caller, wait bool, v verb) {
 	e.release(in, false)
+	in.wish = wish{reason: ByCaller, verb: v, at: e.now, by: by}
 	if wait && call != 0 {
-		e.await(call)
+		e.await(call, by)
 		in.waiters = append(in.waiters, waiter{call: call, verb: v})
+		e.noticeCycle(in)
 	}
 }
 
@@ -42,7 +47,7 @@ func (e *Engine) start(msg Start) {
 	fresh := err != nil && err.Kind == UnknownInstance && !msg.Target.ByName
 	switch {
 	case err != nil && !fresh:
-	case !fresh && in.goal == GoalStart:
+	case !fresh && in.goal == GoalStart && !in.waitsToRespawn():
 		err = errorf(AlreadyStarted, "Job is already running: %s", in.label())
 	case e.ending.begun:
 		err = errEnding(verbStart)
@@ -58,8 +63,12 @@ func (e *Engine) start(msg Start) {
 	if !msg.Target.ByName {
 		in.nextEnv, in.nextEvents, in.hasNext = msg.Env, nil, true
 	}
-	in.respawnCount = 0
-	e.take(in, msg.Call, msg.Wait, verbStart)
+	in.forgive()
+	e.take(in, msg.Call, msg.By, msg.Wait, verbStart)
+	if in.waitsToRespawn() {
+		e.endDelay(in)
+		e.advance(in)
+	}
 	e.changeGoal(in, GoalStart)
 	if !msg.Wait {
 		e.reply(msg.Call, in, nil)
@@ -68,7 +77,7 @@ func (e *Engine) start(msg Start) {
 
 func (e *Engine) stop(msg Stop) {
 	in, err := e.find(msg.Target, msg.Env)
-	if err == nil && in.goal == GoalStop {
+	if err == nil && in.goal == GoalStop && !e.inCycle(in) {
 		err = errorf(AlreadyStopped, "Job has already been stopped: %s", in.label())
 	}
 	if err != nil {
@@ -79,7 +88,7 @@ func (e *Engine) stop(msg Stop) {
 	if !msg.Target.ByName {
 		in.stopEnv = msg.Env
 	}
-	e.take(in, msg.Call, msg.Wait, verbStop)
+	e.take(in, msg.Call, msg.By, msg.Wait, verbStop)
 	e.changeGoal(in, GoalStop)
 	if !msg.Wait {
 		e.reply(msg.Call, in, nil)
@@ -87,8 +96,8 @@ func (e *Engine) stop(msg Stop) {
 }
 
 // restart is goal stop and then goal start in one go. An instance that had
-// main running goes round through stopping, also when a pre-stop process
-// runs first.
+// main running goes round through stopping, also when a post-start or a
+// pre-stop process is to end first: only a new main has new variables.
 func (e *Engine) restart(msg Restart) {
 	in, err := e.find(msg.Target, msg.Env)
 	switch {
@@ -106,13 +115,20 @@ func (e *Engine) restart(msg Restart) {
 		in.nextEnv, in.nextEvents, in.hasNext = msg.Env, nil, true
 	}
 	in.stopEnv, in.stopEvents = nil, nil
-	in.respawnCount = 0
-	e.take(in, msg.Call, msg.Wait, verbRestart)
-	if in.state == Running || in.state == PreStop {
+	in.forgive()
+	e.take(in, msg.Call, msg.By, msg.Wait, verbRestart)
+	if in.state == PostStart || in.state == Running || in.state == PreStop {
 		in.again = true
+	}
+	waited := in.waitsToRespawn()
+	if waited {
+		e.endDelay(in)
 	}
 	e.changeGoal(in, GoalStop)
 	e.changeGoal(in, GoalStart)
+	if waited {
+		e.advance(in)
+	}
 	if !msg.Wait {
 		e.reply(msg.Call, in, nil)
 	}
@@ -122,9 +138,10 @@ func (e *Engine) reload(msg Reload) {
 	in, err := e.find(msg.Target, nil)
 	if err == nil {
 		if main := in.procs[0]; main.id != 0 && main.pid != 0 {
+			in.signalled(job.Main, in.class.def.ReloadSignal, SentToReload)
 			e.do(Kill{Proc: main.id, Signal: in.class.def.ReloadSignal})
 		} else {
-			err = errorf(NotRunning, "Job is not running: %s", in.label())
+			err = e.notRunning(in)
 		}
 	}
 	e.reply(msg.Call, nil, err)
@@ -140,8 +157,11 @@ func (e *Engine) emit(msg Emit) {
 		return
 	}
 	ev := e.newEvent(msg.Name, msg.Env)
+	if msg.Call != 0 || msg.By != nil {
+		ev.Source, ev.By = events.FromCaller, msg.By
+	}
 	if msg.Wait {
-		e.await(msg.Call)
+		e.await(msg.Call, msg.By)
 		ev.Call = uint64(msg.Call)
 		return
 	}

@@ -20,10 +20,11 @@ type deadline struct {
 type deadlineKind uint8
 
 const (
-	killDeadline  deadlineKind = iota // KILL for what did not end
-	graceDeadline                     // an end to waiting for what was killed
-	readyDeadline                     // an end to waiting for main to be ready
-	hookDeadline                      // an end to waiting for post-stop
+	killDeadline    deadlineKind = iota // KILL for what did not end
+	graceDeadline                       // an end to waiting for what was killed
+	readyDeadline                       // an end to waiting for main to be ready
+	hookDeadline                        // an end to waiting for post-stop
+	respawnDeadline                     // the respawn, after its delay
 	numDeadlines
 )
 
@@ -123,5 +124,8 @@ func (e *Engine) strike(due *deadline) {
 		e.readyTimedOut(due.in)
 	case hookDeadline:
 		e.hookTimedOut(due.in)
+	case respawnDeadline:
+		e.endDelay(due.in)
+		e.advance(due.in)
 	}
 }

@@ -18,8 +18,8 @@
 // let finish, and then the next state follows from state and goal by one
 // table, nextState. That is why a start in the middle of a stop, or the other
 // way round, needs no case of its own. A new goal pushes the instance only
-// where it waits for nothing but wishes: in waiting, in running, and in
-// spawned, which a stop leaves at once.
+// where it waits for nothing but wishes: in waiting, in running, in spawned,
+// which a stop leaves at once, and in the delay of a respawn.
 //
 //	state       waits for                     goal start     goal stop
 //	waiting     a wish                        starting       -
@@ -31,13 +31,16 @@
 //	pre-stop    the pre-stop process          running (1)    stopping
 //	stopping    the event "stopping"          killed         killed
 //	killed      the end of its processes (4)  post-stop      post-stop
-//	post-stop   the post-stop process         starting       waiting
+//	post-stop   the post-stop process (5)     starting       waiting
 //
 //	(1) stopping when main has ended or the instance is to go round: a
 //	    respawn or a restart.
 //	(2) stopping when there is no main alive.
 //	(3) but no longer than "ready timeout".
 //	(4) main, and then whatever its processes left behind; see kill.go.
+//	    What KILL has not ended after a second is waited for no longer, in
+//	    this state or another: it is named until it is gone.
+//	(5) and then, before a respawn, its delay; see respawn.go.
 //
 // Every state is passed through and announced, also when the job lacks its
 // process. Entering starting and stopping emits the event of that name and
@@ -54,6 +57,19 @@
 // comes to it and resumes the instance or the caller that it held. Nothing is
 // resumed in the middle of something else.
 //
+// Instances whose events wait for each other wait for ever: a blocked cycle.
+// It is looked for where a wait could close one, and named in the log when it
+// forms; see blocked.go. A newer wish overtakes whoever waits for the member
+// that it is for, and so breaks the cycle; a stop does so even of a member
+// whose goal is stop already, and which would refuse it otherwise.
+//
+// # Why
+//
+// What happened is written down in passing for whoever asks why a job runs or
+// does not: the event that an operand came with last, where a goal came from,
+// how processes ended; see trail.go. None of it is ever looked at to decide
+// anything, and View gives it out; see why.go.
+//
 // # Failure
 //
 // The first failure of a pass (from starting on) is the one that is told:
@@ -66,10 +82,12 @@
 // # The end of the session
 //
 // session-end is emitted, and what its event neither started nor waits for is
-// stopped, all at once. A stopping event waits then also for a job that it
-// would stop and that the end has stopped already, so that dependents are
-// gone first, unless those two would wait for each other. When every instance
-// that is left waits for an event, no news can help: the events are let go.
+// stopped, all at once, but for those that "stop on stopped" lets outlive
+// others. A stopping event waits then also for a job that it would stop and
+// that the end has stopped already, so that dependents are gone first, unless
+// those two would wait for each other. When every instance that is left waits
+// for an event or for another, no news can help: the events are let go, and
+// then all are stopped.
 // At the deadline every process is killed, no other is made, and no event
 // concerns anybody any more. A caller that waits is answered before Quit.
 //

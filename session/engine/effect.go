@@ -85,6 +85,18 @@ type Notify struct {
 	Status int
 }
 
+// Progressed tells that an event was emitted (Pending), that conditions are
+// about to see it (Handling: what follows comes of that), or that it has
+// Finished (what follows waited for that, and Failed says whether anything
+// did). It is asked for by Config.Progress.
+type Progressed struct {
+	Event    uint64 // never used again
+	Name     string
+	Env      events.Env
+	Progress events.Progress
+	Failed   bool
+}
+
 // Level is the weight of a Log effect.
 type Level uint8
 
@@ -107,12 +119,13 @@ type Log struct {
 // Quit says that the session has ended: no instance is left.
 type Quit struct{}
 
-func (TakeOver) effect() {}
-func (Spawn) effect()    {}
-func (Kill) effect()     {}
-func (Sweep) effect()    {}
-func (Settle) effect()   {}
-func (Reply) effect()    {}
-func (Notify) effect()   {}
-func (Log) effect()      {}
-func (Quit) effect()     {}
+func (TakeOver) effect()   {}
+func (Spawn) effect()      {}
+func (Kill) effect()       {}
+func (Sweep) effect()      {}
+func (Settle) effect()     {}
+func (Reply) effect()      {}
+func (Notify) effect()     {}
+func (Progressed) effect() {}
+func (Log) effect()        {}
+func (Quit) effect()       {}

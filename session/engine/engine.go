@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/session-init/session-init/events"
@@ -24,6 +25,9 @@ type Config struct {
 	StopTimeout time.Duration
 	// Debug asks for Log effects of level Debug.
 	Debug bool
+	// Progress asks for Progressed effects, for a caller who wants to tell
+	// what came of what.
+	Progress bool
 }
 
 // Engine holds all classes and instances. It belongs to one goroutine.
@@ -45,9 +49,13 @@ type Engine struct {
 	sweeps    map[uint64]*instance // those that wait for a Sweep, by owner
 	leftovers []*leftover          // what stays of ended runs, oldest first
 	calls     map[CallID]bool      // callers that wait
-	lastInst  uint64
-	wanted    int // instances whose goal is start
-	lastProc  ProcID
+	// hooks gives for a caller that waits the hook that it is, asking how
+	// many such callers a hook is; see blocked.go.
+	hooks    map[CallID]ProcID
+	asking   map[ProcID]int
+	lastInst uint64
+	wanted   int // instances whose goal is start
+	lastProc ProcID
 
 	deadlines deadlines
 	ending    ending
@@ -68,6 +76,8 @@ func New(cfg Config) *Engine {
 		procs:     make(map[ProcID]*instance),
 		sweeps:    make(map[uint64]*instance),
 		calls:     make(map[CallID]bool),
+		hooks:     make(map[CallID]ProcID),
+		asking:    make(map[ProcID]int),
 
 		stepBudget: stepBudget,
 	}
@@ -89,7 +99,6 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 	if now > e.now {
 		e.now = now
 	}
-	e.effects = nil
 	switch in := in.(type) {
 	case Start:
 		e.start(in)
@@ -126,7 +135,7 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 	case Vacated:
 		e.vacated(in)
 	case Abandon:
-		delete(e.calls, in.Call)
+		e.uncall(in.Call)
 	case Adopt:
 		e.adoptProcess(in)
 	case Shutdown:
@@ -139,10 +148,24 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 	for !e.unfinished && e.settleEnd() {
 		e.drain()
 	}
-	effects := e.effects
-	e.effects = nil
+	return e.given()
+}
+
+// given hands the effects of a step over, in a list that has no room to
+// spare, and keeps the place where they were collected.
+func (e *Engine) given() []Effect {
+	effects := slices.Clone(e.effects)
+	if cap(e.effects) > keptEffects {
+		e.effects = nil
+	}
+	clear(e.effects)
+	e.effects = e.effects[:0]
 	return effects
 }
+
+// keptEffects bounds how many effects of a step there is room for in the next
+// one without new memory.
+const keptEffects = 256
 
 // stepBudget bounds the events of one step. Jobs without processes that
 // start each other in a circle never come to rest; what is left goes on in
@@ -170,7 +193,10 @@ func (e *Engine) drain() {
 			return
 		}
 		if ev.Progress == events.Handling {
-			e.debugf(nil, "Handling %s event", ev.Name)
+			if e.cfg.Debug {
+				e.debugf(nil, "Handling %s event", ev.Name)
+			}
+			e.progressed(ev)
 			e.dispatch(ev)
 			if !e.queue.Handled(ev) {
 				continue
@@ -199,16 +225,17 @@ func (e *Engine) reply(call CallID, in *instance, err *Error) {
 }
 
 // await notes a caller that is to be answered later.
-func (e *Engine) await(call CallID) {
+func (e *Engine) await(call CallID, by *events.Caller) {
 	if call != 0 {
 		e.calls[call] = true
+		e.caller(call, by)
 	}
 }
 
 // replyLater answers a caller that waited, unless it has gone away.
 func (e *Engine) replyLater(call CallID, in *instance, err *Error) {
 	if call != 0 && e.calls[call] {
-		delete(e.calls, call)
+		e.uncall(call)
 		e.reply(call, in, err)
 	}
 }
@@ -221,7 +248,9 @@ func (e *Engine) logf(level Level, in *instance, format string, args ...any) {
 	e.do(entry)
 }
 
-// debugf tells the story of a life, for --debug.
+// debugf tells the story of a life, for --debug. Whoever is on the way of every
+// event asks for that first: what is to be printed would go to the heap, for
+// nothing.
 func (e *Engine) debugf(in *instance, format string, args ...any) {
 	if e.cfg.Debug {
 		e.logf(Debug, in, format, args...)

@@ -60,6 +60,9 @@ func (e *Engine) lookup(in *instance) events.Lookup {
 		if strings.HasPrefix(name, "UPSTART_") && slices.Contains(reservedKeys, name) {
 			return e.reserved(in).Get(name)
 		}
+		if value, set, changed := in.edited(name); changed {
+			return value, set
+		}
 		return below(name)
 	}
 }
@@ -88,7 +91,7 @@ func (e *Engine) instanceName(c *class, env events.Env) (string, *Error) {
 }
 
 // instanceEnv is the environment of an instance: table, stanzas, variables of
-// its start, each key once.
+// its start, and what was changed for it alone; each key once.
 func (e *Engine) instanceEnv(in *instance) events.Env {
 	def := in.class.def
 	own := make(events.Env, 0, len(def.Env)+len(in.env))
@@ -97,7 +100,15 @@ func (e *Engine) instanceEnv(in *instance) events.Env {
 			own = append(own, entry)
 		}
 	}
-	return e.table.Merge(append(own, in.env...))
+	env := e.table.Merge(append(own, in.env...))
+	for _, edit := range in.edits {
+		if key, _, set := events.SplitEntry(edit); set {
+			env = env.Set(edit)
+		} else {
+			env = env.Unset(key)
+		}
+	}
+	return env
 }
 
 // processEnv is the complete environment of a process.
@@ -125,6 +136,55 @@ func (e *Engine) processEnv(in *instance, kind job.ProcessKind) events.Env {
 	return env
 }
 
+// editInstance changes the environment of one instance: what is set there is
+// stronger than stanzas and the variables of the start, and what is unset is
+// not seen, wherever it came from.
+func (e *Engine) editInstance(in *instance, msg SetEnv) {
+	if msg.Reset {
+		in.edits = nil
+	}
+	have := e.lookup(in)
+	for _, entry := range msg.Entries {
+		key, _, ok := events.SplitEntry(entry)
+		if !ok {
+			entry += "="
+		}
+		if _, set := have(key); !set || msg.Replace {
+			in.edit(key, entry)
+		}
+	}
+	for _, key := range msg.Unset {
+		if !strings.Contains(key, "=") {
+			in.edit(key, key)
+		}
+	}
+}
+
+// edit notes a change to a variable in place of an earlier one. The list is
+// made anew, since a snapshot may hold the old one.
+func (in *instance) edit(key, entry string) {
+	edits := slices.Clone(in.edits)
+	for i := range edits {
+		if have, _, _ := events.SplitEntry(edits[i]); have == key {
+			edits[i] = entry
+			in.edits = edits
+			return
+		}
+	}
+	in.edits = append(edits, entry)
+}
+
+// edited finds a variable among the changes to this instance alone; changed
+// is false when there is none to it.
+func (in *instance) edited(name string) (value string, set, changed bool) {
+	for _, edit := range in.edits {
+		if key, value, set := events.SplitEntry(edit); key == name {
+			return value, set, true
+		}
+	}
+	return "", false, false
+}
+
 // setEnv changes the table or, for one instance, its variables.
 func (e *Engine) setEnv(msg SetEnv) {
 	err := e.changeEnv(msg)
@@ -137,15 +197,14 @@ func (e *Engine) changeEnv(msg SetEnv) *Error {
 		if err != nil {
 			return err
 		}
-		have := e.lookup(in)
-		in.env = edit(in.env.Clone(), have, msg)
+		e.editInstance(in, msg)
 		e.rewatch(in)
 		return nil
 	}
 	if msg.Reset {
 		e.table = e.firstTable.Clone()
 	}
-	e.table = edit(e.table, e.table.Get, msg)
+	e.editTable(msg)
 	for _, c := range e.order {
 		if !c.def.StopOn.HasVariables() {
 			continue
@@ -157,19 +216,17 @@ func (e *Engine) changeEnv(msg SetEnv) *Error {
 	return nil
 }
 
-func edit(env events.Env, have events.Lookup, msg SetEnv) events.Env {
+func (e *Engine) editTable(msg SetEnv) {
 	for _, entry := range msg.Entries {
 		key, _, ok := events.SplitEntry(entry)
 		if !ok {
 			entry += "="
 		}
-		if _, set := have(key); set && !msg.Replace {
-			continue
+		if _, set := e.table.Get(key); !set || msg.Replace {
+			e.table = e.table.Set(entry)
 		}
-		env = env.Set(entry)
 	}
 	for _, key := range msg.Unset {
-		env = env.Unset(key)
+		e.table = e.table.Unset(key)
 	}
-	return env
 }

@@ -12,8 +12,20 @@ const failedSuffix = "/failed"
 
 // newEvent adds an event to the queue.
 func (e *Engine) newEvent(name string, env events.Env) *events.Event {
-	e.debugf(nil, "event_new: Pending %s event", name)
-	return e.queue.Emit(name, env)
+	if e.cfg.Debug {
+		e.debugf(nil, "event_new: Pending %s event", name)
+	}
+	ev := e.queue.Emit(name, env)
+	ev.At = e.now
+	e.progressed(ev)
+	return ev
+}
+
+// progressed tells that an event has come further, if that is asked for.
+func (e *Engine) progressed(ev *events.Event) {
+	if e.cfg.Progress {
+		e.do(Progressed{Event: ev.ID, Name: ev.Name, Env: ev.Env, Progress: ev.Progress, Failed: ev.Failed})
+	}
 }
 
 // emitJobEvent emits starting, started, stopping or stopped for an instance;
@@ -32,17 +44,30 @@ func (e *Engine) emitJobEvent(in *instance, name string, hold bool) {
 			env = append(env, "RESULT=ok")
 		}
 	}
-	lookup := e.lookup(in)
-	for _, key := range def.Export {
-		if value, ok := lookup(key); ok {
-			env = append(env, key+"="+value)
-		}
+	if len(def.Export) > 0 {
+		env = e.exports(in, env)
 	}
 	ev := e.newEvent(name, env)
+	ev.Source = events.FromJob
 	if hold {
 		ev.Instance = in.id
 		in.blocker = ev
 	}
+}
+
+// exports adds the variables that a job exports to those of its event.
+func (e *Engine) exports(in *instance, env events.Env) events.Env {
+	lookup := e.lookup(in)
+	for _, key := range in.class.def.Export {
+		if _, have := env.First(key); have {
+			// What the event says of the job is not for the job to say.
+			continue
+		}
+		if value, ok := lookup(key); ok {
+			env = append(env, key+"="+value)
+		}
+	}
+	return env
 }
 
 // dispatch lets every condition see an event that may match it: by class, a
@@ -62,9 +87,12 @@ func (e *Engine) dispatch(ev *events.Event) {
 	})
 	slices.SortFunc(e.found, compareWatch)
 	for _, w := range e.found {
-		if w.in != nil {
+		switch {
+		case w.in != nil:
 			e.handleStop(w.in, ev)
-		} else {
+		case w == w.class.watch:
+			// Else the last instance has gone by a stop on this very event,
+			// and the definition with it.
 			e.handleStart(w.class, ev)
 		}
 	}
@@ -94,6 +122,7 @@ func (e *Engine) handleStop(in *instance, ev *events.Event) {
 	switch {
 	case in.goal != GoalStop:
 		in.stopEnv, in.stopEvents = gather(evs)
+		in.wish = wish{reason: ByEvent, at: e.now, events: evs}
 		e.release(in, false)
 		e.waitFor(in, evs)
 		e.changeGoal(in, GoalStop)
@@ -103,34 +132,6 @@ func (e *Engine) handleStop(in *instance, ev *events.Event) {
 		e.waitFor(in, evs)
 	}
 	in.stopOn.Reset(&e.queue)
-}
-
-// holdsUp reports whether in can only come to rest once ev has finished:
-// whether it waits for the event itself, or for an instance that does.
-func (e *Engine) holdsUp(ev *events.Event, in *instance) bool {
-	if ev.Instance != in.id && (in.blocker == nil || in.blocker.Blockers == 0) {
-		// It waits for nobody yet; the look below is long in a chain.
-		return false
-	}
-	seen := map[uint64]bool{}
-	todo := []uint64{ev.Instance}
-	for len(todo) > 0 {
-		held := e.instances[todo[len(todo)-1]]
-		todo = todo[:len(todo)-1]
-		if held == nil || seen[held.id] {
-			continue
-		}
-		if held == in {
-			return true
-		}
-		seen[held.id] = true
-		for _, w := range held.waiters {
-			if w.event != nil {
-				todo = append(todo, w.event.Instance)
-			}
-		}
-	}
-	return false
 }
 
 func (e *Engine) handleStart(c *class, ev *events.Event) {
@@ -150,12 +151,13 @@ func (e *Engine) startIfTrue(c *class) {
 	if name, err := e.instanceName(c, env); err != nil {
 		e.do(Log{Level: Warn, Class: c.def.Name, Msg: c.def.Name + ": cannot start on " + strings.Join(names, " ") + ": " + err.Msg})
 	} else {
-		in := c.instances[name]
+		in := c.instance(name)
 		if in == nil {
 			in = e.newInstance(c, name)
 		}
 		if in.goal != GoalStart {
 			in.nextEnv, in.nextEvents, in.hasNext = env, names, true
+			in.wish = wish{reason: ByEvent, at: e.now, events: evs}
 			e.release(in, false)
 			e.waitFor(in, evs)
 			e.changeGoal(in, GoalStart)
@@ -176,7 +178,10 @@ func gather(evs []*events.Event) (env events.Env, names []string) {
 
 // eventFinished announces the end of an event and resumes what it held.
 func (e *Engine) eventFinished(ev *events.Event) {
-	e.debugf(nil, "event_finished: Finished %s event", ev.Name)
+	if e.cfg.Debug {
+		e.debugf(nil, "event_finished: Finished %s event", ev.Name)
+	}
+	e.progressed(ev)
 	e.do(Notify{Kind: EventEmitted, Text: ev.Name, Env: ev.Env})
 	if in := e.instances[ev.Instance]; in != nil && in.blocker == ev {
 		in.blocker = nil
@@ -190,6 +195,6 @@ func (e *Engine) eventFinished(ev *events.Event) {
 		e.replyLater(CallID(ev.Call), nil, err)
 	}
 	if ev.Failed && !strings.HasSuffix(ev.Name, failedSuffix) {
-		e.newEvent(ev.Name+failedSuffix, ev.Env)
+		e.newEvent(ev.Name+failedSuffix, ev.Env).Source = events.FromEvent
 	}
 }

@@ -16,6 +16,7 @@ var fuzzJobs = []string{
 	"start on starting a or started b\nstop on stopping a\npre-stop exec sleep 2\nexec quits 3\nexpect fork",
 	"start on stopped a\nstop on started b\npost-start exec false\nexec late 1 die SEGV",
 	"start on stopping a and up\ntask\nrespawn\nexec exit 3\nnormal exit 3",
+	"start on up\nstop on down\nrespawn\nrespawn delay 1\nrespawn backoff 2 3\nexec hang\npost-stop exec true",
 }
 
 // FuzzEngine reads bytes as what is said to an engine, true or false: wishes,

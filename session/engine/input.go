@@ -34,6 +34,7 @@ type Target struct {
 // running (a task: has finished), else at once.
 type Start struct {
 	Call   CallID
+	By     *events.Caller // who asks; nil for unknown, as in the others
 	Target Target
 	Env    events.Env
 	Wait   bool
@@ -43,6 +44,7 @@ type Start struct {
 // post-stop.
 type Stop struct {
 	Call   CallID
+	By     *events.Caller
 	Target Target
 	Env    events.Env
 	Wait   bool
@@ -53,6 +55,7 @@ type Stop struct {
 // when it is asked for twice. Events are waited for all the same.
 type ForceStop struct {
 	Call   CallID
+	By     *events.Caller
 	Target Target
 	Env    events.Env
 	Wait   bool
@@ -61,6 +64,7 @@ type ForceStop struct {
 // Restart stops an instance and starts it again, in one go.
 type Restart struct {
 	Call   CallID
+	By     *events.Caller
 	Target Target
 	Env    events.Env
 	Wait   bool
@@ -75,6 +79,7 @@ type Reload struct {
 // Emit adds an event. With Wait the reply comes when it has finished.
 type Emit struct {
 	Call CallID
+	By   *events.Caller
 	Name string
 	Env  events.Env
 	Wait bool
@@ -82,8 +87,9 @@ type Emit struct {
 
 // SetEnv changes the table of environment variables: entries are KEY=VALUE
 // (or KEY alone: empty), Unset holds keys. For an instance when Class is
-// not empty, else for all. Reset puts the table back to what the daemon
-// started with, first.
+// not empty, else for all. Reset goes first: it puts the table back to what
+// the daemon started with, or the instance's variables to what they would be
+// had nobody changed them for it alone.
 type SetEnv struct {
 	Call    CallID
 	Class   string

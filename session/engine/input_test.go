@@ -2,6 +2,9 @@ package engine_test
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +92,20 @@ func (s *stage) run() {
 	s.end(job.PostStart, 0, 0)
 }
 
+// become gives the job another text, while it is at rest.
+func (s *stage) become(change ...string) {
+	s.Do(engine.SetClass{Class: mustParse(s.t, "svc", strings.NewReplacer(change...).Replace(svcText))})
+	s.lines = nil
+}
+
+// impossible are the states and goals that an instance is never held in, with
+// the reason.
+var impossible = map[string]string{
+	"waiting start": "a start takes it on at once",
+	"spawned stop":  "a stop takes it on at once",
+	"running stop":  "a stop takes it on at once",
+}
+
 // stages are the ways into each state, with each goal that it can be held
 // in.
 var stages = []struct {
@@ -117,9 +134,46 @@ var stages = []struct {
 	}},
 	{"stopping stop", func(s *stage) { s.hold("stopping"); s.run(); s.stop(); s.end(job.PreStop, 0, 0) }},
 	{"stopping start", func(s *stage) { s.hold("stopping"); s.run(); s.stop(); s.end(job.PreStop, 0, 0); s.start() }},
+	{"stopping stop (main is being made)", func(s *stage) {
+		s.become("exec deaf", "exec late 9 missing", "pre-start exec hang", "", "post-stop exec hang", "")
+		s.hold("stopping")
+		s.start()
+		s.stop()
+	}},
+	{"pre-start start (it is being made)", func(s *stage) { s.become("pre-start exec hang", "pre-start exec late 9 missing"); s.start() }},
+	{"spawned start (main is being made)", func(s *stage) {
+		s.become("exec deaf", "exec late 9 missing", "pre-start exec hang", "")
+		s.start()
+	}},
+	{"post-start start (it is being made)", func(s *stage) {
+		s.become("expect fork", "", "exec deaf", "exec daemon", "pre-start exec hang", "", "post-start exec hang", "post-start exec late 9 missing")
+		s.start()
+	}},
+	{"killed stop (main is being made)", func(s *stage) {
+		s.become("exec deaf", "exec late 9 missing", "pre-start exec hang", "", "post-stop exec hang", "", "expect fork", "kill timeout 99")
+		s.start()
+		s.stop()
+	}},
+	{"killed stop (what main left behind)", func(s *stage) {
+		s.become("exec deaf", "exec quits 0 leaves-deaf 1")
+		s.run()
+		s.stop()
+		s.end(job.PreStop, 0, 0)
+	}},
+	{"post-stop stop (it is being made)", func(s *stage) {
+		s.become("post-stop exec hang", "post-stop exec late 9 missing", "pre-stop exec hang", "", "exec deaf", "exec daemon")
+		s.run()
+		s.stop()
+	}},
 	{"killed stop", func(s *stage) { s.run(); s.stop(); s.end(job.PreStop, 0, 0) }},
 	{"killed start", func(s *stage) { s.run(); s.stop(); s.end(job.PreStop, 0, 0); s.start() }},
 	{"post-stop stop", func(s *stage) { s.run(); s.stop(); s.end(job.PreStop, 0, 0); s.end(job.Main, 0, 15) }},
+	{"post-stop start (the delay of a respawn)", func(s *stage) {
+		s.Do(engine.SetClass{Class: mustParse(s.t, "svc", svcText+"respawn\nrespawn delay 4")})
+		s.run()
+		s.end(job.Main, 0, 11)
+		s.end(job.PostStop, 0, 0)
+	}},
 	{"post-stop start", func(s *stage) { s.run(); s.stop(); s.end(job.PreStop, 0, 0); s.end(job.Main, 0, 15); s.start() }},
 }
 
@@ -135,6 +189,10 @@ var inputs = []struct {
 		return true
 	}},
 	{"stop", func(s *stage) bool { s.stop(); return true }},
+	{"stop --force", func(s *stage) bool {
+		s.Do(engine.ForceStop{Call: s.next(), Target: svc, Wait: true})
+		return true
+	}},
 	{"restart", func(s *stage) bool {
 		s.Do(engine.Restart{Call: s.next(), Target: svc, Wait: true})
 		return true
@@ -169,6 +227,31 @@ var inputs = []struct {
 		return p != nil
 	}},
 	{"5 seconds pass", func(s *stage) bool { s.Advance(5 * time.Second); return true }},
+	{"what is being made fails", func(s *stage) bool {
+		for _, p := range s.Processes() {
+			if p.Class == "svc" && p.Pid == 0 {
+				s.Advance(9 * time.Second)
+				return true
+			}
+		}
+		return false
+	}},
+	{"main is taken as it is", func(s *stage) bool {
+		p := s.Find("svc", "", job.Main)
+		if p != nil {
+			s.Do(engine.FollowEnded{Proc: p.ID})
+		}
+		return p != nil
+	}},
+	{"set environment", func(s *stage) bool {
+		s.Do(engine.SetEnv{Call: s.next(), Entries: []string{"A=1"}})
+		s.Do(engine.SetEnv{Call: s.next(), Class: "svc", Entries: []string{"A=1"}})
+		return true
+	}},
+	{"a process of an earlier daemon", func(s *stage) bool {
+		s.Do(engine.Adopt{Class: "svc", Pid: 77})
+		return true
+	}},
 	{"definition changes", func(s *stage) bool {
 		s.Do(engine.SetClass{Class: mustParse(s.t, "svc", "exec daemon")})
 		return true
@@ -180,7 +263,11 @@ var inputs = []struct {
 		s.Do(engine.SelfStopped{Proc: 999})
 		s.Do(engine.Exited{Proc: 999, Status: 1})
 		s.Do(engine.SpawnFailed{Proc: 999, Reason: "x"})
+		s.Do(engine.FollowEnded{Proc: 999})
+		s.Do(engine.Swept{Owner: 999})
+		s.Do(engine.Vacated{Owner: 999})
 		s.Do(engine.Abandon{Call: 999})
+		s.Do(engine.Tick{})
 		return true
 	}},
 	{"session ends", func(s *stage) bool { s.Do(engine.Shutdown{Type: "logout"}); return true }},
@@ -209,7 +296,8 @@ func TestStateInput(t *testing.T) {
 	var out strings.Builder
 	out.WriteString(`# What each input does to an instance in each state, with each goal it can be
 # held in. The job has all five processes, "expect fork", "start on up" and
-# "stop on down". The callers waiting already have the first numbers.
+# "stop on down"; where something is being made, or was left behind, it has no
+# more than that needs. The callers waiting already have the first numbers.
 `)
 	for _, st := range stages {
 		fmt.Fprintf(&out, "\n== %s\n", st.name)
@@ -233,6 +321,57 @@ func TestStateInput(t *testing.T) {
 		}
 	}
 	engine.Golden(t, "inputs.txt", out.String())
+}
+
+// TestStagesAreTotal: each state is there with each goal, or is known to be
+// impossible.
+func TestStagesAreTotal(t *testing.T) {
+	have := make(map[string]bool)
+	for _, st := range stages {
+		words := strings.Fields(st.name)
+		have[words[0]+" "+words[1]] = true
+	}
+	for state := engine.Waiting; state <= engine.PostStop; state++ {
+		for _, goal := range []engine.Goal{engine.GoalStart, engine.GoalStop} {
+			held := fmt.Sprintf("%s %s", state, goal)
+			if have[held] == (impossible[held] != "") {
+				t.Errorf("an instance in %s: there is a stage: %t; it is impossible: %q", held, have[held], impossible[held])
+			}
+		}
+	}
+}
+
+// TestInputsAreTotal: every kind of input is given in the listing.
+func TestInputsAreTotal(t *testing.T) {
+	given := make(map[string]bool)
+	for _, st := range stages {
+		for _, in := range inputs {
+			s := newStage(t)
+			st.make(s)
+			s.Observe = func(in engine.Input, _ []engine.Effect) {
+				given[strings.TrimPrefix(fmt.Sprintf("%T", in), "engine.")] = true
+			}
+			in.give(s)
+		}
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "input.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok || f.Name.Name != "input" {
+			continue
+		}
+		n++
+		if name := f.Recv.List[0].Type.(*ast.Ident).Name; !given[name] {
+			t.Errorf("no input of the listing is a %s", name)
+		}
+	}
+	if n < 20 {
+		t.Errorf("input.go has %d kinds of input; want 20 at least", n)
+	}
 }
 
 // TestContractBroken gives every kind of news of a process in every state,

@@ -19,6 +19,8 @@ type instance struct {
 
 	goal  Goal
 	state State
+	since time.Duration // in this state
+	wish  wish          // where the goal came from
 	// again: the instance goes through stopping although its goal is
 	// start: a respawn or a restart. Entering stopping clears it.
 	again bool
@@ -32,6 +34,9 @@ type instance struct {
 	nextEnv     events.Env
 	nextEvents  []string
 	hasNext     bool
+	// edits are the changes to the environment of this instance alone, each
+	// key once: KEY=VALUE for one that is set, KEY for one that is unset.
+	edits []string
 	// stopEnv and stopEvents are those of the stop, for pre-stop and
 	// post-stop.
 	stopEnv    events.Env
@@ -41,6 +46,7 @@ type instance struct {
 	watch  *watch
 
 	procs [numProcesses]process
+	sent  [numProcesses]sent
 	// mainRan: a main was made in this pass; main is its number.
 	mainRan bool
 	main    ProcID
@@ -62,9 +68,17 @@ type instance struct {
 	failure string // a sentence
 	result  failure
 
+	// respawnSince is when the window of the respawn limit opened,
+	// respawnCount the deaths in it.
 	respawnSince time.Duration
 	respawnCount int
-	deadline     *deadline
+	// ranSince is when the instance came to running last, respawnDelay how
+	// long its last respawn waited. delayed: it is to wait before starting.
+	ranSince     time.Duration
+	respawnDelay time.Duration
+	delayed      bool
+
+	deadline *deadline
 
 	// lateStart: the pass began when the session was ending already.
 	lateStart bool
@@ -103,40 +117,26 @@ func (e *Engine) newInstance(c *class, name string) *instance {
 	e.lastInst++
 	in := &instance{id: e.lastInst, class: c, name: name, seq: c.nextSeq}
 	c.nextSeq++
-	c.instances[name] = in
+	c.link(in)
 	e.instances[in.id] = in
-	in.prev = c.last
-	if c.last != nil {
-		c.last.next = in
-	} else {
-		c.first = in
-	}
-	c.last = in
 	in.stopOn = events.NewCondition(c.def.StopOn)
 	e.do(Notify{Kind: InstanceAdded, Class: c.def.Name, Instance: name})
 	return in
 }
 
-// remove takes an instance away that has come to its end.
+// remove takes an instance away that has come to its end, and answers whoever
+// waited for that: after InstanceRemoved, which belongs to the answer.
 func (e *Engine) remove(in *instance) {
 	c := in.class
 	in.gone = true
 	in.stopOn.Reset(&e.queue)
 	e.unwatch(in)
 	e.clearDeadline(in)
-	delete(c.instances, in.name)
+	c.unlink(in)
 	delete(e.instances, in.id)
-	if in.prev != nil {
-		in.prev.next = in.next
-	} else {
-		c.first = in.next
-	}
-	if in.next != nil {
-		in.next.prev = in.prev
-	} else {
-		c.last = in.prev
-	}
 	e.notify(InstanceRemoved, in, "")
+	e.noteRest(in)
+	e.release(in, false)
 	if c.def.Instance == "" {
 		// Once stopped, every event of an "and" must come again.
 		c.startOn.Reset(&e.queue)
@@ -149,6 +149,7 @@ func (e *Engine) remove(in *instance) {
 // rewatch files the stop condition under the variables of now.
 func (e *Engine) rewatch(in *instance) {
 	e.unwatch(in)
+	delete(e.ending.outlived, in)
 	if in.stopOn == nil {
 		return
 	}
@@ -188,7 +189,7 @@ func (in *instance) idle() bool {
 
 func (in *instance) facts() facts {
 	alive := in.alive(job.Main)
-	return facts{mainAlive: alive, mainEnded: in.mainRan && !alive, again: in.again}
+	return facts{mainAlive: alive, mainEnded: in.mainRan && !alive, again: in.again, delayed: in.delayed}
 }
 
 // release answers everyone who waits for the instance: it has come to rest,
@@ -218,5 +219,6 @@ func (e *Engine) waitFor(in *instance, evs []*events.Event) {
 	for _, ev := range evs {
 		e.queue.Block(ev)
 		in.waiters = append(in.waiters, waiter{event: ev})
+		e.noticeCycle(in)
 	}
 }

@@ -16,9 +16,10 @@ import (
 
 const sigKill = 9
 
-// sweepGrace is how long what was left behind may take to be gone after KILL:
-// a process that hangs in the kernel holds up nobody for longer.
-const sweepGrace = time.Second
+// killGrace is how long what got KILL may take to be gone: a process that hangs
+// in the kernel holds up nobody for longer. It will never run its program
+// again, so the instance goes on without it, and another main may begin.
+const killGrace = time.Second
 
 // ends is how far the end of an instance's processes has come in a pass.
 type ends struct {
@@ -42,7 +43,22 @@ type leftover struct {
 	label  string
 	strays []Stray
 	why    string
+	// stuck: even KILL did not end it, procs, or what they left behind.
+	// signal is KILL when who of the owner's comes up later gets that too:
+	// group says in which group, 0 in any.
+	stuck  bool
+	signal int
+	group  ProcID
+	procs  []stuckProcess
 }
+
+// stuckProcess is a process of an instance that went on without it.
+type stuckProcess struct {
+	process
+	kind job.ProcessKind
+}
+
+func (l *leftover) sweep() Sweep { return Sweep{Owner: l.owner, Group: l.group, Signal: l.signal} }
 
 // endProcesses ends what is alive of an instance that has come to killed. It
 // reports whether there is anything to wait for.
@@ -52,6 +68,7 @@ func (e *Engine) endProcesses(in *instance) bool {
 	}
 	if e.ending.cut || in.ends.struck || in.killDue() {
 		// It has been asked already.
+		e.awaitKilled(in)
 		return true
 	}
 	e.askToEnd(in, job.Main)
@@ -64,11 +81,14 @@ func (in *instance) killDue() bool { return in.deadline != nil && in.deadline.ki
 // askToEnd sends a process the kill signal and sets the deadline for KILL.
 func (e *Engine) askToEnd(in *instance, kind job.ProcessKind) {
 	def, p := in.class.def, in.procs[kind]
-	e.debugf(in, "Sending %s signal to %s %s process (%d)", job.SignalName(def.KillSignal), in.label(), kind, p.pid)
+	if e.cfg.Debug {
+		e.debugf(in, "Sending %s signal to %s %s process (%d)", job.SignalName(def.KillSignal), in.label(), kind, p.pid)
+	}
 	e.kill(in, kind, def.KillSignal)
 	if def.KillTimeout <= 0 {
 		e.kill(in, kind, sigKill)
 		in.ends.struck = true
+		e.awaitKilled(in)
 		return
 	}
 	if !in.killDue() {
@@ -76,8 +96,16 @@ func (e *Engine) askToEnd(in *instance, kind job.ProcessKind) {
 	}
 }
 
+// awaitKilled bounds the wait for processes that got KILL.
+func (e *Engine) awaitKilled(in *instance) {
+	if in.ends.struck && in.deadline == nil && !in.idle() {
+		e.setDeadline(in, e.now+killGrace, graceDeadline)
+	}
+}
+
 // kill sends a process that is to end a signal.
 func (e *Engine) kill(in *instance, kind job.ProcessKind, signal int) {
+	in.signalled(kind, signal, SentToStop)
 	e.do(Kill{Proc: in.procs[kind].id, Signal: signal, Group: in.class.def.KillMode != job.KillProcess})
 }
 
@@ -124,7 +152,7 @@ func (in *instance) sweepBy(signal int) Sweep {
 func (e *Engine) sweepLast(in *instance) {
 	in.ends.struck = true
 	e.do(in.sweepBy(sigKill))
-	e.setDeadline(in, e.now+sweepGrace, graceDeadline)
+	e.setDeadline(in, e.now+killGrace, graceDeadline)
 }
 
 // keep lets stay what is left behind: it is named, and shown until it is gone.
@@ -146,11 +174,15 @@ func (e *Engine) swept(msg Swept) {
 	if at := e.leftover(msg.Owner); at >= 0 {
 		l := e.leftovers[at]
 		if len(l.strays) > 0 {
-			// Found again by another supervisor.
-			l.strays = msg.Strays
+			// Found again by another supervisor, which may know less.
+			l.strays = renamed(msg.Strays, l.strays)
 			return
 		}
 		l.strays = msg.Strays
+		if l.stuck {
+			e.do(Log{Level: ErrorLevel, Class: l.class, Msg: fmt.Sprintf("%s: even KILL does not end %s: left behind", l.label, strayText(msg.Strays))})
+			return
+		}
 		e.do(Log{Level: Warn, Class: l.class, Msg: fmt.Sprintf("%s %s and leaves behind: %s", l.label, l.why, strayText(msg.Strays))})
 		return
 	}
@@ -175,6 +207,19 @@ func (e *Engine) swept(msg Swept) {
 	}
 }
 
+// renamed gives processes the names by which they were known before.
+func renamed(now, before []Stray) []Stray {
+	now = slices.Clone(now)
+	for i := range now {
+		for _, known := range before {
+			if known.Pid == now[i].Pid {
+				now[i].Command = known.Command
+			}
+		}
+	}
+	return now
+}
+
 // hint says which declaration would have fitted, when main ended well and left
 // something behind: most likely it went into the background otherwise than it
 // is declared to.
@@ -196,8 +241,10 @@ func (in *instance) hint() string {
 // vacated goes on when nothing is left.
 func (e *Engine) vacated(msg Vacated) {
 	if at := e.leftover(msg.Owner); at >= 0 {
+		if l := e.leftovers[at]; l.stuck && len(l.strays) > 0 {
+			e.do(Log{Level: Warn, Class: l.class, Msg: fmt.Sprintf("%s: what even KILL did not end is gone: %s", l.label, strayText(l.strays))})
+		}
 		e.leftovers = slices.Delete(e.leftovers, at, at+1)
-		return
 	}
 	if in := e.sweeps[msg.Owner]; in != nil {
 		e.sweepDone(in)
@@ -240,19 +287,45 @@ func (e *Engine) killTimedOut(in *instance) {
 		e.logf(Warn, in, "%s %s did not end within %s of %s: sending KILL", in.label(), in.processText(job.ProcessKind(kind)),
 			def.KillTimeout, job.SignalName(def.KillSignal))
 		e.kill(in, job.ProcessKind(kind), sigKill)
+		in.signalled(job.ProcessKind(kind), sigKill, SentAfterTime)
 	}
 	if in.ends.sweeping {
 		e.sweepLast(in)
 	}
+	e.awaitKilled(in)
 }
 
-// graceTimedOut gives up on what even KILL did not end.
+// graceTimedOut gives up on what even KILL did not end: the instance goes on as
+// if it had, and whoever is there is named until it is gone.
 func (e *Engine) graceTimedOut(in *instance) {
-	if !in.ends.sweeping {
-		return
+	l := &leftover{owner: in.owner, class: in.class.def.Name, label: in.label()}
+	if at := e.leftover(in.owner); at >= 0 {
+		l = e.leftovers[at]
+	} else {
+		e.leftovers = append(e.leftovers, l)
 	}
-	e.logf(ErrorLevel, in, "%s: what it left behind does not end even by KILL", in.label())
-	e.sweepDone(in)
+	l.stuck = true
+	if in.class.def.KillMode != job.KillProcess {
+		last := in.sweepBy(sigKill)
+		l.signal, l.group = last.Signal, last.Group
+	}
+	var kinds []job.ProcessKind
+	for kind, p := range in.procs {
+		if p.id != 0 {
+			kinds = append(kinds, job.ProcessKind(kind))
+			l.procs = append(l.procs, stuckProcess{p, job.ProcessKind(kind)})
+		}
+	}
+	// Names those that are there, or says that none is.
+	e.do(l.sweep())
+	if in.ends.sweeping {
+		e.sweepDone(in)
+	}
+	for _, kind := range kinds {
+		if p := in.procs[kind]; p.id != 0 {
+			e.concluded(in, kind, Exited{Proc: p.id, Signal: sigKill})
+		}
+	}
 }
 
 // forceStop stops an instance and ends its processes in whatever state it is.
@@ -270,7 +343,8 @@ func (e *Engine) forceStop(msg ForceStop) {
 			in.stopEnv = msg.Env
 		}
 	}
-	e.take(in, msg.Call, msg.Wait, verbStop)
+	e.take(in, msg.Call, msg.By, msg.Wait, verbStop)
+	in.wish.force = true
 	e.changeGoal(in, GoalStop)
 	e.endNow(in, twice)
 	if !msg.Wait {
@@ -280,10 +354,10 @@ func (e *Engine) forceStop(msg ForceStop) {
 
 // endNow asks all processes of an instance to end, hooks too, or kills them.
 func (e *Engine) endNow(in *instance, last bool) {
-	asked := in.killDue()
+	asked, struck := in.killDue(), in.ends.struck
 	for kind := range in.procs {
 		switch {
-		case in.procs[kind].id == 0 || e.ending.cut || in.ends.struck:
+		case in.procs[kind].id == 0 || e.ending.cut || struck:
 		case last:
 			e.kill(in, job.ProcessKind(kind), sigKill)
 		case !asked:
@@ -296,6 +370,7 @@ func (e *Engine) endNow(in *instance, last bool) {
 		if in.ends.sweeping {
 			e.sweepLast(in)
 		}
+		e.awaitKilled(in)
 	}
 }
 

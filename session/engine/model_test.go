@@ -66,6 +66,12 @@ func drawClass(t *rapid.T, name string) *job.Class {
 		if maybe("limit", 60) {
 			add("respawn limit %d %d", rapid.IntRange(0, 2).Draw(t, "limit"), rapid.IntRange(0, 3).Draw(t, "interval"))
 		}
+		if maybe("delay", 30) {
+			add("respawn delay %d", rapid.IntRange(0, 2).Draw(t, "delay"))
+		}
+		if maybe("backoff", 20) {
+			add("respawn backoff %d %d", rapid.IntRange(1, 3).Draw(t, "factor"), rapid.IntRange(1, 4).Draw(t, "most"))
+		}
 	}
 	if maybe("instance", 40) {
 		add("instance %s", rapid.SampledFrom([]string{"$N", "${N:-x}", "fixed"}).Draw(t, "instance name"))
@@ -150,8 +156,17 @@ var litters = [...]sim.Litter{{}, {}, {Plain: 1}, {}, {Deaf: 1}, {Outside: 1, Pl
 // little, and steps that were not enough come often.
 const modelBudget = 100
 
+// scope is what may happen in a random session.
+type scope int
+
+const (
+	calm        scope = iota // definitions stay as they are
+	everything               // they change, too
+	predictable              // what the naive model knows
+)
+
 // act does one thing at random.
-func act(t *rapid.T, w *sim.World, call *engine.CallID, reload bool) {
+func act(t *rapid.T, w *sim.World, call *engine.CallID, may scope) {
 	*call++
 	wait := rapid.IntRange(0, 3).Draw(t, "wait") > 0
 	switch rapid.IntRange(0, 24).Draw(t, "what") {
@@ -187,7 +202,7 @@ func act(t *rapid.T, w *sim.World, call *engine.CallID, reload bool) {
 	case 18, 19:
 		w.Advance(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
 	case 20:
-		if !reload {
+		if may == calm {
 			return
 		}
 		name := rapid.SampledFrom(classNames).Draw(t, "changed")
@@ -198,17 +213,28 @@ func act(t *rapid.T, w *sim.World, call *engine.CallID, reload bool) {
 		}
 	case 21:
 		in := engine.SetEnv{Call: *call, Entries: drawEnv(t), Replace: wait}
+		if may == predictable {
+			w.Do(in)
+			return
+		}
 		if rapid.Bool().Draw(t, "of one") {
 			target := drawTarget(t)
 			in.Class, in.Target = target.Class, target.Instance
-		} else {
-			in.Reset = rapid.Bool().Draw(t, "reset")
+		}
+		in.Reset = rapid.Bool().Draw(t, "reset")
+		if rapid.Bool().Draw(t, "unset") {
 			in.Unset = []string{"N"}
 		}
 		w.Do(in)
 	case 22:
+		if may == predictable {
+			return
+		}
 		w.Do(engine.Reload{Call: *call, Target: drawTarget(t)})
 	case 24:
+		if may == predictable {
+			return
+		}
 		w.Do(engine.ForceStop{Call: *call, Target: drawTarget(t), Env: drawEnv(t), Wait: wait})
 	case 23:
 		if *call > 1 {
@@ -220,52 +246,62 @@ func act(t *rapid.T, w *sim.World, call *engine.CallID, reload bool) {
 // TestModel lives through random sessions, and looks for whatever may never
 // be after every step.
 func TestModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := newModelWorld()
-		v := newWatcher(w, modelConfig.StopTimeout)
-		sound := func() {
-			t.Helper()
-			if wrong := append(v.wrong, w.Faults()...); len(wrong) > 0 {
-				t.Fatalf("%s", strings.Join(wrong, "\n"))
-			}
+	for taken := 0; ; {
+		rapid.Check(t, func(t *rapid.T) { taken += live(t) })
+		if taken >= *steps {
+			t.Logf("%d steps", taken)
+			return
 		}
-		for _, name := range classNames {
-			w.Do(engine.SetClass{Class: drawClass(t, name)})
+	}
+}
+
+// live is one such session; it returns how many steps its engine took.
+func live(t *rapid.T) int {
+	w := newModelWorld()
+	v := newWatcher(w, modelConfig.StopTimeout)
+	sound := func() {
+		t.Helper()
+		if wrong := append(v.wrong, w.Faults()...); len(wrong) > 0 {
+			t.Fatalf("%s", strings.Join(wrong, "\n"))
 		}
-		var call engine.CallID
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			act(t, w, &call, true)
-			sound()
-			for _, n := range v.names {
-				v.wrong = append(v.wrong, w.Engine.CheckIndex(n.Text, n.Env)...)
-			}
-			for _, name := range eventNames[:3] {
-				v.wrong = append(v.wrong, w.Engine.CheckIndex(name, events.Env{"N=1"})...)
-			}
-			sound()
-		}
-		w.Do(engine.Shutdown{Type: "logout"})
-		for range rapid.IntRange(0, 10).Draw(t, "steps at the end") {
-			if w.Over() {
-				break
-			}
-			act(t, w, &call, true)
-		}
-		w.Advance(modelConfig.StopTimeout + 5*time.Second)
-		if !w.Over() {
-			t.Fatalf("the session does not end")
-		}
-		if left := w.Processes(); len(left) > 0 {
-			t.Fatalf("%d processes are left, the first is %s of %s", len(left), left[0].Kind, left[0].Class)
-		}
-		for n := engine.CallID(1); n <= call; n++ {
-			if w.Waiting(n) {
-				t.Fatalf("call %d was never answered", n)
-			}
-		}
-		v.replay(modelConfig)
+	}
+	for _, name := range classNames {
+		w.Do(engine.SetClass{Class: drawClass(t, name)})
+	}
+	var call engine.CallID
+	for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		act(t, w, &call, everything)
 		sound()
-	})
+		for _, n := range v.names {
+			v.wrong = append(v.wrong, w.Engine.CheckIndex(n.Text, n.Env)...)
+		}
+		for _, name := range eventNames[:3] {
+			v.wrong = append(v.wrong, w.Engine.CheckIndex(name, events.Env{"N=1"})...)
+		}
+		sound()
+	}
+	w.Do(engine.Shutdown{Type: "logout"})
+	for range rapid.IntRange(0, 10).Draw(t, "steps at the end") {
+		if w.Over() {
+			break
+		}
+		act(t, w, &call, everything)
+	}
+	w.Advance(modelConfig.StopTimeout + 5*time.Second)
+	if !w.Over() {
+		t.Fatalf("the session does not end")
+	}
+	if left := w.Processes(); len(left) > 0 {
+		t.Fatalf("%d processes are left, the first is %s of %s", len(left), left[0].Kind, left[0].Class)
+	}
+	for n := engine.CallID(1); n <= call; n++ {
+		if w.Waiting(n) {
+			t.Fatalf("call %d was never answered", n)
+		}
+	}
+	v.replay(modelConfig)
+	sound()
+	return len(v.fed)
 }
 
 // TestStopEnds checks that a stop always comes to its end once every process
@@ -279,7 +315,7 @@ func TestStopEnds(t *testing.T) {
 		w.Do(engine.SetClass{Class: class})
 		var call engine.CallID
 		for range rapid.IntRange(1, 15).Draw(t, "steps") {
-			act(t, w, &call, false)
+			act(t, w, &call, calm)
 		}
 		call++
 		w.Do(engine.Stop{Call: call, Target: engine.Target{Class: "a", ByName: true}, Wait: true})

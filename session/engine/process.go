@@ -60,8 +60,10 @@ func (e *Engine) spawned(msg Spawned) {
 		return
 	}
 	in.procs[kind].pid = msg.Pid
-	e.debugf(in, "process_spawn: Spawned %s process %d for %s (#%d)", kind, msg.Pid, in.class.def.Name, in.seq)
-	e.debugf(in, "Active %s (#%d) %s process (%d)", in.class.def.Name, in.seq, kind, msg.Pid)
+	if e.cfg.Debug {
+		e.debugf(in, "process_spawn: Spawned %s process %d for %s (#%d)", kind, msg.Pid, in.class.def.Name, in.seq)
+		e.debugf(in, "Active %s (#%d) %s process (%d)", in.class.def.Name, in.seq, kind, msg.Pid)
+	}
 	if kind == job.Main && in.state == InSpawned {
 		if in.class.def.Expect == job.ExpectNone {
 			e.advance(in)
@@ -76,7 +78,9 @@ func (e *Engine) forked(msg Forked) {
 	if in == nil {
 		return
 	}
-	e.debugf(in, "%s (#%d) %s process (%d) forked new child %d", in.class.def.Name, in.seq, kind, in.procs[kind].pid, msg.Pid)
+	if e.cfg.Debug {
+		e.debugf(in, "%s (#%d) %s process (%d) forked new child %d", in.class.def.Name, in.seq, kind, in.procs[kind].pid, msg.Pid)
+	}
 	in.procs[kind].pid = msg.Pid
 	if kind != job.Main || in.state != InSpawned || in.settling {
 		return
@@ -139,16 +143,8 @@ func (e *Engine) exited(msg Exited) {
 		return
 	}
 	pid := in.procs[kind].pid
-	e.forget(in, kind)
-	// The end of a hook that a forced stop has asked to end is no failure.
-	forced := in.ends.force && (in.killDue() || in.ends.struck) && (in.goal == GoalStop || kind == job.PostStop)
-	in.ends.left = msg.Left
-	if in.idle() && (!msg.Left || in.state != Killed) {
-		// No KILL is needed, but for what main leaves behind in killed.
-		e.clearDeadline(in)
-	}
-	end, failedAs, number := describe(kind, msg)
-	expected := forced || kind == job.Main && (in.state == Killed || in.goal == GoalStop)
+	expected := kind == job.Main && (in.state == Killed || in.goal == GoalStop) || in.endsByForce(kind)
+	end, _, _ := describe(kind, msg)
 	if msg.Status != 0 || msg.Signal != 0 {
 		level := Warn
 		if expected || kind == job.Main && isNormal(in.class.def, msg) {
@@ -156,8 +152,31 @@ func (e *Engine) exited(msg Exited) {
 		}
 		e.logf(level, in, "%s %s process (%d) %s", in.label(), kind, pid, end)
 	} else {
-		e.debugf(in, "%s (#%d) %s process (%d) exited normally", in.class.def.Name, in.seq, kind, pid)
+		if e.cfg.Debug {
+			e.debugf(in, "%s (#%d) %s process (%d) exited normally", in.class.def.Name, in.seq, kind, pid)
+		}
 	}
+	e.noteEnd(in, kind, msg)
+	e.concluded(in, kind, msg)
+}
+
+// endsByForce reports whether a forced stop has asked a process to end: that
+// of a hook is no failure then.
+func (in *instance) endsByForce(kind job.ProcessKind) bool {
+	return in.ends.force && (in.killDue() || in.ends.struck) && (in.goal == GoalStop || kind == job.PostStop)
+}
+
+// concluded takes a process off the books that has ended, or is given up, and
+// goes on.
+func (e *Engine) concluded(in *instance, kind job.ProcessKind, msg Exited) {
+	forced := in.endsByForce(kind)
+	e.forget(in, kind)
+	in.ends.left = msg.Left
+	if in.idle() && (!msg.Left || in.state != Killed) {
+		// No KILL is needed, but for what main leaves behind in killed.
+		e.clearDeadline(in)
+	}
+	end, failedAs, number := describe(kind, msg)
 	reason := fmt.Sprintf("%s process %s", kind, end)
 	switch kind {
 	case job.Main:
@@ -215,13 +234,10 @@ func (e *Engine) judgeMain(in *instance, msg Exited, failedAs failure, number in
 	if bad && !isNormal(def, msg) {
 		if def.Respawn {
 			if e.mayRespawn(in) {
-				e.logf(Warn, in, "%s main process ended, respawning", in.label())
-				in.again, in.ends.finished = true, false
+				e.respawn(in)
 				return
 			}
-			e.logf(Warn, in, "%s respawning too fast, stopped", in.label())
-			e.fail(in, failure{process: "respawn"}, 0, fmt.Sprintf("respawned more than %d times in %s, last time %s",
-				def.RespawnLimit, def.RespawnInterval, reason))
+			e.failRespawn(in, reason)
 		} else {
 			e.fail(in, failedAs, number, reason)
 		}
@@ -237,21 +253,6 @@ func isNormal(def *job.Class, msg Exited) bool {
 		}
 	}
 	return false
-}
-
-// mayRespawn counts a death and reports whether the limit still holds. The
-// first death opens a window; the window does not slide.
-func (e *Engine) mayRespawn(in *instance) bool {
-	def := in.class.def
-	if def.RespawnLimit == 0 || def.RespawnInterval == 0 {
-		return true
-	}
-	if in.respawnCount > 0 && e.now-in.respawnSince < def.RespawnInterval {
-		in.respawnCount++
-	} else {
-		in.respawnSince, in.respawnCount = e.now, 1
-	}
-	return in.respawnCount <= def.RespawnLimit
 }
 
 // describe puts the end of a process in words: a sentence, the variables of
@@ -277,6 +278,7 @@ func (e *Engine) fail(in *instance, f failure, number int, reason string) {
 	}
 	in.failed, in.failure, in.result = true, reason, f
 	in.class.failure = reason
+	e.noteFailure(in, f, number, reason)
 	e.do(Notify{Kind: Failed, Class: in.class.def.Name, Instance: in.name, Status: number})
 	e.release(in, true)
 }

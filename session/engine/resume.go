@@ -23,7 +23,7 @@ type LiveProcess struct {
 }
 
 // Live returns the processes that the engine believes in: by class, instance
-// and kind.
+// and kind, and then those that even KILL did not end.
 func (e *Engine) Live() []LiveProcess {
 	var out []LiveProcess
 	for _, c := range e.order {
@@ -40,6 +40,11 @@ func (e *Engine) Live() []LiveProcess {
 			}
 		}
 	}
+	for _, l := range e.leftovers {
+		for _, p := range l.procs {
+			out = append(out, LiveProcess{Proc: p.id, Owner: l.owner, Pid: p.pid})
+		}
+	}
 	return out
 }
 
@@ -47,6 +52,8 @@ func (e *Engine) Live() []LiveProcess {
 // answer them any more. What they asked for goes on.
 func (e *Engine) Forsake() {
 	clear(e.calls)
+	clear(e.hooks)
+	clear(e.asking)
 	e.eachHeld(func(ev *events.Event) { ev.Call = 0 })
 	for _, c := range e.order {
 		for in := c.first; in != nil; in = in.next {
@@ -70,7 +77,6 @@ func (e *Engine) Reissue(proc ProcID) (spawn Spawn, ok bool) {
 // and can be done twice: signals to what is to end, the watch over what was
 // left behind, and the end of the session.
 func (e *Engine) Unsure() []Effect {
-	e.effects = nil
 	for _, c := range e.order {
 		for in := c.first; in != nil; in = in.next {
 			signal := c.def.KillSignal
@@ -88,21 +94,22 @@ func (e *Engine) Unsure() []Effect {
 		}
 	}
 	for _, l := range e.leftovers {
-		e.do(Sweep{Owner: l.owner})
+		for _, p := range l.procs {
+			e.do(Kill{Proc: p.id, Signal: sigKill})
+		}
+		e.do(l.sweep())
 	}
 	if e.ending.quit {
 		e.do(Quit{})
 	}
-	effects := e.effects
-	e.effects = nil
-	return effects
+	return e.given()
 }
 
 // adoptProcess makes an instance around a process that runs.
 func (e *Engine) adoptProcess(msg Adopt) {
 	c := e.classes[msg.Class]
 	label := Label(msg.Class, msg.Instance)
-	if c == nil || c.instances[msg.Instance] != nil {
+	if c == nil || c.instance(msg.Instance) != nil {
 		e.do(Log{Level: Warn, Class: msg.Class, Msg: fmt.Sprintf("%s: process %d of an earlier daemon runs on by itself", label, msg.Pid)})
 		return
 	}
@@ -113,7 +120,8 @@ func (e *Engine) adoptProcess(msg Adopt) {
 	e.procs[e.lastProc] = in
 	in.main, in.mainRan = e.lastProc, true
 	e.setGoal(in, GoalStart)
-	in.state = Running
+	in.wish.reason = ByAdopter
+	in.state, in.since = Running, e.now
 	e.notify(StateChanged, in, in.state.String())
 	e.rewatch(in)
 	e.logf(Warn, in, "%s: process %d of an earlier daemon is taken for its main process", label, msg.Pid)

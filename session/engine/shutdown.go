@@ -18,8 +18,11 @@ type ending struct {
 	event *events.Event
 	cut   bool
 	quit  bool
-	// moves is an instance that was seen to wait for no event.
-	moves *instance
+	// moves is an instance that was seen to wait for no event, outlived
+	// gives for an instance another one that it was seen to outlive. What
+	// they hold can be found anew.
+	moves    *instance
+	outlived map[*instance]*instance
 }
 
 // lastGrace is how long killed processes may take to be reaped.
@@ -48,35 +51,43 @@ func (e *Engine) settleEnd() bool {
 		e.quit()
 		return false
 	}
+	if e.stopWanted(false) {
+		return true
+	}
+	return e.stuck() && (e.letGo() || e.stopWanted(true))
+}
+
+// stopWanted stops what is to be stopped now, also what is to outlive others
+// when all is set, and reports whether there was anything.
+func (e *Engine) stopWanted(all bool) bool {
+	if e.wanted == 0 {
+		return false
+	}
 	any := false
-	if e.wanted > 0 {
-		for _, c := range e.order {
-			for in := c.first; in != nil; in = in.next {
-				if in.goal == GoalStart && !e.mayFinish(in) {
-					in.stopEnv, in.stopEvents = nil, nil
-					e.release(in, false)
-					e.changeGoal(in, GoalStop)
-					any = true
-				}
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			if in.goal == GoalStart && !e.mayFinish(in) && (all || !e.outlives(in)) {
+				in.stopEnv, in.stopEvents = nil, nil
+				in.wish = wish{reason: ByEnding, at: e.now}
+				e.release(in, false)
+				e.changeGoal(in, GoalStop)
+				any = true
 			}
 		}
-	}
-	if !any && e.stuck() {
-		return e.letGo()
 	}
 	return any
 }
 
-// stuck reports whether every instance waits for an event. Nothing can come
-// from the world then that would help: they wait for each other, or for an
-// event that half an expression holds.
+// stuck reports whether every instance waits for an event, or for the end of
+// another. Nothing can come from the world then that would help: they wait
+// for each other, or for an event that half an expression holds.
 func (e *Engine) stuck() bool {
-	if w := e.ending.moves; w != nil && !w.gone && w.blocker == nil {
+	if w := e.ending.moves; w != nil && w.moves() {
 		return false
 	}
 	for _, c := range e.order {
 		for in := c.first; in != nil; in = in.next {
-			if in.blocker == nil {
+			if in.moves() {
 				e.ending.moves = in
 				return false
 			}
@@ -85,10 +96,17 @@ func (e *Engine) stuck() bool {
 	return true
 }
 
+// moves reports whether an instance waits for the world, and for no event. One
+// that is still wanted, and that nobody waits for, is there to outlive another,
+// since stopWanted has left it: it waits for that.
+func (in *instance) moves() bool {
+	return !in.gone && in.blocker == nil && (in.goal == GoalStop || len(in.waiters) > 0)
+}
+
 // mayFinish reports whether an instance is let run on for now: a task that
 // the end itself has started, and whatever session-end waits for.
 func (e *Engine) mayFinish(in *instance) bool {
-	if e.ending.cut {
+	if e.ending.cut || in.waitsToRespawn() {
 		return false
 	}
 	if in.lateStart && in.class.def.Task {
@@ -118,6 +136,7 @@ func (e *Engine) endTimedOut() {
 	e.letGo()
 	e.eachProcess(func(in *instance, kind job.ProcessKind) {
 		e.logf(Warn, in, "%s was still in %s after %s: %s killed", in.label(), in.state, e.cfg.StopTimeout, in.processText(kind))
+		in.signalled(kind, sigKill, SentAtEnd)
 		e.do(Kill{Proc: in.procs[kind].id, Signal: sigKill, Group: true})
 	})
 	for _, c := range e.order {

@@ -27,9 +27,12 @@ type Snapshot struct {
 	Queue        events.Saved
 	Classes      []SavedClass
 	Calls        []CallID
+	Hooks        []SavedHook
 	Unfinished   bool
 	Ending       *SavedEnding
 	Leftovers    []SavedLeftover
+	// Past are the events that have finished and are remembered.
+	Past []events.SavedEvent
 }
 
 // SavedEnding is the end of a session under way.
@@ -54,6 +57,7 @@ type SavedClass struct {
 	NextSeq    uint64
 	Failure    string
 	StartOn    []events.SavedOperand
+	Past       *SavedPast
 	Instances  []SavedInstance
 }
 
@@ -84,6 +88,7 @@ type SavedInstance struct {
 	NextEnv      events.Env
 	NextEvents   []string
 	HasNext      bool
+	Edits        []string
 	StopEnv      events.Env
 	StopEvents   []string
 	Procs        []SavedProcess
@@ -108,6 +113,14 @@ type SavedInstance struct {
 	Note     string
 	Ends     SavedEnds
 
+	RanSince     time.Duration
+	RespawnDelay time.Duration
+	Delayed      bool
+
+	Since time.Duration
+	Wish  *SavedWish
+	Sent  []SavedSent
+
 	StopOn []events.SavedOperand
 }
 
@@ -121,15 +134,22 @@ type SavedLeftover struct {
 	Owner             uint64
 	Class, Label, Why string
 	Strays            []Stray
+	Stuck             bool
+	Signal            int
+	Group             ProcID
+	Procs             []SavedProcess
 }
 
 // Snapshot returns the engine as data. It may be taken between two steps.
 func (e *Engine) Snapshot() Snapshot {
 	s := Snapshot{
 		Version: SnapshotVersion, Now: e.now, LastInstance: e.lastInst, LastProc: e.lastProc,
-		Table: e.table, FirstTable: e.firstTable,
+		// The table is changed in place; whoever writes the snapshot down
+		// does so on another goroutine.
+		Table: e.table.Clone(), FirstTable: e.firstTable,
 		Queue: e.queue.Save(e.eachHeld), Unfinished: e.unfinished,
 	}
+	s.Hooks, s.Past = e.saveHooks(), e.savePast()
 	for _, c := range e.order {
 		s.Classes = append(s.Classes, c.save())
 		for in := c.first; in != nil; in = in.next {
@@ -146,7 +166,12 @@ func (e *Engine) Snapshot() Snapshot {
 		}
 	}
 	for _, l := range e.leftovers {
-		s.Leftovers = append(s.Leftovers, SavedLeftover{Owner: l.owner, Class: l.class, Label: l.label, Why: l.why, Strays: l.strays})
+		saved := SavedLeftover{Owner: l.owner, Class: l.class, Label: l.label, Why: l.why, Strays: l.strays,
+			Stuck: l.stuck, Signal: l.signal, Group: l.group}
+		for _, p := range l.procs {
+			saved.Procs = append(saved.Procs, SavedProcess{Kind: p.kind, Proc: p.id, Pid: p.pid})
+		}
+		s.Leftovers = append(s.Leftovers, saved)
 	}
 	if e.ending.begun {
 		s.Ending = &SavedEnding{Cut: e.ending.cut, Quit: e.ending.quit, Event: e.ending.event.ID}
@@ -180,7 +205,7 @@ func Define(def *job.Class) SavedDefinition {
 }
 
 func (c *class) save() SavedClass {
-	s := SavedClass{Definition: Define(c.def), Drop: c.drop, NextSeq: c.nextSeq, Failure: c.failure, StartOn: c.startOn.Save()}
+	s := SavedClass{Definition: Define(c.def), Drop: c.drop, NextSeq: c.nextSeq, Failure: c.failure, StartOn: c.startOn.Save(), Past: c.past.save()}
 	if c.kept != nil {
 		kept := Define(c.kept)
 		s.Kept = &kept
@@ -195,7 +220,7 @@ func (in *instance) save() SavedInstance {
 	s := SavedInstance{
 		ID: in.id, Name: in.name, Seq: in.seq, Goal: in.goal, State: in.state, Again: in.again,
 		Env: in.env, StartEvents: in.startEvents,
-		NextEnv: in.nextEnv, NextEvents: in.nextEvents, HasNext: in.hasNext,
+		NextEnv: in.nextEnv, NextEvents: in.nextEvents, HasNext: in.hasNext, Edits: in.edits,
 		StopEnv: in.stopEnv, StopEvents: in.stopEvents, StopOn: in.stopOn.Save(),
 		MainRan: in.mainRan, Forks: in.forks,
 		Failed: in.failed, Failure: in.failure, FailedBy: in.result.process, FailedStatus: in.result.status,
@@ -219,6 +244,8 @@ func (in *instance) save() SavedInstance {
 	if in.deadline != nil {
 		s.Deadline, s.DeadlineKind, s.DeadlineSeq = in.deadline.at, uint8(in.deadline.kind), in.deadline.seq
 	}
+	s.Since, s.Wish, s.Sent = in.since, in.wish.save(), in.saveSent()
+	s.RanSince, s.RespawnDelay, s.Delayed = in.ranSince, in.respawnDelay, in.delayed
 	s.Owner, s.Main, s.Settling, s.Note = in.owner, in.main, in.settling, in.note
 	s.Ends = SavedEnds{in.ends.left, in.ends.byItself, in.ends.finished, in.ends.struck, in.ends.sweeping, in.ends.force}
 	return s
@@ -236,6 +263,7 @@ func Restore(cfg Config, s Snapshot) (*Engine, error) {
 	e.table, e.firstTable = s.Table.Clone(), s.FirstTable.Clone()
 	queue, byID := events.RestoreQueue(s.Queue)
 	e.queue = *queue
+	restorePast(s.Past, byID)
 	for _, saved := range s.Classes {
 		if err := e.restoreClass(saved, byID); err != nil {
 			return nil, err
@@ -244,11 +272,20 @@ func Restore(cfg Config, s Snapshot) (*Engine, error) {
 	e.queue.Ready()
 	e.unfinished = s.Unfinished
 	for _, l := range s.Leftovers {
-		e.leftovers = append(e.leftovers, &leftover{owner: l.Owner, class: l.Class, label: l.Label, why: l.Why, strays: l.Strays})
+		left := &leftover{owner: l.Owner, class: l.Class, label: l.Label, why: l.Why, strays: l.Strays,
+			stuck: l.Stuck, signal: l.Signal, group: l.Group}
+		for _, p := range l.Procs {
+			if int(p.Kind) >= numProcesses {
+				return nil, fmt.Errorf("cannot restore what %s left behind: its record does not fit", l.Label)
+			}
+			left.procs = append(left.procs, stuckProcess{process{id: p.Proc, pid: p.Pid}, p.Kind})
+		}
+		e.leftovers = append(e.leftovers, left)
 	}
 	for _, call := range s.Calls {
 		e.calls[call] = true
 	}
+	e.restoreHooks(s.Hooks)
 	if s.Ending != nil {
 		e.ending = ending{begun: true, cut: s.Ending.Cut, quit: s.Ending.Quit, event: byID[s.Ending.Event]}
 		if e.ending.event == nil {
@@ -282,6 +319,7 @@ func (e *Engine) restoreClass(s SavedClass, byID map[uint64]*events.Event) error
 	e.setClass(def)
 	c := e.classes[def.Name]
 	c.nextSeq, c.failure, c.drop = s.NextSeq, s.Failure, s.Drop
+	c.past = s.Past.restore(byID)
 	if s.Kept != nil {
 		if c.kept, err = s.Kept.Parse(); err != nil {
 			return err
@@ -298,7 +336,7 @@ func (e *Engine) restoreClass(s SavedClass, byID map[uint64]*events.Event) error
 }
 
 func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*events.Event) error {
-	if s.ID == 0 || s.ID > e.lastInst || e.instances[s.ID] != nil || c.instances[s.Name] != nil ||
+	if s.ID == 0 || s.ID > e.lastInst || e.instances[s.ID] != nil || c.instance(s.Name) != nil ||
 		s.State >= numStates || s.Goal > GoalStart || s.DeadlineKind >= uint8(numDeadlines) {
 		return fmt.Errorf("cannot restore instance %s: its record does not fit", Label(c.def.Name, s.Name))
 	}
@@ -313,7 +351,7 @@ func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*eve
 	}
 	in.env, in.startEvents = s.Env, s.StartEvents
 	in.nextEnv, in.nextEvents, in.hasNext = s.NextEnv, s.NextEvents, s.HasNext
-	in.stopEnv, in.stopEvents = s.StopEnv, s.StopEvents
+	in.edits, in.stopEnv, in.stopEvents = s.Edits, s.StopEnv, s.StopEvents
 	in.mainRan, in.forks = s.MainRan, s.Forks
 	in.failed, in.failure, in.result = s.Failed, s.Failure, failure{process: s.FailedBy, status: s.FailedStatus}
 	in.respawnSince, in.respawnCount, in.lateStart = s.RespawnSince, s.RespawnCount, s.LateStart
@@ -347,6 +385,9 @@ func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*eve
 		in.deadline = e.deadlines.restore(s.Deadline, s.DeadlineSeq, in)
 		in.deadline.kind = deadlineKind(s.DeadlineKind)
 	}
+	in.since, in.wish = s.Since, s.Wish.restore(byID)
+	in.restoreSent(s.Sent)
+	in.ranSince, in.respawnDelay, in.delayed = s.RanSince, s.RespawnDelay, s.Delayed
 	in.owner, in.main, in.settling, in.note = s.Owner, s.Main, s.Settling, s.Note
 	in.ends = ends{s.Ends.Left, s.Ends.ByItself, s.Ends.Finished, s.Ends.Struck, s.Ends.Sweeping, s.Ends.Force}
 	if in.ends.sweeping {

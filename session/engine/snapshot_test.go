@@ -59,7 +59,7 @@ func TestSnapshot(t *testing.T) {
 		}
 		var call engine.CallID
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			act(t, w, &call, true)
+			act(t, w, &call, everything)
 		}
 		w.Do(engine.Shutdown{Type: "logout"})
 		w.Advance(modelConfig.StopTimeout + 5*time.Second)

@@ -39,6 +39,7 @@ type facts struct {
 	mainAlive bool // main runs, or is being made
 	mainEnded bool // there was a main in this pass and it is gone
 	again     bool // a respawn or a restart: through stopping, whatever the goal
+	delayed   bool // a respawn whose delay is not over
 }
 
 // nextState is the table of package comment: where an instance goes that has
@@ -65,6 +66,9 @@ func nextState(s State, g Goal, f facts) (next State, ok bool) {
 	case Killed:
 		return PostStop, true
 	case PostStop:
+		if start && f.delayed {
+			return s, false
+		}
 		return pick(start, Starting, Waiting), true
 	}
 	return s, false

@@ -55,37 +55,48 @@ func TestNextState(t *testing.T) {
 # more than state and goal, every case stands in a line: "main" says what
 # became of main in this pass ("none": not run yet, or the job has none;
 # "alive": it runs or is being made; "ended": it ran and is gone), "again" a
-# respawn or a restart. "-" is a state that is not left.
+# respawn or a restart, "delayed" a respawn whose delay is not over. "-" is a
+# state that is not left.
 `)
 	for state := Waiting; state < numStates; state++ {
 		out.WriteString("\n")
 		for _, goal := range []Goal{GoalStart, GoalStop} {
-			var lines []string
-			same := true
-			first := ""
-			for _, main := range []string{"none", "alive", "ended"} {
-				for _, again := range []string{"", "again"} {
-					to := "-"
-					next, ok := nextState(state, goal, facts{mainAlive: main == "alive", mainEnded: main == "ended", again: again != ""})
-					if ok {
-						to = next.String()
-					} else if next != state {
-						t.Errorf("nextState(%s, %s) = %s, false; want the state itself", state, goal, next)
-					}
-					if first == "" {
-						first = to
-					}
-					same = same && to == first
-					lines = append(lines, fmt.Sprintf("%-11s goal %-5s main %-5s %-5s -> %s\n", state, goal, main, again, to))
-				}
+			prompt := whither(t, state, goal, false)
+			out.WriteString(prompt)
+			if delayed := whither(t, state, goal, true); delayed != prompt {
+				out.WriteString(strings.ReplaceAll(delayed, "        ->", "delayed ->"))
 			}
-			if same {
-				lines = []string{fmt.Sprintf("%-11s goal %-5s                  -> %s\n", state, goal, first)}
-			}
-			out.WriteString(strings.Join(lines, ""))
 		}
 	}
 	golden(t, "table.txt", out.String())
+}
+
+// whither lists where a state leads with a goal, for all other facts.
+func whither(t *testing.T, state State, goal Goal, delayed bool) string {
+	t.Helper()
+	var lines []string
+	same := true
+	first := ""
+	for _, main := range []string{"none", "alive", "ended"} {
+		for _, again := range []string{"", "again"} {
+			to := "-"
+			next, ok := nextState(state, goal, facts{mainAlive: main == "alive", mainEnded: main == "ended", again: again != "", delayed: delayed})
+			if ok {
+				to = next.String()
+			} else if next != state {
+				t.Errorf("nextState(%s, %s) = %s, false; want the state itself", state, goal, next)
+			}
+			if first == "" {
+				first = to
+			}
+			same = same && to == first
+			lines = append(lines, fmt.Sprintf("%-11s goal %-5s main %-5s %-5s -> %s\n", state, goal, main, again, to))
+		}
+	}
+	if same {
+		return fmt.Sprintf("%-11s goal %-5s                  -> %s\n", state, goal, first)
+	}
+	return strings.Join(lines, "")
 }
 
 // TestNextStateIsShort checks that no goal leads round for ever without

@@ -10,7 +10,7 @@ import (
 
 // minStories is how many stories there are at least: a file that is lost, or
 // not read to its end, must not pass unnoticed.
-const minStories = 180
+const minStories = 500
 
 // TestStories plays every story of testdata. Their format stands at
 // sim.Story.

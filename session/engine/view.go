@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/job"
 )
@@ -21,8 +23,9 @@ type InstanceInfo struct {
 	Processes []ProcessInfo // main first
 	// Failure is a sentence, empty when nothing failed in this pass.
 	Failure string
-	// Note is a sentence about a main that is not what the job file
-	// declares; mostly empty.
+	// Note is what goal and state do not say: that the instance waits for its
+	// respawn, and how long yet, or in a sentence that main is not what the
+	// job file declares. Mostly empty.
 	Note string
 	// Owner is the number that its processes share; 0 when none was made.
 	Owner uint64
@@ -31,10 +34,17 @@ type InstanceInfo struct {
 // View reads the engine between two steps. It changes nothing; what it
 // returns is the caller's, classes and their contents apart, which are
 // immutable. It is valid on the goroutine that owns the engine only.
-type View struct{ e *Engine }
+type View struct {
+	e   *Engine
+	now time.Duration
+}
 
-// View returns the engine's readable side.
-func (e *Engine) View() View { return View{e} }
+// View returns the engine's readable side, at the time of its last step.
+func (e *Engine) View() View { return View{e, e.now} }
+
+// ViewAt returns the engine's readable side at a time, a reading of the clock
+// that Step is given: what is still ahead is counted from then on.
+func (e *Engine) ViewAt(now time.Duration) View { return View{e, max(now, e.now)} }
 
 // ClassNames returns the names of all classes, sorted by bytes.
 func (v View) ClassNames() []string {
@@ -63,7 +73,7 @@ func (v View) Instances(class string) []InstanceInfo {
 	}
 	var out []InstanceInfo
 	for in := c.first; in != nil; in = in.next {
-		out = append(out, in.info())
+		out = append(out, in.info(v.now))
 	}
 	return out
 }
@@ -71,8 +81,8 @@ func (v View) Instances(class string) []InstanceInfo {
 // Instance returns one instance.
 func (v View) Instance(class, name string) (InstanceInfo, bool) {
 	if c := v.e.classes[class]; c != nil {
-		if in := c.instances[name]; in != nil {
-			return in.info(), true
+		if in := c.instance(name); in != nil {
+			return in.info(v.now), true
 		}
 	}
 	return InstanceInfo{}, false
@@ -90,10 +100,26 @@ func (v View) LastFailure(class string) string {
 // LeftBehind returns the processes that finished runs of a class left behind,
 // as they were found; those of a run are in it until the last of them is gone.
 func (v View) LeftBehind(class string) []Stray {
+	return v.leftovers(class, func(*leftover) bool { return true })
+}
+
+// Unkillable returns those among LeftBehind that even KILL does not end.
+func (v View) Unkillable(class string) []Stray {
+	return v.leftovers(class, func(l *leftover) bool { return l.stuck })
+}
+
+func (v View) leftovers(class string, meant func(*leftover) bool) []Stray {
 	var out []Stray
 	for _, l := range v.e.leftovers {
-		if l.class == class {
-			out = append(out, l.strays...)
+		if l.class != class || !meant(l) {
+			continue
+		}
+		out = append(out, l.strays...)
+		if len(l.strays) == 0 {
+			// Nobody has looked at them yet.
+			for _, p := range l.procs {
+				out = append(out, Stray{Pid: p.pid, Command: p.kind.String() + " process"})
+			}
 		}
 	}
 	return out
@@ -126,10 +152,13 @@ func (v View) Env(class, instance string) (events.Env, *Error) {
 	return v.e.instanceEnv(in), nil
 }
 
-func (in *instance) info() InstanceInfo {
+func (in *instance) info(now time.Duration) InstanceInfo {
 	info := InstanceInfo{
 		Class: in.class.def.Name, Name: in.name, Seq: in.seq,
 		Goal: in.goal, State: in.state, Failure: in.failure, Note: in.note, Owner: in.owner,
+	}
+	if in.waitsToRespawn() {
+		info.Note = in.respawnText(now)
 	}
 	for kind := range in.procs {
 		if in.procs[kind].pid != 0 {

@@ -120,8 +120,11 @@ const (
 	DefaultReadyTimeout    = 90 * time.Second
 	DefaultRespawnLimit    = 10
 	DefaultRespawnInterval = 5 * time.Second
-	DefaultLogSize         = 10 << 20 // bytes
-	DefaultLogCount        = 1
+	// DefaultRespawnDelay is where "respawn backoff" begins without a
+	// "respawn delay".
+	DefaultRespawnDelay = time.Second
+	DefaultLogSize      = 10 << 20 // bytes
+	DefaultLogCount     = 1
 )
 
 // Class is what one job file, with its override, defines. It is immutable
@@ -140,12 +143,27 @@ type Class struct {
 
 	Processes [NumProcesses]*Process
 
+	// The small fields stand together: there may be thousands of classes.
 	Task    bool
 	Respawn bool
-	// RespawnLimit 0 means without limit.
+	Expect  Expect
+	// SessionLeader: main leads its session and process group.
+	SessionLeader bool
+	KillMode      KillMode
+	Console       Console
+	// Debug is what that stanza says, kept for printing like those below.
+	Debug bool
+
+	// RespawnLimit 0 means without limit, and so does RespawnInterval 0.
 	RespawnLimit    int
 	RespawnInterval time.Duration
-	NormalExit      []Exit
+	// RespawnDelay is how long a respawn waits, 0 for not at all. With
+	// RespawnFactor, which is 0 for none, it grows by that from one respawn to
+	// the next, and never beyond RespawnMax; see Class.NextRespawn.
+	RespawnDelay  time.Duration
+	RespawnFactor int
+	RespawnMax    time.Duration
+	NormalExit    []Exit
 
 	// Instance is the template of the instances' names; empty for a
 	// singleton.
@@ -156,19 +174,14 @@ type Class struct {
 	// Export names the variables that the job's events carry.
 	Export []string
 
-	Expect Expect
 	// ReadyTimeout 0 means that the file does not say: then a job that is
 	// not ready after DefaultReadyTimeout goes on all the same.
 	ReadyTimeout time.Duration
 	KillSignal   int
 	KillTimeout  time.Duration
-	KillMode     KillMode
 	ReloadSignal int
 
-	Console  Console
 	LogLimit LogLimit
-	// SessionLeader: main leads its session and process group.
-	SessionLeader bool
 
 	// Settings of the processes; nil or empty leaves what the daemon has.
 	Umask    *uint32
@@ -183,7 +196,6 @@ type Class struct {
 	// What these stanzas say, kept for printing: they have no effect here.
 	AppArmorLoad, AppArmorSwitch string
 	CGroups                      [][]string
-	Debug                        bool
 	// Inert names those of them that the file has, for one line in the log:
 	// "apparmor", "cgroup", "debug", in this order.
 	Inert []string

@@ -2,6 +2,7 @@ package job
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/session-init/session-init/events"
@@ -186,12 +187,20 @@ var stanzas = []Stanza{
 		set: setRespawnLimit, print: printRespawnLimit,
 	},
 	{
-		Name: "respawn", Sub: "delay", Args: "SECONDS", Min: 1, Max: 1, NotYet: true,
-		Doc: "How long to wait before the job is respawned.",
+		Name: "respawn", Sub: "delay", Args: "SECONDS", Min: 1, Max: 1, Default: "0",
+		Doc: "How long each respawn waits, after post-stop.",
+		set: setRespawnDelay,
+		print: func(c *Class) []string {
+			return when(c.RespawnDelay != 0, printSeconds(c.RespawnDelay))
+		},
 	},
 	{
-		Name: "respawn", Sub: "backoff", Args: "FACTOR MAX", Min: 2, Max: 2, NotYet: true,
-		Doc: "How the delay grows from one respawn to the next, and how far.",
+		Name: "respawn", Sub: "backoff", Args: "FACTOR MAX", Min: 2, Max: 2,
+		Doc: "By what the delay, 1 second if there is none, is multiplied from one respawn to the next, and how many seconds it is at most; a run longer than the interval of 'respawn limit' resets it.",
+		set: setRespawnBackoff,
+		print: func(c *Class) []string {
+			return when(c.RespawnFactor != 0, strconv.Itoa(c.RespawnFactor)+" "+printSeconds(c.RespawnMax))
+		},
 	},
 	{
 		Name: "normal", Sub: "exit", Args: "STATUS|SIGNAL…", Min: 1, Max: -1,

@@ -80,13 +80,22 @@ func (p *parser) oneOf(w word, title string, list []string) {
 	p.fail(w.pos, "unknown word "+named(w.text)+" after '"+title+"' (expected "+expected+")")
 }
 
-func (p *parser) seconds(w word, to *time.Duration) {
+func (p *parser) seconds(w word, to *time.Duration) bool {
 	n, ok := integer(w.text, 0, math.MaxInt64)
 	if !ok {
 		p.illegal(w, "interval", "a whole number of seconds")
-		return
+		return false
 	}
 	*to = time.Duration(min(n, maxSeconds)) * time.Second
+	return true
+}
+
+func (p *parser) secondsAbove0(w word, to *time.Duration) bool {
+	if n, ok := integer(w.text, 0, 0); ok && n == 0 {
+		p.illegal(w, "interval", "a whole number of seconds above 0")
+		return false
+	}
+	return p.seconds(w, to)
 }
 
 func (p *parser) signal(w word, to *int) {
@@ -123,12 +132,7 @@ func setKillMode(p *parser, args []word) {
 // setReadyTimeout refuses 0: to be ready takes a moment, and to wait for ever
 // is what the stanza is there to prevent.
 func setReadyTimeout(p *parser, args []word) {
-	var timeout time.Duration
-	if p.seconds(args[0], &timeout); timeout > 0 {
-		p.class.ReadyTimeout = timeout
-	} else if n, ok := integer(args[0].text, 0, 0); ok && n == 0 {
-		p.illegal(args[0], "interval", "a whole number of seconds above 0")
-	}
+	p.secondsAbove0(args[0], &p.class.ReadyTimeout)
 }
 
 func setConsole(p *parser, args []word) {
@@ -187,6 +191,37 @@ func setRespawnLimit(p *parser, args []word) {
 		return
 	}
 	p.seconds(args[1], &p.class.RespawnInterval)
+}
+
+func setRespawnDelay(p *parser, args []word) {
+	var delay time.Duration
+	if !p.seconds(args[0], &delay) {
+		return
+	}
+	p.class.RespawnDelay = delay
+	p.lintRespawn(args[0])
+}
+
+// setRespawnBackoff refuses what would be no delay at all: a factor or a MAX of
+// 0. The factor 1 does not grow, which is how an override takes it back.
+func setRespawnBackoff(p *parser, args []word) {
+	factor, factorOK := integer(args[0].text, 1, math.MaxInt32)
+	if !factorOK {
+		p.illegal(args[0], "factor", "a whole number above 0")
+	}
+	var most time.Duration
+	mostOK := p.secondsAbove0(args[1], &most)
+	if factorOK && mostOK {
+		p.class.RespawnFactor, p.class.RespawnMax = int(factor), most
+		p.lintRespawn(args[1])
+	}
+}
+
+// lintRespawn warns of a delay that 'respawn backoff' never lets come to be.
+func (p *parser) lintRespawn(w word) {
+	if c := p.class; c.RespawnFactor != 0 && c.RespawnDelay > c.RespawnMax {
+		p.warn(w.pos, "'respawn delay' is longer than the MAX of 'respawn backoff' (which holds: "+printSeconds(c.RespawnMax)+")")
+	}
 }
 
 func setNormalExit(p *parser, args []word) {

@@ -134,6 +134,8 @@ func dump(c *Class) []string {
 	say(c.Respawn, "respawn")
 	say(c.RespawnLimit != DefaultRespawnLimit || c.RespawnInterval != DefaultRespawnInterval,
 		"respawn limit %d %v", c.RespawnLimit, c.RespawnInterval)
+	say(c.RespawnDelay != 0, "respawn delay %v", c.RespawnDelay)
+	say(c.RespawnFactor != 0, "respawn backoff %d %v", c.RespawnFactor, c.RespawnMax)
 	for _, e := range c.NormalExit {
 		say(true, "normal exit status %d signal %d", e.Status, e.Signal)
 	}

@@ -37,6 +37,8 @@ type Program struct {
 	Slow       time.Duration
 	Quits      bool
 	QuitStatus int
+	// Stuck: it hangs in the kernel, and not even KILL ends it.
+	Stuck bool
 	// Dying is how long it takes from KILL to the end.
 	Dying time.Duration
 }
@@ -50,6 +52,7 @@ type Program struct {
 //	                   exit or die stands there too
 //	hang               runs until it is ended
 //	deaf               ends by KILL only
+//	stuck              the same, and not even by that
 //	slow N             takes N seconds to end when it is asked to
 //	quits N            exits with status N when it is asked to end
 //	late N             is known to run N seconds after its spawn
@@ -90,6 +93,8 @@ func ParseProgram(text string, kind job.ProcessKind) Program {
 			p.Ends, p.After = true, time.Duration(number(i))*time.Second
 		case "deaf":
 			p.Deaf = true
+		case "stuck":
+			p.Deaf, p.Stuck = true, true
 		case "slow":
 			p.Slow = time.Duration(number(i)) * time.Second
 		case "quits":

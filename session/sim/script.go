@@ -90,6 +90,16 @@ func (t *teller) step(s step) error {
 		}
 		t.world.Advance(d)
 		return nil
+	case "re-exec":
+		if len(words) != 1 {
+			return errUsage
+		}
+		next, err := engine.Restore(t.cfg, t.world.Engine.Snapshot())
+		if err != nil {
+			return err
+		}
+		t.world.Engine = next
+		return nil
 	case "expect":
 		return t.expect(words[1:], dedent(s.block))
 	case "skip":
@@ -194,11 +204,11 @@ func (t *teller) do(words []string) error {
 		}
 		t.world.Do(engine.Shutdown{Type: rest[0]})
 		return nil
-	case "set-env", "unset-env", "reset-env":
+	case "set-env", "retain-env", "unset-env", "reset-env":
 		t.setEnv(verb, rest)
 		return nil
 	}
-	wait, as := true, ""
+	wait, as, from := true, "", (*Process)(nil)
 	var left []string
 	for i := 0; i < len(rest); i++ {
 		switch {
@@ -207,6 +217,11 @@ func (t *teller) do(words []string) error {
 		case rest[i] == "as" && i+1 < len(rest):
 			i++
 			as = rest[i]
+		case rest[i] == "by" && i+2 < len(rest):
+			if from = t.find(rest[i+1], rest[i+2]); from == nil {
+				return errNoProcess
+			}
+			i += 2
 		default:
 			left = append(left, rest[i])
 		}
@@ -228,19 +243,23 @@ func (t *teller) do(words []string) error {
 	}
 	env := events.Env(left[1:])
 	call := t.call(as)
+	by := &events.Caller{Command: as}
+	if from != nil {
+		by.Parent, by.Job, by.Instance = from.Pid, from.Class, from.Instance
+	}
 	switch verb {
 	case "start":
-		t.world.Do(engine.Start{Call: call, Target: target, Env: env, Wait: wait})
+		t.world.Do(engine.Start{Call: call, By: by, Target: target, Env: env, Wait: wait})
 	case "stop":
-		t.world.Do(engine.Stop{Call: call, Target: target, Env: env, Wait: wait})
+		t.world.Do(engine.Stop{Call: call, By: by, Target: target, Env: env, Wait: wait})
 	case "force-stop":
-		t.world.Do(engine.ForceStop{Call: call, Target: target, Env: env, Wait: wait})
+		t.world.Do(engine.ForceStop{Call: call, By: by, Target: target, Env: env, Wait: wait})
 	case "restart":
-		t.world.Do(engine.Restart{Call: call, Target: target, Env: env, Wait: wait})
+		t.world.Do(engine.Restart{Call: call, By: by, Target: target, Env: env, Wait: wait})
 	case "reload":
 		t.world.Do(engine.Reload{Call: call, Target: target})
 	case "emit":
-		t.world.Do(engine.Emit{Call: call, Name: left[0], Env: env, Wait: wait})
+		t.world.Do(engine.Emit{Call: call, By: by, Name: left[0], Env: env, Wait: wait})
 	default:
 		return errUsage
 	}
@@ -256,6 +275,8 @@ func (t *teller) setEnv(verb string, words []string) {
 	switch verb {
 	case "set-env":
 		in.Entries = words
+	case "retain-env":
+		in.Entries, in.Replace = words, false
 	case "unset-env":
 		in.Unset = words
 	case "reset-env":
@@ -273,19 +294,28 @@ func parseKind(word string) (job.ProcessKind, bool) {
 	return 0, false
 }
 
+var errNoProcess = errors.New("there is no such process")
+
+// find returns the living process of a kind, or nil.
+func (t *teller) find(label, kind string) *Process {
+	class, instance := splitLabel(label)
+	if kind, ok := parseKind(kind); ok {
+		return t.world.Find(class, instance, kind)
+	}
+	return nil
+}
+
 // process is what a process does by itself, or somebody else to it.
 func (t *teller) process(words []string) error {
 	if len(words) < 3 {
 		return errUsage
 	}
-	class, instance := splitLabel(words[1])
-	kind, ok := parseKind(words[2])
-	if !ok {
+	if _, ok := parseKind(words[2]); !ok {
 		return errUsage
 	}
-	p := t.world.Find(class, instance, kind)
+	p := t.find(words[1], words[2])
 	if p == nil {
-		return errors.New("there is no such process")
+		return errNoProcess
 	}
 	switch {
 	case words[0] == "fork" && len(words) == 3:
@@ -317,6 +347,9 @@ func (t *teller) expect(words []string, block []string) error {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 			want = append(want, line)
 		}
+	}
+	if len(words) > 0 && (words[0] == "why" || words[0] == "cycles") {
+		return t.expectWhy(words, want)
 	}
 	nothing := len(words) == 1 && words[0] == "nothing"
 	if nothing {
@@ -360,7 +393,7 @@ func (t *teller) ask(words []string) error {
 	t.expects++
 	label := words[0]
 	class, instance := splitLabel(label)
-	view := t.world.Engine.View()
+	view := t.world.Engine.ViewAt(t.world.Now())
 	info, exists := view.Instance(class, instance)
 	switch words[1] {
 	case "is":
@@ -383,6 +416,12 @@ func (t *teller) ask(words []string) error {
 		return compare(strconv.Itoa(len(view.LeftBehind(class))), words[2])
 	case "leaves":
 		return compare(strconv.Itoa(t.world.Strays(t.owners[label])), words[2])
+	case "says":
+		got := info.Note
+		if got == "" {
+			got = "nothing"
+		}
+		return compare(got, strings.Join(words[2:], " "))
 	case "blames":
 		got := view.LastFailure(class)
 		if got == "" {

@@ -34,8 +34,11 @@ import (
 //	                         wish for that very instance
 //	do reload JOB            do force-stop JOB …: as do stop
 //	do emit EVENT [K=V…] [nowait] [as NAME]
+//	                         in each of these "by JOB KIND" says that it is
+//	                         that process of a job which asks
 //	do set-env K=V…          do unset-env K…, do reset-env; with "JOB(INST):"
-//	                         as the first word for one instance
+//	                         as the first word for one instance;
+//	                         do retain-env K=V…, where it is not set yet
 //	do abandon NAME          the caller has gone away
 //	do shutdown TYPE         the session ends
 //	exit JOB KIND STATUS     a process ends by itself
@@ -43,9 +46,13 @@ import (
 //	fork JOB KIND            it forks; self-stop JOB KIND: it raises STOP
 //	end-leftovers JOB        what its last run left behind ends by itself
 //	advance TIME             time passes (90s, 500ms)
+//	re-exec                  another daemon goes on with what this one knew
 //	expect [KIND…]           what happened since the last expect, all of it
 //	                         or all of these kinds, in this order
 //	expect nothing           nothing has happened
+//	expect why JOB           all that is known about why the job, and each
+//	                         instance, is as it is; why JOB(INST) for one
+//	expect cycles            those that wait for each other; "cycles nothing"
 //	skip                     forget what has happened
 //	JOB is GOAL/STATE        or "JOB is gone": there is no such instance
 //	JOB runs KIND…           the processes that it has; "JOB runs nothing"
@@ -54,6 +61,7 @@ import (
 //	                         these and no others, in this order
 //	JOB leaves N             so many processes of its last run are left
 //	JOB left N               so many are shown to have been left behind
+//	JOB says TEXT            what its status notes; "JOB says nothing"
 //	JOB blames TEXT          why it failed last; "JOB blames nothing"
 //
 // A caller is called as NAME says, else by the words of its wish up to the

@@ -59,10 +59,19 @@ func (w *World) sweep(s engine.Sweep) {
 		return
 	}
 	for _, p := range w.Processes() {
-		if p.Owner == s.Owner && s.Signal != 0 {
+		if p.Owner == s.Owner && s.Signal != 0 && !p.killed {
 			w.fault("a sweep of %s while its %s runs", Label(p.Class, p.Instance), p.Kind)
 		}
 	}
+	if report := w.carry(s); len(report.Strays)+len(report.Spared) > 0 {
+		w.inbox = append(w.inbox, report)
+	}
+	w.sweeps[s.Owner] = s
+	w.vacate(s.Owner)
+}
+
+// carry signals whom a sweep means, and names them.
+func (w *World) carry(s engine.Sweep) engine.Swept {
 	report := engine.Swept{Owner: s.Owner, Signal: s.Signal}
 	var kept []stray
 	for _, one := range w.strays {
@@ -80,11 +89,12 @@ func (w *World) sweep(s engine.Sweep) {
 		kept = append(kept, one)
 	}
 	w.strays = kept
-	if len(report.Strays)+len(report.Spared) > 0 {
-		w.inbox = append(w.inbox, report)
+	for _, p := range w.Processes() {
+		if p.Owner == s.Owner && p.killed {
+			report.Strays = append(report.Strays, engine.Stray{Pid: p.Pid, Command: "stuck"})
+		}
 	}
-	w.sweeps[s.Owner] = s
-	w.vacate(s.Owner)
+	return report
 }
 
 // vacate reports that nothing is left of what a sweep meant, when it is so.
@@ -95,6 +105,11 @@ func (w *World) vacate(owner uint64) {
 	}
 	for _, one := range w.strays {
 		if one.owner == owner && !(s.Group != 0 && one.outside) {
+			return
+		}
+	}
+	for _, p := range w.Processes() {
+		if p.Owner == owner && p.killed {
 			return
 		}
 	}

@@ -24,6 +24,7 @@ type Process struct {
 	mode   job.KillMode
 	ended  bool
 	ending bool // by a signal that it takes its time over
+	killed bool // it got KILL
 	signal int  // one that came before it ran
 }
 
@@ -267,9 +268,11 @@ func (w *World) spawn(s engine.Spawn) {
 
 // run is the moment at which a process is known to run its program.
 func (w *World) run(p *Process) {
+	if p.ended {
+		return
+	}
 	if p.Program.Missing != "" {
-		w.gone(p)
-		w.inbox = append(w.inbox, engine.SpawnFailed{Proc: p.ID, Reason: p.Program.Missing})
+		w.unmade(p, p.Program.Missing)
 		return
 	}
 	w.lastPid++
@@ -302,6 +305,16 @@ func (w *World) fork(p *Process) {
 	w.inbox = append(w.inbox, engine.Forked{Proc: p.ID, Pid: p.Pid})
 }
 
+// unmade is the end of a process that never ran its program.
+func (w *World) unmade(p *Process, why string) {
+	if p.ended || p.Pid != 0 {
+		return
+	}
+	w.gone(p)
+	w.inbox = append(w.inbox, engine.SpawnFailed{Proc: p.ID, Reason: why})
+	w.vacate(p.Owner)
+}
+
 func (w *World) gone(p *Process) {
 	p.ended = true
 	w.dead++
@@ -315,6 +328,11 @@ func (w *World) end(p *Process, status, signal int) {
 	w.gone(p)
 	w.leave(p)
 	w.inbox = append(w.inbox, engine.Exited{Proc: p.ID, Status: status, Signal: signal, Left: w.Strays(p.Owner) > 0})
+	if s, swept := w.sweeps[p.Owner]; swept && p.killed {
+		// What it leaves is signalled as it comes.
+		w.carry(s)
+		w.vacate(p.Owner)
+	}
 }
 
 const sigKill = 9
@@ -329,10 +347,15 @@ func (w *World) kill(k engine.Kill) {
 	case p == nil:
 		// It ended while the engine was deciding; ESRCH is an outcome.
 	case !k.Group && k.Signal != sigKill && p.mode != job.KillProcess:
+	case p.Pid == 0 && k.Signal == sigKill && !p.Program.Stuck:
+		// It is ended while it is being made.
+		p.killed = true
+		w.agenda.add(w.now+p.Program.Dying, p, func(w *World, p *Process) { w.unmade(p, "killed by KILL signal") })
 	case p.Pid == 0:
 		if p.signal != sigKill {
 			p.signal = k.Signal
 		}
+		p.killed = p.signal == sigKill
 	default:
 		w.strike(p, k.Signal)
 	}
@@ -340,7 +363,9 @@ func (w *World) kill(k engine.Kill) {
 
 // strike is a signal that asks a running process to end.
 func (w *World) strike(p *Process, signal int) {
+	p.killed = p.killed || signal == sigKill
 	switch program := p.Program; {
+	case signal == sigKill && program.Stuck:
 	case signal == sigKill && program.Dying > 0:
 		p.ending = true
 		w.agenda.add(w.now+program.Dying, p, func(w *World, p *Process) { w.end(p, 0, sigKill) })

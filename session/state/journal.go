@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/engine"
 )
 
@@ -18,6 +19,9 @@ func headline(boot string) string { return fmt.Sprintf("session-init state %d %s
 // Journal writes one state file. Append belongs to one goroutine; Replace
 // may work beside it.
 type Journal struct {
+	// Guard starts the goroutine of Replace; nil: a panic is told to nobody.
+	Guard *guard.Guard
+
 	path, boot string
 	out        *writer
 	// next is the file that is to take over, pending what came since its
@@ -89,11 +93,11 @@ func (j *Journal) Replace(snapshot engine.Snapshot, wake func()) {
 	next := make(chan replaced, 1)
 	j.next, j.pending = next, nil
 	path, boot := j.path, j.boot
-	go func() {
+	j.Guard.Go("writer of the state", func() {
 		out, err := begin(path, boot, snapshot)
 		next <- replaced{out, err}
 		wake()
-	}()
+	})
 }
 
 // Settle takes a replacement into use that is complete. It never waits.

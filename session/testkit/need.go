@@ -3,6 +3,7 @@
 package testkit
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"syscall"
@@ -46,6 +47,15 @@ func NeedFUSE(t testing.TB) {
 		t.Skip("missing: /dev/fuse")
 	}
 	fuse.Close()
+}
+
+// NeedRun skips a test when the kernel cannot run a kind of program, of which
+// this one, which ends by itself, is an example.
+func NeedRun(t testing.TB, kind, path string) {
+	t.Helper()
+	if err := exec.Command(path).Run(); errors.Is(err, syscall.ENOEXEC) {
+		t.Skip("missing: a kernel that runs " + kind)
+	}
 }
 
 // NeedPython returns a Python 3 that has a module, and skips the test when

@@ -16,6 +16,9 @@
 //	daemon -> keeper   "ready"            the daemon has started
 //	                   "hold NAME" + fd   keep this, for the next daemon
 //	                   "seen PID"         the end of PID is on record
+//	                   "again"            tell all again that was not seen
+//	                   "anew"             execute yourself anew, as the daemon
+//	                                      has done
 //	                   "sync"             say "done" after all that ended
 //	                                      before this came
 //	keeper -> daemon   "exit PID STATUS"  a process that fell to the keeper

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +63,13 @@ type keeper struct {
 	exits []ended
 	sent  int
 	more  *sync.Cond
+
+	signals chan os.Signal
+	drained chan struct{}
+	// loaded: another image of this process has begun all this. deaths belongs
+	// to the goroutine that waits, under the lock.
+	loaded bool
+	deaths deaths
 }
 
 // ended is a process that fell to the keeper and ended. One with the pid 0 is
@@ -78,18 +86,38 @@ func Run(cfg Config) int {
 		fmt.Fprintf(cfg.Log, "session-init: the keeper cannot become a subreaper: %v\n", err)
 		return 1
 	}
-	k := &keeper{cfg: cfg}
+	k := &keeper{cfg: cfg, signals: make(chan os.Signal, 8), drained: make(chan struct{})}
 	k.more = sync.NewCond(&k.mu)
+	k.loaded = k.load()
 	go k.tell()
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1)
-	defer signal.Stop(signals)
+	k.listen()
+	defer signal.Stop(k.signals)
 	go func() {
-		for s := range signals {
+		for s := range k.signals {
+			if s == drain {
+				k.drained <- struct{}{}
+				continue
+			}
 			k.forward(s.(syscall.Signal))
 		}
 	}()
+	if k.loaded {
+		if err := mask(unix.SIG_UNBLOCK, forwardedSet()); err != nil {
+			fmt.Fprintf(cfg.Log, "session-init: the keeper cannot unblock signals: %v\n", err)
+		}
+		k.attend(k.link)
+	}
 	return k.keep()
+}
+
+// attend begins to take what a daemon says. Before that, or with the lock.
+func (k *keeper) attend(link *os.File) {
+	served := make(chan struct{})
+	k.served = served
+	go func() {
+		defer close(served)
+		k.serve(link)
+	}()
 }
 
 // forward passes a signal on. It is sent again to each daemon that becomes
@@ -108,44 +136,58 @@ func (k *keeper) forward(s syscall.Signal) {
 }
 
 func (k *keeper) keep() int {
-	// series counts deaths after a short life, unready those before the
-	// daemon was ready.
-	delay, series, unready := time.Duration(0), 0, 0
-	everReady := false
 	for {
-		pause(delay)
 		began := time.Now()
-		if err := k.spawn(unready); err != nil {
-			fmt.Fprintf(k.cfg.Log, "session-init: the keeper cannot start the daemon: %v\n", err)
-			if !everReady {
-				return 1
+		if !k.loaded {
+			pause(k.deaths.delay)
+			began = time.Now()
+			if err := k.spawn(k.deaths.unready); err != nil {
+				fmt.Fprintf(k.cfg.Log, "session-init: the keeper cannot start the daemon: %v\n", err)
+				if !k.deaths.ever || !k.goOn(began) {
+					return 1
+				}
+				continue
 			}
-		} else {
-			status, wasReady := k.wait()
-			everReady = everReady || wasReady
-			if wasReady {
-				unready = -1
-			}
-			switch {
-			case status.Exited() && status.ExitStatus() == 0:
-				return 0
-			case !everReady && status.Exited():
-				return status.ExitStatus()
-			case !everReady:
-				return 1
-			}
-			fmt.Fprintf(k.cfg.Log, "session-init: the daemon died (%s), starting it again: its jobs run on\n", describe(status))
 		}
-		if unready++; unready > maxUnready {
-			fmt.Fprintf(k.cfg.Log, "session-init: the daemon died %d times before it was ready: giving up, its jobs run on\n", unready)
+		k.loaded = false
+		status, wasReady := k.wait()
+		k.mu.Lock()
+		k.deaths.ever = k.deaths.ever || wasReady
+		if wasReady {
+			k.deaths.unready = -1
+		}
+		ever := k.deaths.ever
+		k.mu.Unlock()
+		switch {
+		case status.Exited() && status.ExitStatus() == 0:
+			return 0
+		case !ever && status.Exited():
+			return status.ExitStatus()
+		case !ever:
 			return 1
 		}
-		if series++; time.Since(began) > longLife {
-			delay, series = 0, 0
-		} else if series > 1 {
-			delay = min(max(2*delay, firstDelay), lastDelay)
+		fmt.Fprintf(k.cfg.Log, "session-init: the daemon died (%s), starting it again: its jobs run on\n", describe(status))
+		if !k.goOn(began) {
+			return 1
 		}
 	}
+}
+
+// goOn counts a daemon's end, and reports false when it was one too many.
+func (k *keeper) goOn(began time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	d := &k.deaths
+	if d.unready++; d.unready > maxUnready {
+		fmt.Fprintf(k.cfg.Log, "session-init: the daemon died %d times before it was ready: giving up, its jobs run on\n", d.unready)
+		return false
+	}
+	if d.series++; time.Since(began) > longLife {
+		d.delay, d.series = 0, 0
+	} else if d.series > 1 {
+		d.delay = min(max(2*d.delay, firstDelay), lastDelay)
+	}
+	return true
 }
 
 // pause puts off the next try: a daemon that dies at once must not take the
@@ -187,6 +229,11 @@ func (k *keeper) spawn(unready int) error {
 	}
 	env := append(Without(k.cfg.Env), variable+"="+strings.Join(handed, " "))
 	attr := &syscall.ProcAttr{Env: env, Files: files}
+	// Threads of an image that began with signals blocked have them blocked; a
+	// child gets what the thread has that makes it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	unblockHere(forwardedSet())
 	pid, err := syscall.ForkExec(k.cfg.Path, k.cfg.Argv, attr)
 	if errors.Is(err, unix.ENOENT) {
 		// An upgrade has moved it away: there is still what we run.
@@ -199,12 +246,7 @@ func (k *keeper) spawn(unready int) error {
 	k.pid, k.ready, k.link, k.sent = pid, false, link, 0
 	k.exits = slices.DeleteFunc(k.exits, func(e ended) bool { return e.pid == 0 })
 	k.more.Signal()
-	served := make(chan struct{})
-	k.served = served
-	go func() {
-		defer close(served)
-		k.serve(link)
-	}()
+	k.attend(link)
 	return nil
 }
 
@@ -249,7 +291,11 @@ func (k *keeper) serve(link *os.File) {
 		if err != nil || n == 0 {
 			return
 		}
-		k.take(string(data[:n]), oob[:oobn])
+		if line := string(data[:n]); line != "anew" {
+			k.take(line, oob[:oobn])
+		} else if err := k.anew(); err != nil {
+			fmt.Fprintf(k.cfg.Log, "session-init: the keeper goes on as it is: %v\n", err)
+		}
 	}
 }
 
@@ -270,6 +316,11 @@ func (k *keeper) take(line string, oob []byte) {
 		return
 	}
 	name, isHold := strings.CutPrefix(line, "hold ")
+	if line == "again" {
+		k.sent = 0
+		k.more.Signal()
+		return
+	}
 	if line == "sync" {
 		k.exits = append(k.exits, ended{})
 		k.more.Signal()

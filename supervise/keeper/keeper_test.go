@@ -15,13 +15,18 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // The test binary plays keeper and daemon too, told by its environment.
 func TestMain(m *testing.M) {
-	switch role := os.Getenv("KEEPER_TEST_ROLE"); role {
+	role := os.Getenv("KEEPER_TEST_ROLE")
+	if os.Getenv(keptVariable) != "" {
+		role = "keeper"
+	}
+	switch role {
 	case "":
 		os.Exit(m.Run())
 	case "keeper":
@@ -52,8 +57,13 @@ func daemon() int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGHUP)
 	go func() {
+		said := make(map[os.Signal]bool)
 		for s := range signals {
-			say("signal %d", s.(syscall.Signal))
+			// It comes twice when it was passed on before "ready" was read.
+			if !said[s] {
+				said[s] = true
+				say("signal %d", s.(syscall.Signal))
+			}
 		}
 	}()
 	go link.Exits(func(pid int, status syscall.WaitStatus) { say("exit %d %d", pid, status) }, func() { say("done") })
@@ -87,11 +97,40 @@ func daemon() int {
 			say("told %v", link.Seen(pid))
 		case "sync":
 			link.Sync()
+		case "exec":
+			say("executing %v", link.Exec(0, "/proc/self/exe", os.Args[:1], os.Environ(), nil, nil))
+		case "signals":
+			text, _ := os.ReadFile("/proc/self/status")
+			for line := range strings.Lines(string(text)) {
+				if strings.HasPrefix(line, "SigBlk") || strings.HasPrefix(line, "SigIgn") {
+					say("%s", strings.Join(strings.Fields(line), " "))
+				}
+			}
 		case "end":
 			return 0
 		}
 	}
 	return 1
+}
+
+// until polls for a condition that nobody announces.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for late := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// goOn continues a child, which stops itself and then ends.
+func goOn(t *testing.T, child int) {
+	t.Helper()
+	until(t, "the child to stop", func() bool {
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
+		return strings.Contains(string(stat), ") T ")
+	})
+	unix.Kill(child, unix.SIGCONT)
 }
 
 // kept is a keeper under test.
@@ -125,6 +164,9 @@ func start(t *testing.T, env ...string) *kept {
 	t.Cleanup(func() {
 		if k.cmd.ProcessState == nil {
 			k.cmd.Process.Kill()
+			if k.daemon != 0 {
+				unix.Kill(k.daemon, unix.SIGKILL)
+			}
 			k.cmd.Wait()
 		}
 	})
@@ -216,8 +258,7 @@ func TestDaemonDies(t *testing.T) {
 	child := k.expect("child %d <nil>")
 	unix.Kill(k.daemon, unix.SIGKILL)
 	k.lines("held two", "daemon unready 0")
-	// It has stopped itself; continued, it ends.
-	unix.Kill(child, unix.SIGCONT)
+	goOn(t, child)
 	exit := fmt.Sprintf("exit %d %d", child, 5<<8)
 	k.lines(exit)
 	unix.Kill(k.daemon, unix.SIGKILL)

@@ -17,6 +17,9 @@ const variable = "SESSION_INIT_KEEPER"
 // linkName names the link among the descriptors.
 const linkName = "keeper"
 
+// anewName names a descriptor that only says that Exec has handed over.
+const anewName = "anew"
+
 // Link is the daemon's end of the link to its keeper.
 type Link struct {
 	// Session is the pid that names the session: that of its first process,
@@ -26,6 +29,7 @@ type Link struct {
 	// without having been ready.
 	Unready int
 
+	anew  bool     // an earlier image of this process has executed us
 	file  *os.File // nil: there is no keeper, only what was handed over
 	names []string
 	held  []*os.File
@@ -60,6 +64,11 @@ func Open(environ []string) (*Link, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot use the keeper: descriptor %s: %w", word, err)
 		}
+		if name == anewName {
+			unix.Close(fd)
+			l.anew = true
+			continue
+		}
 		if name == linkName {
 			l.file = os.NewFile(uintptr(fd), name)
 			continue
@@ -71,13 +80,14 @@ func Open(environ []string) (*Link, error) {
 
 // Exec executes a program in place of this one, as the daemon above the same
 // jobs: with the link, and with these descriptors under their names in place
-// of what was held. It returns only when it failed.
-func (l *Link) Exec(path string, argv, environ []string, names []string, fds []int) error {
+// of what was held. unready is for its Link.Unready. It returns only when it
+// failed.
+func (l *Link) Exec(unready int, path string, argv, environ []string, names []string, fds []int) error {
 	session := os.Getpid()
 	if l != nil {
 		session = l.Session
 	}
-	handed := []string{"0", strconv.Itoa(session)}
+	handed := []string{strconv.Itoa(unready), strconv.Itoa(session)}
 	hand := func(name string, fd int) error {
 		// A duplicate that is not closed by exec.
 		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD, 3)
@@ -88,6 +98,8 @@ func (l *Link) Exec(path string, argv, environ []string, names []string, fds []i
 		if err := hand(linkName, int(l.file.Fd())); err != nil {
 			return fmt.Errorf("cannot hand over the link: %w", err)
 		}
+		// Without it the keeper stays as it is.
+		_ = hand(anewName, int(l.file.Fd()))
 	}
 	for i, name := range names {
 		if err := hand(name, fds[i]); err != nil {
@@ -102,7 +114,7 @@ func (l *Link) Exec(path string, argv, environ []string, names []string, fds []i
 func Without(environ []string) []string {
 	out := make([]string, 0, len(environ))
 	for _, entry := range environ {
-		if !strings.HasPrefix(entry, variable+"=") {
+		if !strings.HasPrefix(entry, variable+"=") && !strings.HasPrefix(entry, keptVariable+"=") {
 			out = append(out, entry)
 		}
 	}
@@ -141,12 +153,16 @@ func (l *Link) Hold(name string, fd int) error {
 }
 
 // Ready says that the daemon has started: from now on it is started again
-// when it dies.
+// when it dies. After an Exec the keeper is executed anew too.
 func (l *Link) Ready() error {
 	if l == nil || l.file == nil {
 		return nil
 	}
-	return l.send("ready", nil)
+	err := l.send("ready", nil)
+	if err == nil && l.anew {
+		err = l.send("anew", nil)
+	}
+	return err
 }
 
 // Seen says that the end of a process is on record.
@@ -180,6 +196,11 @@ func (l *Link) send(line string, oob []byte) error {
 func (l *Link) Exits(told func(pid int, status syscall.WaitStatus), all func()) {
 	if l.file == nil {
 		return
+	}
+	// What an earlier image of this process was told, and had no time to say
+	// that it has seen, is to be told again.
+	if l.anew {
+		_ = l.send("again", nil)
 	}
 	data := make([]byte, 256)
 	for {

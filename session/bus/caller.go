@@ -1,0 +1,75 @@
+package bus
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/session-init/session-init/events"
+)
+
+// maxEnviron is how much of a client's environment is looked at, in bytes.
+// Our variables stand at its end; of a larger one nothing is known.
+const maxEnviron = 1 << 20
+
+// caller says who the client is, for "why" and for the cycles that a hook
+// which asks can close. It is read at the client's first wish, once: a client
+// that only looks costs nothing. What cannot be read stays unknown; what a
+// client says of itself by its environment decides nothing.
+func (c *conn) caller() *events.Caller {
+	if c.asker != nil || c.pid == 0 {
+		return c.asker
+	}
+	c.asker = &events.Caller{Pid: c.pid, User: c.uid}
+	dir := "/proc/" + strconv.Itoa(c.pid)
+	if stat, err := readSome(dir+"/stat", 4096); err == nil {
+		c.asker.Command, c.asker.Parent = parseStat(stat)
+	}
+	if environ, err := readSome(dir+"/environ", maxEnviron); err == nil {
+		c.asker.Job, c.asker.Instance = parseEnviron(environ)
+	}
+	return c.asker
+}
+
+// readSome reads a file that is no longer than that.
+func readSome(path string, most int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && int64(len(text)) > most {
+		return nil, fmt.Errorf("cannot read %s: it has more than %d bytes", path, most)
+	}
+	return text, err
+}
+
+// parseStat takes name and parent out of /proc/PID/stat; see proc(5). The name
+// stands in parentheses and may hold any bytes, parentheses too.
+func parseStat(stat []byte) (command string, parent int) {
+	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+	if open < 0 || end < open {
+		return "", 0
+	}
+	// After the name: the state, and the parent.
+	if fields := bytes.Fields(stat[end+1:]); len(fields) > 1 {
+		parent, _ = strconv.Atoi(string(fields[1]))
+	}
+	return string(stat[open+1 : end]), parent
+}
+
+// parseEnviron takes job and instance out of /proc/PID/environ.
+func parseEnviron(environ []byte) (job, instance string) {
+	for entry := range bytes.SplitSeq(environ, []byte{0}) {
+		if value, ok := bytes.CutPrefix(entry, []byte("UPSTART_JOB=")); ok {
+			job = string(value)
+		}
+		if value, ok := bytes.CutPrefix(entry, []byte("UPSTART_INSTANCE=")); ok {
+			instance = string(value)
+		}
+	}
+	return job, instance
+}

@@ -1,0 +1,140 @@
+package bus
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/foresee"
+	"github.com/session-init/session-init/session/job"
+)
+
+// managerExtension does what Upstart has no words for.
+func managerExtension() *iface {
+	return &iface{
+		name: api.ManagerExtension,
+		methods: []method{
+			// What would come of this, as nothing does; see package foresee.
+			// A question is a verb (emit, start, stop, force-stop, restart,
+			// define, remove), the event or job, its variables, and the text
+			// of the job file for define. Each assumption is JOB PROCESS
+			// OUTCOME. A line is microseconds from now, kind, job, instance,
+			// process, text, words, and the number of the line that it came
+			// of, from 0, or -1.
+			{"Simulate", []arg{{"questions", "a(ssass)"}, {"assume", "as"}, {"max_lines", "u"}},
+				[]arg{{"lines", "a(xsssssasi)"}, {"assumed", "as"}, {"complete", "b"}}, simulate},
+		},
+		properties: []property{
+			// The jobs that wait for each other, a sentence a cycle: "a waits
+			// for starting b, b waits for starting a".
+			{name: "blocked_cycles", sig: "as", get: func(_ *Server, v engine.View, _ object) any {
+				return cycleTexts(v.BlockedCycles())
+			}},
+		},
+	}
+}
+
+// line is a foresee.Line on the bus.
+type line struct {
+	At            int64
+	Kind          string
+	Job, Instance string
+	Process, Text string
+	Words         []string
+	Cause         int32
+}
+
+// simulate is answered some time later; it counts among the calls that wait.
+func simulate(c *call) {
+	q, fail := c.question()
+	if fail != nil {
+		c.answer(nil, fail)
+		return
+	}
+	id, full := c.server.wait(c, false)
+	if full {
+		c.answer(nil, failf(api.ErrLimitsExceeded, "too many calls wait for an answer: %d", c.server.limits.calls))
+		return
+	}
+	c.server.backend.Simulate(q, func(answer foresee.Foresight, err error) {
+		defer c.recover()
+		if _, waits := c.server.forget(id); !waits {
+			return
+		}
+		if err != nil {
+			c.reply(nil, failf(api.ErrInvalidArgs, "%s", err.Error()))
+			return
+		}
+		c.reply([]any{lines(answer.Lines), answer.Assumed, answer.Complete}, nil)
+	})
+}
+
+// question reads the arguments of Simulate.
+func (c *call) question() (q foresee.Question, fail *failure) {
+	for _, entry := range c.body[0].([][]any) {
+		in, err := asked(entry[0].(string), strings.Clone(entry[1].(string)), cloneAll(entry[2].([]string)), strings.Clone(entry[3].(string)))
+		if err != nil {
+			return q, failf(api.ErrInvalidArgs, "%s", err.Error())
+		}
+		q.Inputs = append(q.Inputs, in)
+	}
+	for _, text := range c.strs(1) {
+		a, err := foresee.ParseAssumption(text)
+		if err != nil {
+			return q, failf(api.ErrInvalidArgs, "%s", err.Error())
+		}
+		q.Assume = append(q.Assume, a)
+	}
+	if q.Lines = int(c.body[2].(uint32)); q.Lines > foresee.MaxLines {
+		return q, failf(api.ErrInvalidArgs, "cannot simulate %d lines: %d is the most", q.Lines, foresee.MaxLines)
+	}
+	return q, nil
+}
+
+// asked makes an input of one question.
+func asked(verb, name string, env events.Env, text string) (engine.Input, error) {
+	target := engine.Target{Class: name}
+	switch verb {
+	case "emit":
+		return engine.Emit{Name: name, Env: env}, nil
+	case "start":
+		return engine.Start{Target: target, Env: env}, nil
+	case "stop":
+		return engine.Stop{Target: target, Env: env}, nil
+	case "force-stop":
+		return engine.ForceStop{Target: target, Env: env}, nil
+	case "restart":
+		return engine.Restart{Target: target, Env: env}, nil
+	case "remove":
+		return engine.DropClass{Name: name}, nil
+	case "define":
+		class, problems := job.Parse(name, name+".conf", []byte(text))
+		if class == nil {
+			return nil, fmt.Errorf("cannot simulate job %s: %w", name, problems[0])
+		}
+		return engine.SetClass{Class: class}, nil
+	}
+	return nil, fmt.Errorf("cannot simulate '%s': it is not emit, start, stop, force-stop, restart, define or remove", verb)
+}
+
+func lines(in []foresee.Line) []line {
+	out := make([]line, len(in))
+	for i, l := range in {
+		out[i] = line{At: l.At.Microseconds(), Kind: l.Kind.String(), Job: validString(l.Job), Instance: validString(l.Instance),
+			Text: validString(l.Text), Words: validStrings(l.Words), Cause: int32(l.Cause)}
+		if l.HasProcess() {
+			out[i].Process = l.Process.String()
+		}
+	}
+	return out
+}
+
+func cloneAll(in []string) []string {
+	out := make([]string, len(in))
+	for i, s := range in {
+		out[i] = strings.Clone(s)
+	}
+	return out
+}
