@@ -123,3 +123,44 @@ func TestClockGoesOn(t *testing.T) {
 		t.Errorf("NextDeadline() = %s, %t; want 14s", at, ok)
 	}
 }
+
+// TestHookAsks: a caller is a hook when it is that process, or its child; or
+// when its job has nobody else who could ask.
+func TestHookAsks(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		by   *events.Caller
+		main bool // it runs beside the hook
+		hook bool
+	}{
+		{"nobody", nil, false, false},
+		{"no job", &events.Caller{Pid: 12}, false, false},
+		{"a job that is not there", &events.Caller{Pid: 12, Job: "none"}, false, false},
+		{"an instance that is not there", &events.Caller{Pid: 12, Job: "a", Instance: "x"}, false, false},
+		{"the hook", &events.Caller{Pid: 12, Job: "a"}, true, true},
+		{"its child", &events.Caller{Pid: 99, Parent: 12, Job: "a"}, true, true},
+		{"main", &events.Caller{Pid: 11, Job: "a"}, true, false},
+		{"a child of main", &events.Caller{Pid: 99, Parent: 11, Job: "a"}, true, false},
+		{"whoever, beside main", &events.Caller{Pid: 99, Parent: 98, Job: "a"}, true, false},
+		{"whoever, without main", &events.Caller{Pid: 99, Parent: 98, Job: "a"}, false, true},
+	} {
+		e := engine.New(engine.Config{})
+		kind := "pre-start"
+		if test.main {
+			kind = "post-start"
+		}
+		e.Step(0, engine.SetClass{Class: mustParse(t, "a", kind+" exec hook\nexec hang")})
+		e.Step(0, engine.SetClass{Class: mustParse(t, "b", "pre-start exec hook")})
+		e.Step(0, engine.Start{Target: engine.Target{Class: "a"}})
+		if test.main {
+			e.Step(0, engine.Spawned{Proc: 1, Pid: 11})
+			e.Step(0, engine.Spawned{Proc: 2, Pid: 12})
+		} else {
+			e.Step(0, engine.Spawned{Proc: 1, Pid: 12})
+		}
+		e.Step(0, engine.Start{Call: 1, Target: engine.Target{Class: "b"}, Wait: true, By: test.by})
+		if hooks := e.Snapshot().Hooks; (len(hooks) == 1) != test.hook {
+			t.Errorf("%s asks: the hooks that wait are %+v; want one: %t", test.name, hooks, test.hook)
+		}
+	}
+}

@@ -100,6 +100,29 @@ func TestRestoreLeftovers(t *testing.T) {
 	}
 }
 
+// TestRestoreUnfinished: a step that had more to do goes on in the engine that
+// comes after.
+func TestRestoreUnfinished(t *testing.T) {
+	e := New(Config{})
+	e.SetStepBudget(2)
+	for _, name := range []string{"a", "b", "c"} {
+		class, _ := job.Parse(name, name+".conf", []byte("start on go\n"))
+		e.Step(0, SetClass{Class: class})
+	}
+	e.Step(7, Emit{Name: "go"})
+	twin, err := Restore(Config{}, e.Snapshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, ok := twin.NextDeadline(); at != 7 || !ok {
+		t.Errorf("NextDeadline() after Restore = %s, %t; want now, 7ns", at, ok)
+	}
+	twin.Step(7, Tick{})
+	if at, ok := twin.NextDeadline(); ok {
+		t.Errorf("NextDeadline() of an engine at rest = %s; want none", at)
+	}
+}
+
 // TestRestoreKeepsOverride: a definition knows its files.
 func TestRestoreKeepsOverride(t *testing.T) {
 	s := snapshotOf(t)

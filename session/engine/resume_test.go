@@ -185,6 +185,15 @@ func TestForsake(t *testing.T) {
 			t.Errorf("after Forsake the event %s is waited for by call %d", ev.Name, ev.Call)
 		}
 	}
+	for _, c := range after.Classes {
+		for _, in := range c.Instances {
+			for _, w := range in.Waiters {
+				if w.Event == 0 {
+					t.Errorf("after Forsake call %d waits for %s", w.Call, c.Definition.Name)
+				}
+			}
+		}
+	}
 	for _, wrong := range s.Engine.Check() {
 		t.Errorf("after Forsake: %s", wrong)
 	}

@@ -30,6 +30,8 @@
 // The daemon finds its end, and what was held, by the environment variable
 // SESSION_INIT_KEEPER: "UNREADY SESSION NAME=FD NAME=FD ...", the link's name
 // being "keeper". UNREADY counts the daemons that died one after the other before
-// they were ready; SESSION is the pid by which the session goes. A daemon that executes itself anew hands its descriptors over in
-// the same way, also when there is no keeper.
+// they were ready; SESSION is the pid by which the session goes. A daemon that
+// executes itself anew hands its descriptors over in the same way, also when
+// there is no keeper. SESSION_INIT_SLACK is the timer slack of the session, in
+// nanoseconds, where the daemon was given another.
 package keeper

@@ -2,7 +2,7 @@
 // changes to the package's code, mutants, one at a time, and runs the tests
 // on each: a mutant is caught when a test fails.
 //
-//	go run ./session/testkit/mutate [-min 85] [-sample N] [-match REGEXP] [-quick] [-p N] PACKAGE...
+//	go run ./session/testkit/mutate [-min 85] [-sample N] [-match REGEXP] [-quick] [-listed] [-p N] PACKAGE...
 //
 // All mutants of a package are compiled into one test binary, each behind a
 // condition on a number that the binary reads from its environment; a program
@@ -37,6 +37,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -49,6 +50,7 @@ type options struct {
 	keep   string
 	jobs   int
 	quick  bool
+	listed bool
 }
 
 // run is the command. It returns the exit status: 1 when a package does not
@@ -62,6 +64,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.match, "match", "", "judge only mutants whose description matches `REGEXP`")
 	flags.StringVar(&o.keep, "keep", "", "keep the changed sources and the test binary in `DIR`")
 	flags.BoolVar(&o.quick, "quick", false, "leave out tests that take more than a second: more mutants survive")
+	flags.BoolVar(&o.listed, "listed", false, "judge only the mutants that are listed: is the list still true?")
 	flags.IntVar(&o.jobs, "p", runtime.NumCPU(), "run the tests of `N` mutants at a time")
 	if flags.Parse(args) != nil {
 		return 2
@@ -113,8 +116,14 @@ func judge(name string, o options, stdout io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	count := len(mutants)
+	if o.listed {
+		mutants = slices.DeleteFunc(mutants, func(m *mutant) bool {
+			return !slices.ContainsFunc(list, func(l listed) bool { return l.name == m.String() })
+		})
+	}
 	tried := choose(mutants, o)
-	t := &trial{dir: pkg.Dir, bin: bin, scratch: dir, args: pkg.testArgs(), count: len(mutants), quick: o.quick}
+	t := &trial{dir: pkg.Dir, bin: bin, scratch: dir, args: pkg.testArgs(), count: count, quick: o.quick}
 	if err := t.prepare(); err != nil {
 		return false, err
 	}
