@@ -15,11 +15,11 @@ xmldir  = $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces
 # to answer in a tree that belongs to another user.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-PURE  = ./events/... ./session/job/... ./session/engine/... ./session/api/...
+PURE  = ./events/... ./session/job/... ./session/lint/... ./session/engine/... ./session/api/...
 # Names of sctl that are commands of their own.
 LINKS = initctl start stop restart reload status emit
 
-.PHONY: all build run test fuzz quick check lint bench soak mutate install clean help
+.PHONY: all build run test fuzz quick check lint bench soak mutate man install clean help
 
 all: build
 
@@ -52,8 +52,11 @@ soak: ## fuzz each target for a minute, live through random sessions (STEPS=), r
 	go test -count=1 -timeout 6h -run 'TestPredict$$|TestModel$$' ./session/engine -steps $${STEPS:-10000000}
 	SOAK=1 go test -count=1 -timeout 60m -run 'TestKilled|TestRandom|TestForesee$$' ./cmd/session-init ./session
 
-mutate: ## change the code of events and the engine in small ways: which changes do their tests not notice?
-	go run ./session/testkit/mutate -min 85 $${SAMPLE:+-sample $$SAMPLE} ./events ./session/engine
+mutate: ## change the code of events, job and the engine in small ways: which changes do their tests not notice?
+	go run ./session/testkit/mutate -min 85 $${SAMPLE:+-sample $$SAMPLE} ./events ./session/job ./session/engine
+
+man: ## write the stanzas into session-init-job(5), from their table
+	go run ./cmd/mkman share/man/man5/session-init-job.5
 
 install: build ## install below PREFIX (and DESTDIR)
 	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man8 $(docdir)/examples $(linkdir) $(xmldir)

@@ -32,6 +32,7 @@ var directions = []direction{
 	{"session/engine", in("events", "session/job"), "the machine is a pure function; the world is behind inputs and effects"},
 	{"session/sim", in("events", "session/job", "session/engine"), "a simulated world must not touch the real one"},
 	{"session/foresee", in("events", "session/job", "session/engine"), "what would happen is worked out on a copy, which can touch nothing"},
+	{"session/lint", in("events", "session/job"), "what is said of job files depends on them and on the answers that are handed in"},
 	{"guard", nil, "what starts every goroutine must not depend on what runs there"},
 	{"session/api", []string{dbus}, "a client must not pull in the daemon"},
 	{"session/bus", append(in("events", "guard", "session/api", "session/engine", "session/foresee", "session/job"), dbus, unix),
@@ -43,13 +44,15 @@ var directions = []direction{
 	{"session/testkit/mutate", nil, "what judges the tests of packages needs none of them"},
 	{"supervise", append(in("guard", "supervise/began"), unix), "processes are kept apart from rules: supervise must be usable, and testable, without jobs"},
 	{"supervise/began", nil, "what reads the state before Go changed it must be initialised before everything else"},
-	{"supervise/keeper", []string{unix}, "what must not fail must be small"},
+	{"supervise/footprint", []string{unix}, "it serves any process, the keeper's above all"},
+	{"supervise/keeper", append(in("supervise/footprint"), unix), "what must not fail must be small"},
 	{"supervise/pid1", []string{unix}, "boot steps are values; deciding them is not their work"},
 	{"session", append(in("events", "guard", "session/api", "session/bus", "session/conf", "session/engine", "session/foresee", "session/job",
-		"session/login", "session/state", "supervise", "supervise/keeper"), dbus, unix), "the loop wires everything together; only commands stand above it"},
+		"session/login", "session/state", "supervise", "supervise/footprint", "supervise/keeper"), dbus, unix), "the loop wires everything together; only commands stand above it"},
 	{"cmd/session-init", append(in("session", "session/api", "session/job", "supervise/keeper", "supervise/pid1"), unix),
 		"a command reads flags and calls run; what it does is in packages"},
-	{"cmd/sctl", append(in("session/api", "session/job"), dbus, unix), "the client must start fast and run without the daemon's parts"},
+	{"cmd/sctl", append(in("events", "session/api", "session/conf", "session/job", "session/lint"), dbus, unix), "the client must start fast and run without the daemon's parts; to check files it reads them as the daemon does"},
+	{"cmd/mkman", in("session/job"), "the manual is written from the table of stanzas and nothing else"},
 	{"share", nil, "share is data"},
 }
 
@@ -64,14 +67,14 @@ func in(dirs ...string) []string {
 
 // pureDirs are the packages that must give the same results for the same
 // calls, byte for byte.
-var pureDirs = []string{"events", "session/job", "session/engine", "session/foresee", "session/sim"}
+var pureDirs = []string{"events", "session/job", "session/lint", "session/engine", "session/foresee", "session/sim"}
 
 // pureStdlib is what of the standard library neither asks the world nor
 // changes it.
 var pureStdlib = []string{
 	"bytes", "cmp", "container/heap", "container/list", "encoding/binary", "encoding/hex", "errors", "fmt",
 	"hash/fnv", "hash/maphash", "iter", "maps", "math", "math/bits", "slices", "sort", "strconv", "strings",
-	"time", "unicode", "unicode/utf8", "unsafe",
+	"path", "time", "unicode", "unicode/utf8", "unsafe",
 }
 
 // rules are the bans, each with its reason.

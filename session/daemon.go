@@ -387,6 +387,8 @@ func (d *Daemon) EndSession(kind string) { d.Step(engine.Shutdown{Type: kind}) }
 // Run works until the session has ended, and removes what it made. When the
 // daemon is to be executed anew it does not return, unless that failed.
 func (d *Daemon) Run() error {
+	// What the start needed goes back soon, also when little happens.
+	d.busy, d.rest = burst, d.clock()+restAfter
 	d.open.Store(true)
 	d.processes.Wake()
 	<-d.ended

@@ -18,8 +18,9 @@
 //
 // # Who runs where
 //
-//	loop goroutine     the engine, and nothing that can block
-//	supervisor thread  fork, wait, kill, trace; posts to the inbox
+//	supervisor thread  fork, wait, kill, trace; and the loop, which takes its
+//	                   turn there: the engine, and nothing that can block
+//	log goroutine      writes what is logged
 //	bus goroutines     one reader and one writer a connection
 //	watcher goroutine  reads and parses job files; posts to the inbox
 //	keeper goroutine   reads who ended with the keeper; tells the supervisor

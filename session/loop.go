@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"log/slog"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
 	"github.com/session-init/session-init/supervise"
+	"github.com/session-init/session-init/supervise/footprint"
 	"github.com/session-init/session-init/supervise/keeper"
 )
 
@@ -48,8 +48,8 @@ type Loop struct {
 	keeper     *keeper.Link // nil: there is none
 	guard      *guard.Guard
 	fail       func(string) // nil but in tests: called at named points
-	// credentials holds processes whose user is being looked up; true when
-	// one was killed meanwhile.
+	// credentials holds processes whose user is being looked up, or whose env
+	// files are being read; true when one was killed meanwhile.
 	credentials map[engine.ProcID]bool
 	// found are processes of an earlier daemon whose state is lost, by pid.
 	found map[int]supervise.Slot
@@ -146,7 +146,7 @@ func (l *Loop) calm(taken int, now, sleep time.Duration) time.Duration {
 	}
 	if now >= l.rest {
 		l.busy = 0
-		l.guard.Go("collector of garbage", debug.FreeOSMemory)
+		l.guard.Go("collector of garbage", footprint.GiveBack)
 		return sleep
 	}
 	if left := l.rest - now; sleep < 0 || left < sleep {
@@ -180,8 +180,12 @@ func (l *Loop) perform(effect engine.Effect) {
 	case engine.Spawn:
 		l.spawn(effect)
 	case engine.Kill:
-		if _, pending := l.credentials[effect.Proc]; pending {
-			l.credentials[effect.Proc] = true
+		if killed, pending := l.credentials[effect.Proc]; pending {
+			if !killed {
+				// What is read or asked may never answer.
+				l.credentials[effect.Proc] = true
+				l.Step(engine.SpawnFailed{Proc: effect.Proc, Reason: "stopped before it began"})
+			}
 			return
 		}
 		l.supervisor.Kill(supervise.ProcID(effect.Proc), syscall.Signal(effect.Signal), effect.Group)
@@ -203,31 +207,36 @@ func (l *Loop) perform(effect engine.Effect) {
 	}
 }
 
-// spawn starts a process, after its user was looked up if it has one of its
-// own: name services may take their time, and the loop has none.
+// spawn starts a process, after its user was looked up and its env files were
+// read, if it has such: name services and file systems may take their time,
+// and the loop has none.
 func (l *Loop) spawn(effect engine.Spawn) {
 	spec, warning := l.translate.spec(effect)
 	if warning != "" {
 		l.log.Warn(warning, "job", effect.Class.Name)
 	}
-	if effect.Class.Setuid == "" && effect.Class.Setgid == "" {
+	setuid, setgid := effect.Class.Setuid, effect.Class.Setgid
+	if setuid == "" && setgid == "" && len(effect.Class.EnvFiles) == 0 {
 		l.supervisor.Start(spec)
 		return
 	}
 	l.credentials[effect.Proc] = false
-	setuid, setgid := effect.Class.Setuid, effect.Class.Setgid
-	l.guard.Go("lookup of a user", func() {
-		credential, err := lookupCredential(setuid, setgid)
+	pathEnd := l.config.PathEnd
+	l.guard.Go("preparation of a process", func() {
+		env, err := withEnvFiles(effect, pathEnd)
+		if err == nil && setuid+setgid != "" {
+			spec.Credential, err = lookupCredential(setuid, setgid)
+		}
+		spec.Env = env
 		l.Read(func(engine.View) {
 			killed := l.credentials[effect.Proc]
 			delete(l.credentials, effect.Proc)
 			switch {
+			case killed:
+				// It was told when that happened.
 			case err != nil:
 				l.step(engine.SpawnFailed{Proc: effect.Proc, Reason: err.Error()})
-			case killed:
-				l.step(engine.SpawnFailed{Proc: effect.Proc, Reason: "stopped before it began"})
 			default:
-				spec.Credential = credential
 				l.supervisor.Start(spec)
 			}
 		})

@@ -11,10 +11,12 @@
 // a child: whatever may block (opening a log, a terminal or a directory, the
 // exec itself) is done in the child. It sleeps in epoll and is woken by four
 // things only: a command, the death or a stop of a child, the outcome of a
-// spawn, the end of what a pidfd watches. Nothing is polled.
+// spawn, the end of what a pidfd watches. Nothing is polled. Its owner takes turns
+// on it (Options.Turn), so that news and what follows from them need no other
+// thread.
 //
 //	Start, Kill, Sweep ... --> mailbox --\
-//	SIGCHLD (os/signal)  ----- eventfd ----> epoll --> commands --> reap --> report
+//	SIGCHLD (death.go)  ------ eventfd ----> epoll --> commands --> reap --> report --> turn
 //	spawn pipe: hang-up  ----------------/
 //	pidfd: end           ---------------/
 //

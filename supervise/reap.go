@@ -39,11 +39,15 @@ func (s *Supervisor) reapUnreaped() {
 	list := s.unreaped
 	s.unreaped = s.unreaped[:0]
 	for _, p := range list {
-		for _, pid := range []int{p.helper, p.unsignalled()} {
-			if pid == 0 {
-				continue
+		if p.helper != 0 {
+			// Nothing of its end is recorded.
+			if pid, ws, errno := waitFor(p.helper); errno == 0 && pid != 0 && !ws.Stopped() {
+				s.reaped = true
+				s.ended(pid, ws)
 			}
-			if pid, ws, errno := s.waitRecorded(pid); errno == 0 && pid != 0 && !ws.Stopped() {
+		}
+		if p.unsignalled() != 0 {
+			if pid, ws, errno := s.waitRecorded(p.unsignalled()); errno == 0 && pid != 0 && !ws.Stopped() {
 				s.reaped = true
 				s.ended(pid, ws)
 			}

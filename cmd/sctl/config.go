@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/job"
 )
 
 func showUsage(c *command) error {
@@ -74,22 +75,39 @@ func showConfig(c *command) error {
 	return nil
 }
 
-// jobConfig is what show-config shows of a job. Conditions are in reverse
-// Polish notation: an operator is one word that begins with "/".
+// jobConfig is what show-config shows of a job: the stanzas that the table
+// marks as Shown, in its order.
 type jobConfig struct {
-	name            string
-	emits           []string
-	startOn, stopOn [][]string
+	name    string
+	stanzas []shownStanza
 }
 
-func readConfig(properties map[string]any) (jobConfig, error) {
-	var config jobConfig
-	var ok [4]bool
-	config.name, ok[0] = properties["name"].(string)
-	config.emits, ok[1] = properties["emits"].([]string)
-	config.startOn, ok[2] = properties["start_on"].([][]string)
-	config.stopOn, ok[3] = properties["stop_on"].([][]string)
-	if ok != [4]bool{true, true, true, true} {
+// shownStanza is one of a job: its words, or its condition in reverse Polish
+// notation, where an operator is one word that begins with "/".
+type shownStanza struct {
+	title     string
+	words     []string
+	condition [][]string
+}
+
+func readConfig(properties map[string]any) (config jobConfig, err error) {
+	name, ok := properties["name"].(string)
+	config.name = name
+	for _, s := range job.Stanzas() {
+		if !s.Shown {
+			continue
+		}
+		stanza, good := shownStanza{title: s.Title()}, false
+		value := properties[strings.ReplaceAll(s.Title(), " ", "_")]
+		if s.Shape == job.Expression {
+			stanza.condition, good = value.([][]string)
+		} else {
+			stanza.words, good = value.([]string)
+		}
+		ok = ok && good
+		config.stanzas = append(config.stanzas, stanza)
+	}
+	if !ok {
 		return config, fmt.Errorf("session-init leaves out a property of a job, or gives it another type")
 	}
 	return config, nil
@@ -98,29 +116,26 @@ func readConfig(properties map[string]any) (jobConfig, error) {
 // lines are the lines that show the job.
 func (config jobConfig) lines(enumerate bool) ([]string, error) {
 	out := []string{config.name}
-	for _, event := range config.emits {
-		out = append(out, "  emits "+event)
-	}
-	for _, stanza := range []struct {
-		name      string
-		condition [][]string
-	}{{"start on", config.startOn}, {"stop on", config.stopOn}} {
+	for _, stanza := range config.stanzas {
+		for _, word := range stanza.words {
+			out = append(out, "  "+stanza.title+" "+word)
+		}
 		if len(stanza.condition) == 0 {
 			continue
 		}
 		if enumerate {
 			for _, words := range stanza.condition {
 				if !isOperator(words) {
-					out = append(out, "  "+stanza.name+" "+operandDetails(words))
+					out = append(out, "  "+stanza.title+" "+operandDetails(words))
 				}
 			}
 			continue
 		}
 		text, err := infix(stanza.condition)
 		if err != nil {
-			return nil, fmt.Errorf("the %s of %s: %w", stanza.name, config.name, err)
+			return nil, fmt.Errorf("the %s of %s: %w", stanza.title, config.name, err)
 		}
-		out = append(out, "  "+stanza.name+" "+text)
+		out = append(out, "  "+stanza.title+" "+text)
 	}
 	return out, nil
 }

@@ -18,6 +18,11 @@ type notYet string
 
 func (e notYet) Error() string { return string(e) + ": not yet" }
 
+// statusError is an exit status of ours when all has been said.
+type statusError int
+
+func (e statusError) Error() string { return "" }
+
 // notRunningError is the refusal of what needs a main process, with the note of
 // the instance, which may be empty.
 type notRunningError struct {
@@ -32,8 +37,11 @@ func (c *command) report(err error) int {
 	var usage usageError
 	var later notYet
 	var absent *noDaemonError
+	var told statusError
 	status := exitFailed
 	switch {
+	case errors.As(err, &told):
+		return c.style.status(int(told))
 	case errors.As(err, &usage):
 		fmt.Fprintf(c.stderr, "%s: %s\n%s\n", c.prefix(), usage, c.style.suggestion(c))
 		return c.style.status(exitUsage)

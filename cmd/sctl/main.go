@@ -45,6 +45,7 @@ type command struct {
 	environ []string
 
 	out    *bufio.Writer
+	stdout io.Writer // below out
 	stderr io.Writer
 
 	ctx    context.Context
@@ -61,6 +62,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	c := &command{
 		environ: environ,
 		out:     bufio.NewWriter(stdout),
+		stdout:  stdout,
 		stderr:  stderr,
 		ctx:     context.Background(),
 	}

@@ -22,9 +22,18 @@ type options struct {
 	retain        bool
 	force         bool
 	processes     bool
+	json          bool
+	checkOptions
 	// own lists the options that only some verbs have, for the check when
 	// the verb is known.
 	own []string
+}
+
+// checkOptions are those of check-config.
+type checkOptions struct {
+	confDirs, prependDirs, appendDirs []string
+	ignoreEvents                      []string
+	warn, source                      bool
 }
 
 // option is a line of the table of options.
@@ -48,8 +57,9 @@ func optionTable() []option {
 			set: func(*options, string) error { return notYet("--system") }},
 		{long: "session", help: "", plain: true, initctl: true,
 			set: func(*options, string) error { return notYet("--session") }},
-		{long: "json", help: "", plain: true,
-			set: func(*options, string) error { return notYet("--json") }},
+		{long: "json", help: "print the result as JSON", plain: true,
+			verbs: []string{"check-config"},
+			set:   func(o *options, _ string) error { o.json = true; return nil }},
 		{long: "dest", arg: "NAME", help: "", initctl: true,
 			set: func(*options, string) error { return usageError("--dest given without --system") }},
 		{long: "address", arg: "ADDRESS", help: "talk to the session-init that listens there", plain: true,
@@ -68,6 +78,27 @@ func optionTable() []option {
 		{short: 'e', long: "enumerate", help: "list the events and jobs of the conditions, one a line", plain: true, initctl: true,
 			verbs: []string{"show-config"},
 			set:   func(o *options, _ string) error { o.enumerate = true; return nil }},
+		{long: "confdir", arg: "DIR", help: "read jobs from DIR only (repeatable)", plain: true,
+			verbs: []string{"check-config"},
+			set:   func(o *options, v string) error { return addDir(&o.confDirs, "confdir", v) }},
+		{long: "prepend-confdir", arg: "DIR", help: "look for jobs in DIR before the other directories", plain: true,
+			verbs: []string{"check-config"},
+			set:   func(o *options, v string) error { return addDir(&o.prependDirs, "prepend-confdir", v) }},
+		{long: "append-confdir", arg: "DIR", help: "look for jobs in DIR after the other directories", plain: true,
+			verbs: []string{"check-config"},
+			set:   func(o *options, v string) error { return addDir(&o.appendDirs, "append-confdir", v) }},
+		{short: 'i', long: "ignore-events", arg: "LIST", help: "take these events for known, commas between them; globs do, too", plain: true, initctl: true,
+			verbs: []string{"check-config"},
+			set: func(o *options, v string) error {
+				o.ignoreEvents = append(o.ignoreEvents, strings.FieldsFunc(v, func(r rune) bool { return r == ',' })...)
+				return nil
+			}},
+		{short: 'w', long: "warn", help: "let warnings fail, too", plain: true, initctl: true,
+			verbs: []string{"check-config"},
+			set:   func(o *options, _ string) error { o.warn = true; return nil }},
+		{long: "source", help: "show the line of each problem, as on a terminal", plain: true,
+			verbs: []string{"check-config"},
+			set:   func(o *options, _ string) error { o.source = true; return nil }},
 		{short: 'g', long: "global", help: "use the table of all jobs, also in a process of a job", plain: true, initctl: true,
 			verbs: []string{"get-env", "set-env", "unset-env", "list-env", "reset-env"},
 			set:   func(o *options, _ string) error { o.global = true; return nil }},
@@ -85,6 +116,14 @@ func optionTable() []option {
 		{long: "version", help: "print the version of this program", plain: true, initctl: true,
 			set: func(o *options, _ string) error { o.version = true; return nil }},
 	}
+}
+
+func addDir(list *[]string, option, dir string) error {
+	if dir == "" {
+		return usageError("--" + option + " takes a directory")
+	}
+	*list = append(*list, dir)
+	return nil
 }
 
 func setAddress(o *options, value string) error {
@@ -146,12 +185,22 @@ func (c *command) parse(args []string) error {
 				return err
 			}
 		default:
-			for i := 1; i < len(arg); i++ { // none of the short ones takes an argument
+			for i := 1; i < len(arg); i++ {
 				o := findOption(table, c.style, func(o *option) bool { return o.short != 0 && o.short == arg[i] })
 				if o == nil {
 					return usageError("invalid option: -" + arg[i:])
 				}
-				if err := c.apply(o, ""); err != nil {
+				value := ""
+				if o.arg != "" {
+					// The rest of the word, or the next one.
+					if value, i = arg[i+1:], len(arg); value == "" {
+						if len(args) == 0 {
+							return usageError("missing argument: -" + string(o.short))
+						}
+						value, args = args[0], args[1:]
+					}
+				}
+				if err := c.apply(o, value); err != nil {
 					return err
 				}
 			}
@@ -193,6 +242,9 @@ func (c *command) checkVerb() error {
 	for _, name := range c.options.own {
 		for _, o := range optionTable() {
 			if o.long == name && !contains(o.verbs, c.verb.name) {
+				if name == "json" {
+					return notYet("--json")
+				}
 				return usageError("--" + name + " is no option of " + c.verb.name)
 			}
 		}

@@ -28,6 +28,8 @@ func verbTable() []verb {
 		{"log-priority", "[PRIORITY]", "show or change what is logged: debug, info, message, warn, error, fatal", "", 1, false, logPriority},
 		{"reload-configuration", "", "read all job files again", "", 0, false, reloadConfiguration},
 		{"show-config", "[JOB]", "show what jobs emit, and what starts and stops them", "", 1, false, showConfig},
+		{"cat", "JOB", "show the job file that is in force, its override applied, and where each line comes from", "", 1, false, catJob},
+		{"check-config", "[FILE|JOB|DIR...]", "look for mistakes in job files, without a daemon", "", -1, false, checkConfig},
 		{"usage", "JOB", "show how a job wants to be started", "", 1, false, showUsage},
 		{"get-env", "VARIABLE", "show a variable of the environment of jobs", "Environment", 1, false, getEnv},
 		{"list-env", "", "show all variables of the environment of jobs", "Environment", 0, false, listEnv},
@@ -43,8 +45,8 @@ func verbTable() []verb {
 
 // laterVerbs are specified and not there yet: they are refused by that name.
 var laterVerbs = [...]string{
-	"check-config", "notify-dbus-address", "notify-disk-writeable", "notify-cgroup-manager-address",
-	"why", "log", "monitor", "tree", "graph", "plot", "enable", "disable", "edit", "cat", "new", "signal",
+	"notify-dbus-address", "notify-disk-writeable", "notify-cgroup-manager-address",
+	"why", "log", "monitor", "tree", "graph", "plot", "enable", "disable", "edit", "new", "signal",
 	"wait", "run", "session", "env", "autostart", "completion", "simulate",
 }
 

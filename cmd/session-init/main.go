@@ -61,7 +61,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	// A boot is over before the collector has anything worth collecting, and
 	// what it leaves the loop gives back when it has become quiet.
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(200)
 	environ = keeper.Without(environ)
 	opts := parsed.options
 	opts.Keeper = link

@@ -8,6 +8,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
 )
 
@@ -96,5 +97,35 @@ func TestSimulate(t *testing.T) {
 	defer s.mu.Unlock()
 	if len(s.waiting) != 0 {
 		t.Errorf("calls that wait after all answers = %d; want 0", len(s.waiting))
+	}
+}
+
+func TestGetDefinition(t *testing.T) {
+	foo := service("foo", func(c *job.Class) { c.Path, c.Override, c.Chdir = "/x/foo.conf", "/x/foo.override", "/\xff" })
+	l, s := serve(t, foo)
+	p := connect(t, s)
+	path := api.JobPath("foo")
+	ask := func() string {
+		answer := p.call(path, api.JobExtension, "GetDefinition")
+		if answer.Type != dbus.TypeMethodReply {
+			return story(answer)
+		}
+		return fmt.Sprintf("%s %s %q %v", answer.Body[0], answer.Body[1], answer.Body[2], answer.Body[3])
+	}
+	want := `/x/foo.conf /x/foo.override "chdir /\xff\nexec sleep 600\n" false`
+	if got := ask(); got != want {
+		t.Errorf("GetDefinition = %s; want %s", got, want)
+	}
+	if answer := p.call(path, api.JobInterface, "Start", []string{}, false); answer.Type != dbus.TypeMethodReply {
+		t.Fatal(story(answer))
+	}
+	for _, in := range []engine.Input{engine.SetClass{Class: service("foo")}, engine.DropClass{Name: "foo"}} {
+		l.Step(in)
+		if got, want := ask(), strings.TrimSuffix(want, "false")+"true"; got != want {
+			t.Errorf("GetDefinition while another one waits = %s; want %s", got, want)
+		}
+	}
+	if got, want := fmt.Sprint(story(p.call(api.JobPath("nope"), api.JobExtension, "GetDefinition"))), "error "+api.ErrUnknownMethod+" No such object: /jobs/nope"; got != want {
+		t.Errorf("GetDefinition of no job = %s; want %s", got, want)
 	}
 }

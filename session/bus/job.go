@@ -63,6 +63,11 @@ func jobExtension() *iface {
 			}},
 			// Why the job runs, or does not; see why.go.
 			{"Why", nil, []arg{{"why", "a{sv}"}}, why},
+			// The definition in force: its file, the override that was laid on
+			// it or "", what they say together as job.Print has it, and
+			// whether another one, or none, takes over when the last instance
+			// has gone.
+			{"GetDefinition", nil, []arg{{"file", "s"}, {"override", "s"}, {"text", "ay"}, {"changed", "b"}}, getDefinition},
 		},
 		properties: []property{
 			// A sentence about the failure of the last run, which outlives
@@ -97,6 +102,14 @@ func (c *call) readObject(f func(engine.View) ([]any, *failure)) {
 			return nil, gone
 		}
 		return f(v)
+	})
+}
+
+func getDefinition(c *call) {
+	c.readObject(func(v engine.View) ([]any, *failure) {
+		why, _ := v.WhyClass(c.object.job)
+		def := why.Class
+		return []any{validString(def.Path), validString(def.Override), job.Print(def), why.Changed}, nil
 	})
 }
 

@@ -3,6 +3,7 @@ package conf
 import (
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 )
 
@@ -41,15 +42,18 @@ func BenchmarkRescan(b *testing.B) {
 }
 
 // BenchmarkChange is one file among 10,000, from the writing to the class,
-// the wait for quiet included.
+// the wait for quiet included. reads/op is how many files were opened.
 func BenchmarkChange(b *testing.B) {
 	dir := benchDir(b)
 	changed := make(chan []Change, 1)
-	w := New([]Dir{{dir}}, Options{Parse: parseFake, Apply: applyFake}, func(c []Change) { changed <- c })
+	var reads atomic.Int64
+	opts := Options{Parse: parseFake, Apply: applyFake, reads: func(string) { reads.Add(1) }}
+	w := New([]Dir{{dir}}, opts, func(c []Change) { changed <- c })
 	defer w.Close()
 	must(b, w.Load())
 	<-changed
 	w.Start()
+	before := reads.Load()
 	i := 0
 	for b.Loop() {
 		i++
@@ -58,4 +62,5 @@ func BenchmarkChange(b *testing.B) {
 			b.Fatalf("changes = %v; want one", c)
 		}
 	}
+	b.ReportMetric(float64(reads.Load()-before)/float64(i), "reads/op")
 }

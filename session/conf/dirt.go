@@ -51,22 +51,28 @@ type dirt struct {
 	// wake gets a value when the dirt was clean and is no more.
 	wake chan struct{}
 
-	mu          sync.Mutex
-	trees       []work
-	dirty       bool
-	gone        bool
+	mu    sync.Mutex
+	trees []work
+	dirty bool
+	// gone holds what went away and has not come back.
+	gone        map[target]struct{}
 	first, last time.Time
 }
 
 func newDirt(trees int) *dirt {
-	return &dirt{wake: make(chan struct{}, 1), trees: make([]work, trees)}
+	return &dirt{wake: make(chan struct{}, 1), trees: make([]work, trees), gone: make(map[target]struct{})}
 }
 
 // mark adds a target's file, or its whole tree if it names none. gone says
 // that something went away, which half of the time means that it is about to
 // come back.
 func (d *dirt) mark(t target, gone bool) {
-	d.touch(gone, func() {
+	d.touch(func() {
+		if gone {
+			d.gone[t] = struct{}{}
+		} else {
+			delete(d.gone, t)
+		}
 		if t.path == "" {
 			d.trees[t.index].walk = true
 		} else {
@@ -77,19 +83,18 @@ func (d *dirt) mark(t target, gone bool) {
 
 // markAll asks for everything to be read again.
 func (d *dirt) markAll() {
-	d.touch(false, func() {
+	d.touch(func() {
 		for i := range d.trees {
 			d.trees[i].reread = true
 		}
 	})
 }
 
-func (d *dirt) touch(gone bool, change func()) {
+func (d *dirt) touch(change func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	change()
 	d.last = time.Now()
-	d.gone = d.gone || gone
 	if d.dirty {
 		return
 	}
@@ -102,8 +107,8 @@ func (d *dirt) touch(gone bool, change func()) {
 
 // due returns how long to wait before the work should be done, 0 for now. ok
 // is false when there is none. The wait ends debounce after the last notice,
-// or half of that when nothing went away; ten times debounce after the first
-// notice it ends in any case.
+// or half of that when all that went away is back; ten times debounce after
+// the first notice it ends in any case.
 func (d *dirt) due(debounce time.Duration) (wait time.Duration, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,7 +116,7 @@ func (d *dirt) due(debounce time.Duration) (wait time.Duration, ok bool) {
 		return 0, false
 	}
 	quiet := debounce
-	if !d.gone {
+	if len(d.gone) == 0 {
 		quiet /= 2
 	}
 	now := time.Now()
@@ -125,6 +130,7 @@ func (d *dirt) take() []work {
 	defer d.mu.Unlock()
 	trees := d.trees
 	d.trees = make([]work, len(trees))
-	d.dirty, d.gone = false, false
+	d.dirty = false
+	clear(d.gone)
 	return trees
 }

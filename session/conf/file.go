@@ -4,10 +4,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
+	"hash/maphash"
 	"io/fs"
-	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/session/job"
 )
@@ -16,18 +17,36 @@ import (
 // largest that people write have some ten thousand.
 const maxFile = 4 << 20
 
-// file is one job file or override, as it was read. It never changes but for
-// its last fields, which belong to the Watcher's goroutine: a file with
-// another text, or at another path, is another one.
+// file is one job file or override, as it was read. A file with another
+// text, or at another path, is another one. There may be thousands, so it
+// holds no more than is needed to tell that a file has changed: 80 bytes, and
+// the path, which the class has too.
+//
+// It never changes but for mark, which belongs to its tree, and what follows
+// that, which belongs to the Watcher's goroutine.
 type file struct {
 	place
-	sum [sha256.Size]byte
-	// fault says why the text could not be had; empty when it was.
-	fault string
-
-	text   []byte
+	// faulty: the text could not be had; aside and sum have the reason.
+	faulty bool
+	index  uint16 // the search directory
+	sum    [16]byte
+	mark   mark
+	class  *job.Class // nil if broken, or not parsed
+	aside  *aside     // nil if there is nothing
+	// parsed: the text was looked at, and its problems told.
 	parsed bool
-	class  *job.Class // nil if broken
+	// inForce: class is the definition of the job that was given out last,
+	// and no override stood beside it.
+	inForce bool
+}
+
+// aside is what most files do not have, or not for long.
+type aside struct {
+	// text is kept until it is parsed, that of an override for good: it is
+	// laid over each new definition.
+	text []byte
+	// fault says why the text could not be had.
+	fault string
 }
 
 // same tells whether both say the same, at the same path.
@@ -35,13 +54,16 @@ func (f *file) same(g *file) bool {
 	if f == nil || g == nil {
 		return f == g
 	}
-	return f.path == g.path && f.sum == g.sum && f.fault == g.fault
+	return f.path == g.path && f.sum == g.sum && f.faulty == g.faulty
 }
 
-// stamp is what tells, without reading, that a file is still the one that
-// was read.
+// mark tells, without reading, that a file is still the one that was read: a
+// hash of its stamp, 0 for a file of which nothing is known.
+type mark uint64
+
+// stamp is what a file that was changed, or another one, has different.
 type stamp struct {
-	inode        inode
+	inode
 	size         int64
 	mtime, ctime syscall.Timespec
 }
@@ -62,46 +84,78 @@ func stampOf(info fs.FileInfo) stamp {
 	}
 }
 
+func (s stamp) mark(seed maphash.Seed) mark {
+	if s == (stamp{}) {
+		return 0
+	}
+	return mark(maphash.Comparable(seed, s))
+}
+
+// A reader reads files one after the other into the same memory.
+type reader struct{ buf []byte }
+
 var errNotRegular = errors.New("not a regular file")
 
-// readFile reads a regular file. It opens nothing else: info, what a look at
-// path gave, spares devices the opening, and should it be something else by
-// now, the opening does not block.
-func readFile(path string, info fs.FileInfo) ([]byte, stamp, error) {
-	if !info.Mode().IsRegular() {
-		return nil, stamp{}, errNotRegular
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+// read returns the text of a regular file, which holds until the next call,
+// and its stamp. The caller has seen that it is a regular file, since opening
+// a device may do something; should it be something else by now, that is not
+// read, and the opening does not block.
+//
+// The system calls are made directly: a file of package os would be offered
+// to the runtime's poller first, which regular files refuse.
+func (r *reader) read(path string) ([]byte, stamp, error) {
+	fd, err := retry(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	})
 	if err != nil {
 		return nil, stamp{}, err
 	}
-	defer f.Close()
-	if info, err = f.Stat(); err != nil {
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, stamp{}, err
 	}
-	if !info.Mode().IsRegular() {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, stamp{}, errNotRegular
 	}
-	size := info.Size()
-	if size > maxFile {
-		return nil, stampOf(info), errTooLarge
+	mark := stamp{
+		inode: inode{dev: uint64(st.Dev), ino: uint64(st.Ino)},
+		size:  st.Size,
+		mtime: syscall.Timespec(st.Mtim),
+		ctime: syscall.Timespec(st.Ctim),
+	}
+	if st.Size > maxFile {
+		return nil, mark, errTooLarge
 	}
 	// One byte more than it is said to have shows whether it has grown.
-	text := make([]byte, 0, size+1)
+	if need := int(st.Size) + 1; len(r.buf) < need {
+		r.buf = make([]byte, max(need, 4096))
+	}
+	n := 0
 	for {
-		n, err := f.Read(text[len(text):cap(text)])
-		text = text[:len(text)+n]
-		if len(text) > maxFile {
-			return nil, stampOf(info), errTooLarge
-		}
-		if err == io.EOF {
-			return text, stampOf(info), nil
-		}
+		got, err := retry(func() (int, error) { return unix.Read(fd, r.buf[n:]) })
 		if err != nil {
-			return nil, stampOf(info), err
+			return nil, mark, err
 		}
-		if len(text) == cap(text) {
-			text = append(text, 0)[:len(text)]
+		n += got
+		switch {
+		case n > maxFile:
+			return nil, mark, errTooLarge
+		case got == 0, int64(n) == st.Size && n < len(r.buf):
+			return r.buf[:n], mark, nil
+		case n == len(r.buf):
+			r.buf = append(r.buf, make([]byte, len(r.buf))...)
+		}
+	}
+}
+
+// retry makes a system call again that a signal has interrupted, as some file
+// systems allow.
+func retry(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if err != unix.EINTR {
+			return n, err
 		}
 	}
 }
@@ -123,6 +177,8 @@ func why(err error) string {
 	return err.Error()
 }
 
-func newFile(p place, text []byte) *file {
-	return &file{place: p, sum: sha256.Sum256(text), text: text}
+// sumOf is enough of SHA-256 that two texts with the same do not exist.
+func sumOf(text []byte) [16]byte {
+	sum := sha256.Sum256(text)
+	return [16]byte(sum[:16])
 }

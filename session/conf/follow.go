@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,6 +24,9 @@ type finder struct {
 	// the name looked up in it. last is set for the name at the end of the
 	// path, or of a link's target that stands there.
 	looked func(dir, name string, last bool)
+	// linked is called with a directory's real path when a link in it is
+	// followed, or something in it may not be looked at.
+	linked func(dir string)
 }
 
 // follow returns the path without symbolic links that path, absolute and
@@ -53,6 +57,9 @@ func (f *finder) follow(path string) (string, fs.FileInfo, error) {
 		}
 		found, err := os.Lstat(here)
 		if err != nil {
+			if errors.Is(err, fs.ErrPermission) {
+				f.linked(dir)
+			}
 			return here, nil, err
 		}
 		switch {
@@ -60,6 +67,7 @@ func (f *finder) follow(path string) (string, fs.FileInfo, error) {
 			if links++; links > maxLinks {
 				return here, nil, &fs.PathError{Op: "follow", Path: path, Err: syscall.ELOOP}
 			}
+			f.linked(dir)
 			target, err := os.Readlink(here)
 			if err != nil {
 				return here, nil, err

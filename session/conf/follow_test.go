@@ -46,7 +46,7 @@ func TestFollow(t *testing.T) {
 		{"/loop", "", syscall.ELOOP, ""},
 	} {
 		var looks []string
-		f := finder{known: make(map[string]bool), looked: func(dir, name string, last bool) {
+		f := finder{known: make(map[string]bool), linked: func(string) {}, looked: func(dir, name string, last bool) {
 			look := strings.TrimPrefix(dir, root) + " " + name
 			if last {
 				look += " last"

@@ -17,13 +17,15 @@ const (
 // place is where a file stands among those of its name in one search
 // directory.
 type place struct {
+	// name shares the bytes of path wherever it can: both stay for as long as
+	// the file is there.
 	name string
+	path string
 	kind kind
-	// flat counts the directories above it that add nothing to the name.
-	flat int
 	// plain: the file's name has no suffix.
 	plain bool
-	path  string
+	// flat counts the directories above it that add nothing to the name.
+	flat uint16
 }
 
 // before orders files of one name in one search directory: jobs.d before the
@@ -32,7 +34,7 @@ type place struct {
 func (p place) before(q place) int {
 	switch {
 	case p.flat != q.flat:
-		return q.flat - p.flat
+		return int(q.flat) - int(p.flat)
 	case p.plain != q.plain && p.plain:
 		return 1
 	case p.plain != q.plain:
@@ -52,16 +54,13 @@ func classify(root, file string) place {
 		return p
 	}
 	last := path.Base(root)
-	var kept []string
-	for part := range strings.SplitSeq(strings.TrimSuffix(dir, "/"), "/") {
+	for part := range strings.SplitSeq(dir, "/") {
 		if part == "" {
 			continue
 		}
 		last = part
 		if flattened(part) {
 			p.flat++
-		} else {
-			kept = append(kept, part)
 		}
 	}
 
@@ -83,6 +82,16 @@ func classify(root, file string) place {
 	if stem == "" || backup(stem) {
 		p.kind = noJob
 		return p
+	}
+	if p.flat == 0 {
+		p.name = rel[:len(dir)+len(stem)]
+		return p
+	}
+	var kept []string
+	for part := range strings.SplitSeq(dir, "/") {
+		if part != "" && !flattened(part) {
+			kept = append(kept, part)
+		}
 	}
 	p.name = strings.Join(append(kept, stem), "/")
 	return p

@@ -1,8 +1,11 @@
 package conf
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/session-init/session-init/session/job"
 )
@@ -10,10 +13,10 @@ import (
 // inForce is the definition of a job that was given out last.
 type inForce struct {
 	// source is the file it is from, base what that file alone says, and
-	// index the source's search directory.
+	// index the search directory whose turn it was.
 	source *file
 	base   *job.Class
-	index  int
+	index  uint16
 	// tried is the override that stands beside the source, applied the one
 	// that is in force with it: the same, or nil if it is broken.
 	tried, applied *file
@@ -21,53 +24,146 @@ type inForce struct {
 
 // A resolver decides which files define each job. It belongs to the
 // Watcher's goroutine and reads nothing.
+//
+// Nearly all jobs have one file, and the definition in it is in force: of
+// these only the file is held, which says so itself.
 type resolver struct {
 	log   *slog.Logger
 	parse func(name, path string, text []byte) (*job.Class, []job.Problem)
 	apply func(class *job.Class, path string, text []byte) (*job.Class, []job.Problem)
 
-	groups []map[string]group // by search directory, then by job
-	force  map[string]*inForce
+	// one holds the file of each job that has just one, several the others'
+	// in their order.
+	one     map[string]*file
+	several map[string][]*file
+	// force holds what is in force where no file says so.
+	force map[string]*inForce
 	// advice is what was said of each job whose first file is broken.
 	advice map[string]string
 }
 
-func newResolver(dirs int, opts Options) *resolver {
-	r := &resolver{
+func newResolver(opts Options) *resolver {
+	return &resolver{
 		log: opts.Logger, parse: opts.Parse, apply: opts.Apply,
-		groups: make([]map[string]group, dirs),
-		force:  make(map[string]*inForce),
-		advice: make(map[string]string),
+		one:     make(map[string]*file),
+		several: make(map[string][]*file),
+		force:   make(map[string]*inForce),
+		advice:  make(map[string]string),
 	}
-	for i := range r.groups {
-		r.groups[i] = make(map[string]group)
-	}
-	return r
 }
 
-// update takes in what a tree found about one job.
-func (r *resolver) update(index int, name string, g group) {
-	before := r.groups[index][name]
-	if g.empty() {
-		delete(r.groups[index], name)
-	} else {
-		r.groups[index][name] = g
+// files returns the files of a job, the search directories in their order,
+// and in each job files before overrides, that which counts first. The list
+// must not be changed.
+func (r *resolver) files(name string) []*file {
+	if f := r.one[name]; f != nil {
+		return []*file{f}
 	}
-	if len(g.confs) < 2 {
-		return
+	return r.several[name]
+}
+
+func order(a, b *file) int {
+	return cmp.Or(cmp.Compare(a.index, b.index), cmp.Compare(a.kind, b.kind), a.before(b.place))
+}
+
+// update takes in what a tree has found to be other than before, sorted by
+// job, and adds the jobs to names.
+func (r *resolver) update(changed []replaced, names map[string]bool) {
+	if len(r.one) == 0 {
+		r.one = make(map[string]*file, len(changed))
 	}
-	for i, f := range g.confs[1:] {
-		if i+1 < len(before.confs) && before.confs[i+1].path == f.path && before.confs[0].path == g.confs[0].path {
+	for len(changed) > 0 {
+		n := 1
+		name := changed[0].file().name
+		for n < len(changed) && changed[n].file().name == name {
+			n++
+		}
+		r.exchange(name, changed[:n])
+		changed = changed[n:]
+		names[name] = true
+	}
+}
+
+// exchange takes in changes of one job's files, in one search directory.
+func (r *resolver) exchange(name string, changed []replaced) {
+	before := r.files(name)
+	after := slices.Clone(before)
+	for _, c := range changed {
+		if c.before != nil {
+			r.keepInForce(c.before)
+			after = slices.DeleteFunc(after, func(f *file) bool { return f == c.before })
+		}
+		if c.after != nil {
+			after = append(after, c.after)
+		}
+	}
+	delete(r.one, name)
+	delete(r.several, name)
+	switch len(after) {
+	case 0:
+	case 1:
+		r.one[after[0].name] = after[0]
+	default:
+		slices.SortFunc(after, order)
+		r.several[after[0].name] = after
+		r.tellUnused(name, changed[0].file().index, before, after)
+	}
+}
+
+// tellUnused says which files of one search directory define a job that
+// another one there defines first, unless it has said so.
+func (r *resolver) tellUnused(name string, index uint16, before, after []*file) {
+	told, now := defining(before, index), defining(after, index)
+	for i := 1; i < len(now); i++ {
+		if i < len(told) && told[i].path == now[i].path && told[0].path == now[0].path {
 			continue
 		}
-		r.log.Warn(fmt.Sprintf("%s: not used: %s defines the job %s as well", f.path, g.confs[0].path, name))
+		r.log.Warn(fmt.Sprintf("%s: not used: %s defines the job %s as well", now[i].path, now[0].path, name))
 	}
+}
+
+// defining returns the job files of one search directory.
+func defining(files []*file, index uint16) []*file {
+	var list []*file
+	for _, f := range files {
+		if f.index == index && f.kind == jobFile {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// keepInForce writes down that the definition in f is in force, should it be:
+// f itself is about to go.
+func (r *resolver) keepInForce(f *file) {
+	if f.inForce {
+		f.inForce = false
+		r.force[f.name] = &inForce{source: f, base: f.class, index: f.index}
+	}
+}
+
+// give says that now is in force, nil for nothing.
+func (r *resolver) give(name string, files []*file, now *inForce) {
+	delete(r.force, name)
+	if now == nil {
+		return
+	}
+	f := now.source
+	if now.tried == nil && now.base == f.class && now.index == f.index && slices.Contains(files, f) {
+		f.inForce = true
+		return
+	}
+	r.force[f.name] = now
 }
 
 // resolve returns what has changed for a job, if anything has.
 func (r *resolver) resolve(name string) (change Change, changed bool) {
+	files := r.files(name)
+	for _, f := range files {
+		r.keepInForce(f)
+	}
 	before := r.force[name]
-	now, advice := r.choose(name, before)
+	now, advice := r.choose(name, files, before)
 	if r.advice[name] != advice {
 		if advice != "" {
 			r.log.Warn(advice)
@@ -77,21 +173,21 @@ func (r *resolver) resolve(name string) (change Change, changed bool) {
 		}
 	}
 	if now == nil {
+		r.give(name, files, nil)
 		if before == nil {
 			return Change{}, false
 		}
-		delete(r.force, name)
 		r.log.Debug("job " + name + " is defined no more")
 		return Change{Drop: name}, true
 	}
 
-	now.tried = r.overrideOf(name, now.index)
+	now.tried = overrideOf(files, now.index)
 	same := before != nil && now.source.same(before.source)
 	if same {
 		now.base = before.base
 		if now.tried.same(before.tried) {
 			now.tried, now.applied = before.tried, before.applied
-			r.force[name] = now
+			r.give(name, files, now)
 			return Change{}, false
 		}
 	}
@@ -102,15 +198,17 @@ func (r *resolver) resolve(name string) (change Change, changed bool) {
 			class, now.applied = laid, over
 		}
 	}
-	r.force[name] = now
+	r.give(name, files, now)
 	if same && now.applied.same(before.applied) {
 		return Change{}, false
 	}
-	attrs := []any{"path", now.source.path}
-	if now.applied != nil {
-		attrs = append(attrs, "override", now.applied.path)
+	if r.log.Enabled(context.Background(), slog.LevelDebug) {
+		attrs := []any{"path", now.source.path}
+		if now.applied != nil {
+			attrs = append(attrs, "override", now.applied.path)
+		}
+		r.log.Debug("job "+name+" is defined", attrs...)
 	}
-	r.log.Debug("job "+name+" is defined", attrs...)
 	return Change{Set: class}, true
 }
 
@@ -118,23 +216,24 @@ func (r *resolver) resolve(name string) (change Change, changed bool) {
 // is broken and the job has a definition, the file which that is from goes
 // on to count, in its last good form; without one, the next that is good
 // counts. nil is returned if none does; advice is what the user should know.
-func (r *resolver) choose(name string, before *inForce) (now *inForce, advice string) {
+func (r *resolver) choose(name string, files []*file, before *inForce) (now *inForce, advice string) {
 	var first *file
 	var rest []*inForce
-	for i := range r.groups {
-		for _, f := range r.groups[i][name].confs {
-			c := &inForce{source: f, index: i}
-			if first != nil {
-				rest = append(rest, c)
-				continue
-			}
-			first = f
-			if r.good(f) {
-				c.base = f.class
-				return c, ""
-			}
-			rest = append(rest, c)
+	for _, f := range files {
+		if f.kind != jobFile {
+			continue
 		}
+		c := &inForce{source: f, index: f.index}
+		if first != nil {
+			rest = append(rest, c)
+			continue
+		}
+		first = f
+		if r.good(f) {
+			c.base = f.class
+			return c, ""
+		}
+		rest = append(rest, c)
 	}
 	if first == nil {
 		return nil, ""
@@ -163,12 +262,12 @@ func (r *resolver) choose(name string, before *inForce) (now *inForce, advice st
 	return nil, ""
 }
 
-// overrideOf returns the override for a job that is defined in the search
-// directory of that index, or nil: the first one there or earlier.
-func (r *resolver) overrideOf(name string, index int) *file {
-	for _, groups := range r.groups[:index+1] {
-		if list := groups[name].overrides; len(list) > 0 {
-			return list[0]
+// overrideOf returns the override among files for a job that is defined in
+// the search directory of that index, or nil: the first one there or earlier.
+func overrideOf(files []*file, index uint16) *file {
+	for _, f := range files {
+		if f.kind == overrideFile && f.index <= index {
+			return f
 		}
 	}
 	return nil
@@ -181,12 +280,12 @@ func (r *resolver) good(f *file) bool {
 		return f.class != nil
 	}
 	f.parsed = true
-	if f.fault != "" {
-		r.log.Error(f.path + ": cannot read the job file: " + f.fault)
+	if f.faulty {
+		r.log.Error(f.path + ": cannot read the job file: " + f.aside.fault)
 		return false
 	}
-	class, problems := r.parse(f.name, f.path, f.text)
-	f.text = nil
+	class, problems := r.parse(f.name, f.path, f.aside.text)
+	f.aside = nil
 	if !r.report(problems, true) {
 		f.class = class
 	}
@@ -197,13 +296,13 @@ func (r *resolver) good(f *file) bool {
 func (r *resolver) lay(over *file, class *job.Class) *job.Class {
 	told := over.parsed
 	over.parsed = true
-	if over.fault != "" {
+	if over.faulty {
 		if !told {
-			r.log.Error(over.path + ": cannot read the override, it is not applied: " + over.fault)
+			r.log.Error(over.path + ": cannot read the override, it is not applied: " + over.aside.fault)
 		}
 		return nil
 	}
-	laid, problems := r.apply(class, over.path, over.text)
+	laid, problems := r.apply(class, over.path, over.aside.text)
 	if r.report(problems, !told) || laid == nil {
 		if !told {
 			r.log.Warn("job " + over.name + ": " + over.path + " is broken and not applied")

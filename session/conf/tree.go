@@ -1,8 +1,10 @@
 package conf
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -31,26 +33,20 @@ type tree struct {
 	watch *watchSet
 	quit  <-chan struct{}
 
+	seed maphash.Seed
+	// reads, for tests, is called before each file that is opened.
+	reads func(path string)
+
 	gen uint64
 	found
-	groups map[string]group
 }
 
 // found is what a walk sees.
 type found struct {
-	entries map[string]entry  // by path
-	dirs    map[string]string // the real path of each directory
-	notes   map[string]note   // what is wrong, by path
+	files map[string]*file  // by path
+	dirs  map[string]string // the real path of each directory
+	notes map[string]note   // what is wrong, by path
 }
-
-type entry struct {
-	stamp stamp
-	file  *file
-}
-
-// group holds the files of one job in one search directory, the one that
-// counts first.
-type group struct{ confs, overrides []*file }
 
 // note is a line for the log.
 type note struct {
@@ -61,16 +57,29 @@ type note struct {
 // outcome is what work on a tree has found to be new.
 type outcome struct {
 	index int
-	// changed holds the jobs whose files are others than before.
-	changed map[string]group
+	// changed holds the files that are others than before, by job and path.
+	changed []replaced
 	notes   []note
 }
 
-func newFound() found {
+// replaced is one path with what is there now in place of what was: nil is
+// nothing. Not both are nil, and both are of the same job.
+type replaced struct{ before, after *file }
+
+func (r replaced) file() *file { return cmp.Or(r.after, r.before) }
+
+func sortReplaced(list []replaced) {
+	slices.SortFunc(list, func(a, b replaced) int {
+		return cmp.Or(strings.Compare(a.file().name, b.file().name), strings.Compare(a.file().path, b.file().path))
+	})
+}
+
+// newFound has room for as many files.
+func newFound(files int) found {
 	return found{
-		entries: make(map[string]entry),
-		dirs:    make(map[string]string),
-		notes:   make(map[string]note),
+		files: make(map[string]*file, files),
+		dirs:  make(map[string]string),
+		notes: make(map[string]note),
 	}
 }
 
@@ -88,8 +97,8 @@ func (t *tree) do(w work) outcome {
 // called by name are not opened, unless all are to be read.
 func (t *tree) walk(w work) outcome {
 	t.gen++
-	k := &walker{tree: t, work: w, found: newFound(), wanted: make(map[string]bool)}
-	k.finder = finder{known: make(map[string]bool), looked: k.looked}
+	k := &walker{tree: t, work: w, found: newFound(len(t.files)), wanted: make(map[string]bool)}
+	k.finder = finder{known: make(map[string]bool), looked: k.looked, linked: t.watch.widen}
 	real, info, err := k.finder.follow(t.root)
 	switch {
 	case err == nil && info.IsDir():
@@ -104,36 +113,32 @@ func (t *tree) walk(w work) outcome {
 	}
 	t.watch.sweep(t.index, t.gen)
 
-	groups := make(map[string]group)
-	for _, e := range k.entries {
-		groups[e.file.name] = groups[e.file.name].with(e.file)
-	}
-	out := outcome{index: t.index, changed: make(map[string]group)}
-	for name, g := range groups {
-		groups[name] = g.sorted()
-		if !g.equal(t.groups[name]) {
-			out.changed[name] = g
+	out := outcome{index: t.index}
+	for path, f := range k.files {
+		if before := t.files[path]; before != f {
+			out.changed = append(out.changed, replaced{before, f})
 		}
 	}
-	for name := range t.groups {
-		if _, ok := groups[name]; !ok {
-			out.changed[name] = group{}
+	for path, f := range t.files {
+		if k.files[path] == nil {
+			out.changed = append(out.changed, replaced{before: f})
 		}
 	}
+	sortReplaced(out.changed)
 	for _, path := range slices.Sorted(maps.Keys(k.notes)) {
 		if n := k.notes[path]; n != t.notes[path] {
 			out.notes = append(out.notes, n)
 		}
 	}
-	t.found, t.groups = k.found, groups
+	t.found = k.found
 	return out
 }
 
 // examine looks at the named files alone. ok is false when one of them turns
 // out to be more than a file; nothing has changed then.
 func (t *tree) examine(names map[string]struct{}) (out outcome, ok bool) {
-	k := &walker{tree: t, work: work{names: names}, found: newFound(), wanted: make(map[string]bool)}
-	k.finder = finder{known: make(map[string]bool), looked: k.looked}
+	k := &walker{tree: t, work: work{names: names}, found: newFound(0), wanted: make(map[string]bool)}
+	k.finder = finder{known: make(map[string]bool), looked: k.looked, linked: t.watch.widen}
 	paths := slices.Sorted(maps.Keys(names))
 	for _, path := range paths {
 		real, ok := t.dirs[filepath.Dir(path)]
@@ -145,7 +150,7 @@ func (t *tree) examine(names map[string]struct{}) (out outcome, ok bool) {
 		}
 	}
 
-	out = outcome{index: t.index, changed: make(map[string]group)}
+	out = outcome{index: t.index}
 	for _, path := range paths {
 		if n, ok := k.notes[path]; !ok {
 			delete(t.notes, path)
@@ -153,24 +158,18 @@ func (t *tree) examine(names map[string]struct{}) (out outcome, ok bool) {
 			t.notes[path] = n
 			out.notes = append(out.notes, n)
 		}
-		before, after := t.entries[path], k.entries[path]
-		if after.file == nil {
-			delete(t.entries, path)
-		} else {
-			t.entries[path] = after
-		}
-		if before.file == after.file {
+		before, after := t.files[path], k.files[path]
+		if before == after {
 			continue
 		}
-		name := cmp.Or(before.file, after.file).name
-		g := t.groups[name].without(before.file).with(after.file).sorted()
-		if g.empty() {
-			delete(t.groups, name)
+		if after == nil {
+			delete(t.files, path)
 		} else {
-			t.groups[name] = g
+			t.files[path] = after
 		}
-		out.changed[name] = g
+		out.changed = append(out.changed, replaced{before, after})
 	}
+	sortReplaced(out.changed)
 	return out, true
 }
 
@@ -189,6 +188,7 @@ type walker struct {
 	work work
 	found
 	finder finder
+	reader reader
 	wanted map[string]bool // directories that this pass has asked to watch
 	link   string          // the job file or directory that is being followed
 	left   string          // the first directory beyond maxDirs
@@ -254,7 +254,10 @@ func (k *walker) descend(path, real string, above []inode) {
 			} else {
 				k.take(here, real, info)
 			}
-		case classify(k.root, here).kind != noJob:
+		case classify(k.root, here).kind == noJob:
+		case item.Type().IsRegular() && k.rereads(here):
+			k.read(here, there)
+		default:
 			if info, err := os.Lstat(there); err == nil {
 				k.take(here, there, info)
 			}
@@ -292,7 +295,7 @@ func (k *walker) look(path, real string) bool {
 	case err == nil:
 		k.take(path, real, info)
 	case !absent(err) && classify(k.root, path).kind != noJob:
-		k.fault(path, stamp{}, err)
+		k.fault(path, 0, err)
 	}
 	return true
 }
@@ -311,53 +314,91 @@ func (k *walker) chase(path, at string) (real string, info fs.FileInfo, ok bool)
 		k.note(path, slog.LevelWarn, "%s: symbolic link leads nowhere: there is no %s", path, real)
 	case absent(err):
 	case isJob:
-		k.fault(path, stamp{}, err)
+		k.fault(path, 0, err)
 	default:
 		k.note(path, slog.LevelWarn, "cannot follow %s: %s", path, why(err))
 	}
 	return real, nil, false
 }
 
+// rereads tells whether the file at path is to be read whatever it looks
+// like, be it because nothing is known of it.
+func (k *walker) rereads(path string) bool {
+	if _, called := k.work.names[path]; called || k.work.reread {
+		return true
+	}
+	return k.tree.files[path] == nil
+}
+
 // take reads a file if its name makes it one of ours.
 func (k *walker) take(path, real string, info fs.FileInfo) {
-	p := classify(k.root, path)
-	if p.kind == noJob {
+	if classify(k.root, path).kind == noJob {
 		return
 	}
-	before, known := k.tree.entries[path]
-	_, called := k.work.names[path]
-	if known && !called && !k.work.reread && before.stamp == stampOf(info) {
-		k.entries[path] = before
-		if n, ok := k.tree.notes[path]; ok {
-			k.notes[path] = n
+	if !k.rereads(path) {
+		if before := k.tree.files[path]; before.mark != 0 && before.mark == stampOf(info).mark(k.seed) {
+			k.files[before.path] = before
+			if n, ok := k.tree.notes[path]; ok {
+				k.notes[path] = n
+			}
+			return
 		}
+	}
+	if !info.Mode().IsRegular() {
+		k.irregular(path)
 		return
 	}
-	text, mark, err := readFile(real, info)
+	k.read(path, real)
+}
+
+func (k *walker) irregular(path string) {
+	k.note(path, slog.LevelWarn, "%s: cannot be a job file: it is not a regular file", path)
+}
+
+// read reads the file that the user knows as path, which was a regular one a
+// moment ago, and enters it.
+func (k *walker) read(path, real string) {
+	if k.reads != nil {
+		k.reads(path)
+	}
+	text, stamp, err := k.reader.read(real)
 	switch {
 	case err == errNotRegular:
-		k.note(path, slog.LevelWarn, "%s: cannot be a job file: it is not a regular file", path)
+		k.irregular(path)
 		return
 	case absent(err):
 		return
 	case err != nil:
-		k.fault(path, mark, err)
+		k.fault(path, stamp.mark(k.seed), err)
 		return
 	}
-	k.keep(mark, newFile(p, text))
+	if sum := sumOf(text); !k.known(path, sum, false, stamp.mark(k.seed)) {
+		k.enterFile(&file{sum: sum, mark: stamp.mark(k.seed), aside: &aside{text: bytes.Clone(text)}}, path)
+	}
 }
 
 // fault enters a file whose text cannot be had.
-func (k *walker) fault(path string, mark stamp, err error) {
-	k.keep(mark, &file{place: classify(k.root, path), fault: why(err)})
+func (k *walker) fault(path string, m mark, err error) {
+	fault := why(err)
+	if sum := sumOf([]byte(fault)); !k.known(path, sum, true, m) {
+		k.enterFile(&file{sum: sum, faulty: true, mark: m, aside: &aside{fault: fault}}, path)
+	}
 }
 
-// keep enters a file, in the form that is known already if it is the same.
-func (k *walker) keep(mark stamp, f *file) {
-	if before, ok := k.tree.entries[f.path]; ok && before.file.same(f) {
-		f = before.file
+// known enters the file that was at path before, if it says the same.
+func (k *walker) known(path string, sum [16]byte, faulty bool, m mark) bool {
+	before := k.tree.files[path]
+	if before == nil || before.sum != sum || before.faulty != faulty {
+		return false
 	}
-	k.entries[f.path] = entry{mark, f}
+	before.mark = m
+	k.files[before.path] = before
+	return true
+}
+
+func (k *walker) enterFile(f *file, path string) {
+	f.place, f.index = classify(k.root, path), uint16(k.index)
+	k.files[f.path] = f
 }
 
 // unreadable says that a directory cannot be read, and leaves what was known
@@ -367,9 +408,9 @@ func (k *walker) unreadable(path string, err error) {
 	inside := func(name string) bool {
 		return strings.HasPrefix(name, path) && (name == path || name[len(path)] == '/' || path == "/")
 	}
-	for name, e := range k.tree.entries {
+	for name, f := range k.tree.files {
 		if inside(name) {
-			k.entries[name] = e
+			k.files[name] = f
 		}
 	}
 	for name, real := range k.tree.dirs {
@@ -393,35 +434,4 @@ func readDir(path string) ([]fs.DirEntry, error) {
 	}
 	slices.SortFunc(list, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return list, nil
-}
-
-func (g group) empty() bool { return len(g.confs) == 0 && len(g.overrides) == 0 }
-
-func (g group) with(f *file) group {
-	switch {
-	case f == nil:
-	case f.kind == jobFile:
-		g.confs = append(slices.Clip(g.confs), f)
-	default:
-		g.overrides = append(slices.Clip(g.overrides), f)
-	}
-	return g
-}
-
-func (g group) without(f *file) group {
-	other := func(list []*file) []*file {
-		return slices.DeleteFunc(slices.Clone(list), func(e *file) bool { return e == f })
-	}
-	return group{other(g.confs), other(g.overrides)}
-}
-
-func (g group) sorted() group {
-	order := func(a, b *file) int { return a.before(b.place) }
-	slices.SortFunc(g.confs, order)
-	slices.SortFunc(g.overrides, order)
-	return g
-}
-
-func (g group) equal(h group) bool {
-	return slices.Equal(g.confs, h.confs) && slices.Equal(g.overrides, h.overrides)
 }

@@ -2,7 +2,9 @@ package conf
 
 import (
 	"errors"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,6 +55,9 @@ type watchSet struct {
 	dirt   *dirt
 	roots  []string
 	notify notifier // nil: nothing is told
+	// outlook watches directories of which a few names matter; nil: they are
+	// watched like the others.
+	outlook *outlook
 
 	// adding is held around calls of the notifier and changes of paths and
 	// inodes; mu around everything in memory, and never while the notifier
@@ -65,12 +70,49 @@ type watchSet struct {
 	inodes map[inode][]string
 }
 
-// watched holds who wants to know of a directory, each with the generation
-// of the walk that last asked.
+// watched holds who wants to know of a directory.
 type watched struct {
-	names map[string]map[target]uint64
+	names map[string][]claim
 	// lists: every name counts; the target's path is the directory's own.
-	lists map[target]uint64
+	lists []claim
+	// whole: what is written to files counts too, because it is listed or a
+	// link leads to a file in it. Else it is for the outlook.
+	whole bool
+	// wide: a link in it leads on, or something in it may not be looked at.
+	wide bool
+}
+
+// claim is one who wants to know, and the generation of the walk that last
+// asked.
+type claim struct {
+	target
+	gen uint64
+}
+
+// claimed returns the list with a claim in it.
+func claimed(list []claim, t target, gen uint64) []claim {
+	for i := range list {
+		if list[i].target == t {
+			list[i].gen = gen
+			return list
+		}
+	}
+	return append(list, claim{t, gen})
+}
+
+// needsWhole tells whether somebody wants to know what is written to files.
+func (w *watched) needsWhole() bool {
+	if len(w.lists) > 0 {
+		return true
+	}
+	for _, claims := range w.names {
+		for _, c := range claims {
+			if c.path != "" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func newWatchSet(log *slog.Logger, d *dirt, roots []string, n notifier) *watchSet {
@@ -87,10 +129,10 @@ func newWatchSet(log *slog.Logger, d *dirt, roots []string, n notifier) *watchSe
 func (ws *watchSet) name(dir, name string, t target, gen uint64, fresh bool) {
 	ws.mu.Lock()
 	w := ws.dir(dir)
-	if w.names[name] == nil {
-		w.names[name] = make(map[target]uint64)
+	w.names[name] = claimed(w.names[name], t, gen)
+	if t.path != "" && !w.whole {
+		w.whole, fresh = true, true
 	}
-	w.names[name][t] = gen
 	ws.mu.Unlock()
 	if fresh {
 		ws.add(dir)
@@ -101,18 +143,32 @@ func (ws *watchSet) name(dir, name string, t target, gen uint64, fresh bool) {
 // knows by the path of t.
 func (ws *watchSet) list(dir string, t target, gen uint64) {
 	ws.mu.Lock()
-	ws.dir(dir).lists[t] = gen
+	w := ws.dir(dir)
+	w.lists, w.whole = claimed(w.lists, t, gen), true
 	ws.mu.Unlock()
 	ws.add(dir)
+}
+
+// widen asks for notice of what goes from dir, or changes its mode there: a
+// link in it leads on, or what is in it may not be looked at, or not be
+// watched by itself.
+func (ws *watchSet) widen(dir string) {
+	ws.mu.Lock()
+	w := ws.dirs[dir]
+	narrow := w != nil && !w.wide
+	if narrow {
+		w.wide = true
+	}
+	ws.mu.Unlock()
+	if narrow {
+		ws.add(dir)
+	}
 }
 
 func (ws *watchSet) dir(dir string) *watched {
 	w := ws.dirs[dir]
 	if w == nil {
-		w = &watched{
-			names: make(map[string]map[target]uint64),
-			lists: make(map[target]uint64),
-		}
+		w = &watched{names: make(map[string][]claim)}
 		ws.dirs[dir] = w
 	}
 	return w
@@ -129,8 +185,27 @@ func (ws *watchSet) add(dir string) {
 	if err != nil {
 		return // the look that follows says so
 	}
+	if err := ws.watch(dir, id); errors.Is(err, fs.ErrPermission) {
+		ws.widen(filepath.Dir(dir))
+	}
+}
+
+// watch has the directory watched that is called dir.
+func (ws *watchSet) watch(dir string, id inode) error {
 	ws.adding.Lock()
 	defer ws.adding.Unlock()
+	ws.mu.Lock()
+	w := ws.dirs[dir]
+	far := ws.outlook != nil && w != nil && !w.whole
+	wide := w != nil && w.wide
+	ws.mu.Unlock()
+	if far {
+		err := ws.outlook.guard(dir, id, wide)
+		if err != nil {
+			ws.refused(dir, err)
+		}
+		return err
+	}
 	if old, ok := ws.paths[dir]; ok && old != id {
 		ws.forget(dir)
 	}
@@ -148,7 +223,7 @@ func (ws *watchSet) add(dir string) {
 	}
 	if err := ws.notify.Add(lead); err != nil {
 		ws.refused(dir, err)
-		return
+		return err
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -156,6 +231,7 @@ func (ws *watchSet) add(dir string) {
 		ws.inodes[id] = append(ws.inodes[id], dir)
 	}
 	ws.paths[dir] = id
+	return nil
 }
 
 func (ws *watchSet) refused(dir string, err error) {
@@ -176,7 +252,11 @@ func (ws *watchSet) refused(dir string, err error) {
 // still asked for, the watch goes on under that. adding is held.
 func (ws *watchSet) forget(dir string) {
 	ws.mu.Lock()
-	id := ws.paths[dir]
+	id, added := ws.paths[dir]
+	if !added {
+		ws.mu.Unlock()
+		return
+	}
 	delete(ws.paths, dir)
 	names := ws.inodes[id]
 	at := slices.Index(names, dir)
@@ -212,13 +292,13 @@ func (ws *watchSet) markDir(dir string) {
 	if w == nil {
 		return
 	}
-	for _, targets := range w.names {
-		for t := range targets {
-			ws.dirt.mark(target{index: t.index}, true)
+	for _, claims := range w.names {
+		for _, c := range claims {
+			ws.dirt.mark(target{index: c.index}, true)
 		}
 	}
-	for t := range w.lists {
-		ws.dirt.mark(target{index: t.index}, true)
+	for _, c := range w.lists {
+		ws.dirt.mark(target{index: c.index}, true)
 	}
 }
 
@@ -227,30 +307,31 @@ func (ws *watchSet) markDir(dir string) {
 func (ws *watchSet) sweep(index int, gen uint64) {
 	ws.adding.Lock()
 	defer ws.adding.Unlock()
-	var idle []string
+	var idle, far, near []string
 	ws.mu.Lock()
-	old := func(t target, g uint64) bool { return t.index == index && g < gen }
+	stale := func(c claim) bool { return c.index == index && c.gen < gen }
 	for dir, w := range ws.dirs {
-		for name, targets := range w.names {
-			for t, g := range targets {
-				if old(t, g) {
-					delete(targets, t)
-				}
-			}
-			if len(targets) == 0 {
+		for name, claims := range w.names {
+			claims = slices.DeleteFunc(claims, stale)
+			if len(claims) == 0 {
 				delete(w.names, name)
+			} else {
+				w.names[name] = claims
 			}
 		}
-		for t, g := range w.lists {
-			if old(t, g) {
-				delete(w.lists, t)
-			}
-		}
-		if len(w.names) == 0 && len(w.lists) == 0 {
+		w.lists = slices.DeleteFunc(w.lists, stale)
+		_, added := ws.paths[dir]
+		whole := w.needsWhole()
+		switch {
+		case len(w.names) == 0 && len(w.lists) == 0:
 			delete(ws.dirs, dir)
-			if _, ok := ws.paths[dir]; ok {
-				idle = append(idle, dir)
-			}
+			idle = append(idle, dir)
+		case ws.outlook == nil:
+		case whole:
+			near = append(near, dir)
+		case added:
+			w.whole = false
+			far = append(far, dir)
 		}
 	}
 	ws.mu.Unlock()
@@ -258,6 +339,28 @@ func (ws *watchSet) sweep(index int, gen uint64) {
 	for _, dir := range idle {
 		ws.forget(dir)
 	}
+	for _, dir := range far {
+		ws.withdraw(dir)
+	}
+	if ws.outlook == nil {
+		return
+	}
+	for _, dir := range slices.Concat(idle, near) {
+		ws.outlook.leave(dir)
+	}
+}
+
+// withdraw leaves dir to the outlook from now on. adding is held.
+func (ws *watchSet) withdraw(dir string) {
+	id, err := inodeOf(dir)
+	if err != nil {
+		return // a notice of that is under way
+	}
+	if err := ws.outlook.guard(dir, id, true); err != nil {
+		ws.refused(dir, err)
+		return
+	}
+	ws.forget(dir)
 }
 
 // pump takes notices until there are no more, and never waits for anything
@@ -301,20 +404,21 @@ func (ws *watchSet) deliver(ev fsnotify.Event) {
 		if w == nil {
 			continue
 		}
-		for t := range w.names[base] {
+		for _, c := range w.names[base] {
 			// A directory on the way is not changed by what is written.
-			if t.path != "" || !written {
-				ws.dirt.mark(t, gone)
+			if c.path != "" || !written {
+				ws.dirt.mark(c.target, gone)
 			}
 		}
 		if ignored(base) {
 			continue
 		}
-		for t := range w.lists {
-			file := target{index: t.index, path: filepath.Join(t.path, base)}
-			// Only a job file changes by being written; the rest might
-			// be a directory that came or went.
-			if !written || classify(ws.roots[t.index], file.path).kind != noJob {
+		for _, c := range w.lists {
+			file := target{index: c.index, path: filepath.Join(c.path, base)}
+			// Only a job file changes by being written; the rest might be
+			// a directory that came, or one of ours that went.
+			_, ours := ws.dirs[path]
+			if classify(ws.roots[c.index], file.path).kind != noJob || !written && (ours || !gone) {
 				ws.dirt.mark(file, gone)
 			}
 		}
@@ -325,6 +429,42 @@ func (ws *watchSet) deliver(ev fsnotify.Event) {
 		for _, dir := range ws.namesOf(path) {
 			ws.markDir(dir)
 		}
+	}
+}
+
+// claimed returns the names that are asked for in dir. It is for the outlook,
+// like the next three.
+func (ws *watchSet) claimed(dir string) []string {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if w := ws.dirs[dir]; w != nil {
+		return slices.Sorted(maps.Keys(w.names))
+	}
+	return nil
+}
+
+func (ws *watchSet) came(dir, name string) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	w := ws.dirs[dir]
+	if w == nil || len(w.names[name]) == 0 {
+		return false
+	}
+	for _, c := range w.names[name] {
+		ws.dirt.mark(c.target, false)
+	}
+	return true
+}
+
+func (ws *watchSet) gone(dir string) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.markDir(dir)
+}
+
+func (ws *watchSet) lost() {
+	for i := range ws.roots {
+		ws.dirt.mark(target{index: i}, false)
 	}
 }
 

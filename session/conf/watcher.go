@@ -3,6 +3,7 @@ package conf
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"slices"
@@ -32,7 +33,7 @@ func (c Change) Name() string {
 type Options struct {
 	Logger *slog.Logger
 	// Debounce is how long it has to be quiet after a file went away, until
-	// that is believed; half of it after a mere change. The default is 50 ms.
+	// that is believed; half of it after a mere change. The default is 40 ms.
 	// While changes go on coming they are dealt with every tenfold of it.
 	Debounce time.Duration
 	// Patience is how long one search directory may hold up the others
@@ -47,10 +48,15 @@ type Options struct {
 	// Guard starts the goroutines; nil: a panic is told to nobody.
 	Guard *guard.Guard
 
-	// notifier and before are for tests: another source of notices, and
-	// something to do before a search directory is read.
+	// Once: nothing is watched, for one who reads the files just once.
+	Once bool
+
+	// These are for tests: other sources of notices, and something to do
+	// before a search directory is read, and before a file is.
 	notifier func() (notifier, error)
+	outlook  func(ear) (*outlook, error)
 	before   func(dir Dir)
+	reads    func(path string)
 }
 
 // A Watcher reads job files and tells what they define, now and later. It
@@ -93,13 +99,16 @@ func New(dirs []Dir, opts Options, apply func([]Change)) *Watcher {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	if opts.Debounce <= 0 {
-		opts.Debounce = 50 * time.Millisecond
+		opts.Debounce = 40 * time.Millisecond
 	}
 	if opts.Patience <= 0 {
 		opts.Patience = 10 * time.Second
 	}
 	if opts.notifier == nil {
 		opts.notifier = newInotify
+		if opts.outlook == nil {
+			opts.outlook = newOutlook
+		}
 	}
 	return &Watcher{
 		dirs: slices.Clone(dirs), opts: opts, log: opts.Logger, apply: apply,
@@ -107,7 +116,7 @@ func New(dirs []Dir, opts Options, apply func([]Change)) *Watcher {
 		stopped:  make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		dirt:     newDirt(len(dirs)),
-		resolver: newResolver(len(dirs), opts),
+		resolver: newResolver(opts),
 		outcomes: make(chan outcome, len(dirs)),
 		busy:     make([]bool, len(dirs)),
 		stuck:    make([]bool, len(dirs)),
@@ -192,12 +201,35 @@ func (w *Watcher) begin() {
 // run is the Watcher's goroutine.
 func (w *Watcher) run() {
 	defer close(w.stopped)
-	n, err := w.opts.notifier()
+	var n notifier
+	var err error
+	if !w.opts.Once {
+		n, err = w.opts.notifier()
+	}
 	if err != nil {
 		n = nil
 		w.log.Warn("cannot watch job files, an explicit reload is needed after each change", "why", err)
 	}
 	watch := w.plant(n)
+	if n != nil && w.opts.outlook != nil {
+		// Without one the kernel wakes us more often, and that is all.
+		if o, err := w.opts.outlook(watch); err != nil {
+			w.log.Debug("cannot watch the directories above job files by themselves", "why", err)
+		} else {
+			watch.outlook = o
+			pumped := make(chan struct{})
+			w.opts.Guard.Go("reader of notices from above", func() {
+				defer close(pumped)
+				o.pump()
+			})
+			defer func() {
+				if err := o.close(); err != nil {
+					w.log.Debug("cannot close the watch above job files", "why", err)
+				}
+				<-pumped
+			}()
+		}
+	}
 	if n != nil {
 		pumped := make(chan struct{})
 		w.opts.Guard.Go("reader of notices", func() {
@@ -261,10 +293,11 @@ func (w *Watcher) plant(n notifier) *watchSet {
 		roots[i] = dir.Path
 	}
 	watch := newWatchSet(w.log, w.dirt, roots, n)
+	seed := maphash.MakeSeed()
 	for i, dir := range w.dirs {
 		w.trees = append(w.trees, &tree{
 			index: i, root: dir.Path, skip: skip, watch: watch, quit: w.quit,
-			found: newFound(),
+			seed: seed, reads: w.opts.reads, found: newFound(0),
 		})
 	}
 	return watch
@@ -341,10 +374,7 @@ func (w *Watcher) receive(out outcome, names map[string]bool) (late bool) {
 	for _, n := range out.notes {
 		w.log.Log(context.Background(), n.level, n.text)
 	}
-	for _, name := range slices.Sorted(maps.Keys(out.changed)) {
-		w.resolver.update(i, name, out.changed[name])
-		names[name] = true
-	}
+	w.resolver.update(out.changed, names)
 	return late
 }
 

@@ -9,7 +9,8 @@ import (
 type Effect interface{ effect() }
 
 // Spawn asks for a process. Env is complete: nothing is added to it. The
-// class is the definition that the instance was started with.
+// class is the definition that the instance was started with; when it has env
+// files, what they say is laid on Env, but for the variables that Fixed names.
 type Spawn struct {
 	Proc ProcID
 	// Owner is the number that the processes of one pass share, from which
@@ -19,6 +20,9 @@ type Spawn struct {
 	Instance string
 	Kind     job.ProcessKind
 	Env      events.Env
+	// Fixed are the names of those variables that come of something stronger
+	// than an env file; only there when the class has one.
+	Fixed []string
 }
 
 // TakeOver asks for a process that runs already, and was reported by Adopt,

@@ -136,6 +136,34 @@ func (e *Engine) processEnv(in *instance, kind job.ProcessKind) events.Env {
 	return env
 }
 
+// fixed names the variables of a process that no env file decides: those of
+// stanzas, of the start and the stop, those changed for the instance alone,
+// and our own.
+func (e *Engine) fixed(in *instance, kind job.ProcessKind) []string {
+	def := in.class.def
+	if len(def.EnvFiles) == 0 {
+		return nil
+	}
+	var names []string
+	name := func(entries []string) {
+		for _, entry := range entries {
+			key, _, _ := events.SplitEntry(entry)
+			names = append(names, key)
+		}
+	}
+	for _, entry := range def.Env {
+		if entry, ok := e.stanza(entry); ok {
+			name([]string{entry})
+		}
+	}
+	name(in.env)
+	name(in.edits)
+	if kind == job.PreStop || kind == job.PostStop {
+		name(in.stopEnv)
+	}
+	return append(names, reservedKeys...)
+}
+
 // editInstance changes the environment of one instance: what is set there is
 // stronger than stanzas and the variables of the start, and what is unset is
 // not seen, wherever it came from.

@@ -37,7 +37,7 @@ func (e *Engine) spawn(in *instance, kind job.ProcessKind) bool {
 
 // spawnEffect is what asks for a process of the instance.
 func (e *Engine) spawnEffect(in *instance, kind job.ProcessKind) Spawn {
-	return Spawn{Proc: in.procs[kind].id, Owner: in.owner, Class: in.class.def, Instance: in.name, Kind: kind, Env: e.processEnv(in, kind)}
+	return Spawn{Proc: in.procs[kind].id, Owner: in.owner, Class: in.class.def, Instance: in.name, Kind: kind, Env: e.processEnv(in, kind), Fixed: e.fixed(in, kind)}
 }
 
 // locate returns whose process it is, or nil for one that is not known.

@@ -37,8 +37,6 @@ type Process struct {
 	// blanks, or the lines of "script" with their common indentation
 	// removed, ending in a newline.
 	Text string
-	// Line is where the stanza stands in its file, from 1.
-	Line int
 }
 
 // Expect says how a service tells that it is ready.
@@ -171,6 +169,9 @@ type Class struct {
 	// Env holds KEY=VALUE, or KEY alone for a value that is inherited from
 	// the daemon, in the order of the file.
 	Env []string
+	// EnvFiles are files of variables, weaker than Env, to be read for each
+	// process; the later ones are stronger. See ParseEnvFile.
+	EnvFiles []string
 	// Export names the variables that the job's events carry.
 	Export []string
 

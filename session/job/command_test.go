@@ -91,3 +91,34 @@ func TestSignals(t *testing.T) {
 		}
 	}
 }
+
+func TestIsName(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		want bool
+	}{
+		{"", false}, {"a", true}, {"z", true}, {"A", true}, {"Z", true}, {"_", true}, {"a0", true}, {"a9_", true},
+		{"0", false}, {"9a", false}, {"a-", false}, {"@", false}, {"[", false}, {"`", false}, {"{", false},
+		{"a/", false}, {"a:", false}, {"a b", false}, {"é", false},
+	} {
+		if got := isName(test.name); got != test.want {
+			t.Errorf("isName(%q) = %t; want %t", test.name, got, test.want)
+		}
+	}
+}
+
+// A command that no file could have given is split at line ends, too.
+func TestCommandLineEnds(t *testing.T) {
+	p := Process{Text: "a\nb\tc\rd e"}
+	if got := p.Command().Argv; len(got) != 5 {
+		t.Errorf("Command(%q) = %q; want five words", p.Text, got)
+	}
+}
+
+func TestSignalNameBeyond(t *testing.T) {
+	for signal, want := range []string{0: "0", 31: "SYS", 32: "32", 33: "33", 34: "RTMIN", 35: "RTMIN+1", 64: "RTMIN+30", 65: "65"} {
+		if want != "" && SignalName(signal) != want {
+			t.Errorf("SignalName(%d) = %q; want %q", signal, SignalName(signal), want)
+		}
+	}
+}

@@ -2,31 +2,33 @@ package job
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/session-init/session-init/events"
 )
 
 // condition reads the expression of "start on" or "stop on" and makes sure
-// that the scanner ends behind it. A line end ends it, unless a parenthesis
-// is open.
-func (p *parser) condition(s *Stanza) (*events.Expr, bool) {
+// that the scanner ends behind it, where ok says that there is an end. A line
+// end is one, unless a parenthesis is open. A mistake on the way is reported;
+// the expression is then nothing to go by.
+func (p *parser) condition(s *Stanza) (expr *events.Expr, ok bool) {
 	// First count, then keep: a file of a million parentheses costs us the
 	// tokens and no growing slices of them.
 	from, count := p.pos, 0
 	depth, trouble := p.tokens(func(events.Kind, span) { count++ })
 	p.pos = from
 	tokens := make([]events.Token, 0, count)
-	good := true
+	var empty []events.Token
 	var mix mixture
 	p.tokens(func(kind events.Kind, sp span) {
-		t := events.Token{Kind: kind, Text: p.text[sp.start:sp.end]}
+		t := events.Token{Kind: kind, Text: p.value(sp, kind == events.Word)}
 		t.Line, t.Col = p.place(sp.start)
+		if t.Text == "" {
+			p.fail(sp.start, "empty word (expected an event or a value)")
+			empty = append(empty, t)
+		}
 		if kind == events.Word {
-			if t.Text = p.value(sp, true); t.Text == "" {
-				p.fail(sp.start, "empty word (expected an event or a value)")
-				good = false
-			}
 			p.lintWord(sp)
 		}
 		if mix.see(kind) {
@@ -42,18 +44,16 @@ func (p *parser) condition(s *Stanza) (*events.Expr, bool) {
 		p.missing(s, s.expected())
 		return nil, false
 	}
-	var end events.Token
-	end.Line, end.Col = p.place(p.pos)
-	if !good {
-		return nil, false
-	}
+	// What is missing is missing behind the last word, whatever is skipped
+	// to the end.
+	end := tokens[count-1]
+	end.Col += len(end.Text)
 	expr, err := events.Parse(tokens, end)
-	if err != nil {
-		var syntax *events.SyntaxError
-		if errors.As(err, &syntax) {
-			p.add(syntax.Line, syntax.Col, false, syntax.Msg)
-		}
-		return nil, false
+	var syntax *events.SyntaxError
+	if errors.As(err, &syntax) && !slices.ContainsFunc(empty, func(t events.Token) bool {
+		return t.Line == syntax.Line && t.Col == syntax.Col // said already
+	}) {
+		p.add(syntax.Line, syntax.Col, false, syntax.Msg)
 	}
 	return expr, true
 }
@@ -86,17 +86,26 @@ func (p *parser) tokens(visit func(events.Kind, span)) (depth int, trouble *faul
 			if trouble != nil {
 				return depth, trouble
 			}
-			kind := events.Word
-			switch p.text[sp.start:sp.end] {
-			case "and":
-				kind = events.And
-			case "or":
-				kind = events.Or
-			}
-			visit(kind, sp)
+			visit(p.kindOf(sp), sp)
 			p.pos = sp.end
 		}
 	}
+}
+
+// kindOf tells an operator from a word. One that is quoted or escaped is a
+// word; a continuation behind it belongs to the blanks.
+func (p *parser) kindOf(sp span) events.Kind {
+	text := p.text[sp.start:sp.end]
+	for strings.HasSuffix(text, "\\\n") {
+		text = strings.TrimSuffix(text, "\\\n")
+	}
+	switch text {
+	case "and":
+		return events.And
+	case "or":
+		return events.Or
+	}
+	return events.Word
 }
 
 // unclosed reports a parenthesis or a quote that goes on to the end of the
@@ -139,9 +148,6 @@ func (p *parser) unclosed(tokens []events.Token, trouble *fault) {
 // lintWord warns of words that look like operators of other languages.
 func (p *parser) lintWord(sp span) {
 	p.lintHash(sp)
-	if !sp.plain || p.warnings >= maxProblems {
-		return
-	}
 	word := p.text[sp.start:sp.end]
 	switch lower := strings.ToLower(word); {
 	case lower == "and" || lower == "or" || lower == "not",

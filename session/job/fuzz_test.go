@@ -3,6 +3,8 @@ package job
 import (
 	"bytes"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -21,13 +23,32 @@ func addVectors(f *testing.F, add func(v *vector)) {
 	}
 }
 
+// bounded parses a text and fails when that took more than 100 bytes of memory
+// for each byte of it, beside what a class and a hundred messages cost once.
+// Others may be allocating meanwhile: what is too much must be so each time.
+func bounded(t *testing.T, text []byte) (*Class, []Problem) {
+	t.Helper()
+	const once = 64 << 10
+	for range 3 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		class, found := Parse("job", "job.conf", text)
+		runtime.ReadMemStats(&after)
+		if after.TotalAlloc-before.TotalAlloc <= uint64(100*len(text)+once) {
+			return class, found
+		}
+	}
+	t.Fatalf("Parse of %d bytes takes more than 100 times as much memory", len(text))
+	return nil, nil
+}
+
 // FuzzParse: whatever the text, there is a class or an error and never both;
 // problems stand in the text and in its order; a class is printed so that it
 // is read as itself; an override leaves what it is laid on alone.
 func FuzzParse(f *testing.F) {
 	addVectors(f, func(v *vector) { f.Add([]byte(v.text), []byte(v.override)) })
 	f.Fuzz(func(t *testing.T, text, override []byte) {
-		class, found := Parse("job", "job.conf", text)
+		class, found := bounded(t, text)
 		checkProblems(t, text, class, found)
 		if class == nil {
 			return
@@ -85,7 +106,7 @@ func FuzzExpr(f *testing.F) {
 	})
 	f.Fuzz(func(t *testing.T, text string) {
 		whole := []byte("start on " + text)
-		class, found := Parse("job", "job.conf", whole)
+		class, found := bounded(t, whole)
 		checkProblems(t, whole, class, found)
 		if class == nil {
 			return
@@ -93,6 +114,48 @@ func FuzzExpr(f *testing.F) {
 		roundTrip(t, class)
 		if class.StartOn != nil && len(class.StartOn.Postfix()) != len(class.StartOn.Nodes) {
 			t.Fatalf("Postfix of %q loses nodes", text)
+		}
+	})
+}
+
+// FuzzScan: a piece of text ends inside of it, at a stop or at its end; what
+// it stands for is no longer than it, holds no line end, and is the same for a
+// plain one whether it is dequoted or not; as a printer quotes a value, it is
+// read as itself.
+func FuzzScan(f *testing.F) {
+	for _, seed := range []string{"", "a b", "a\\\nb", "\"a\n b\"'c'", "\\ \\\\\\#", "a#b", "'", "a\\"} {
+		f.Add(seed)
+	}
+	addVectors(f, func(v *vector) { f.Add(v.text) })
+	f.Fuzz(func(t *testing.T, text string) {
+		s := newScanner(text)
+		for _, stops := range []string{wordStops, lineStops, exprStops} {
+			for pos := 0; pos < len(s.text) && pos < 64; pos++ {
+				sp, trouble := s.reach(pos, stops)
+				if trouble != nil {
+					if trouble.pos < pos || trouble.pos >= len(s.text) {
+						t.Fatalf("reach(%q, %d) blames %d", s.text, pos, trouble.pos)
+					}
+					continue
+				}
+				if sp.start != pos || sp.end < pos || sp.end > len(s.text) ||
+					sp.end < len(s.text) && strings.IndexByte(stops, s.text[sp.end]) < 0 {
+					t.Fatalf("reach(%q, %d) = %v", s.text, pos, sp)
+				}
+				raw, value := s.value(sp, false), s.value(sp, true)
+				if len(raw) > sp.end-sp.start || len(value) > len(raw) || strings.Contains(raw+value, "\n") || sp.plain && raw != value {
+					t.Fatalf("value(%q) = %q, dequoted %q", s.text[sp.start:sp.end], raw, value)
+				}
+				if value == "" || strings.IndexByte(value, 0) >= 0 {
+					continue
+				}
+				const stanza = "env "
+				again := newScanner(stanza + quote(value, ""))
+				back, trouble := again.reach(len(stanza), wordStops)
+				if trouble != nil || back.end != len(again.text) || again.value(back, true) != value {
+					t.Fatalf("%q is quoted as %q, which is read as something else", value, again.text)
+				}
+			}
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 func Parse(name, path string, text []byte) (*Class, []Problem) {
 	class := NewClass(name)
 	class.Path = path
-	return read(class, path, text)
+	return read(class, path, text, nil)
 }
 
 // Apply lays an override on a class: single values replace, env, export,
@@ -20,7 +20,7 @@ func Parse(name, path string, text []byte) (*Class, []Problem) {
 func Apply(class *Class, path string, text []byte) (*Class, []Problem) {
 	result := class.clone()
 	result.Override = path
-	return read(result, path, text)
+	return read(result, path, text, nil)
 }
 
 // clone gives a copy whose lists can grow and change without touching c's.
@@ -30,6 +30,7 @@ func (c *Class) clone() *Class {
 	out.Emits = slices.Clone(c.Emits)
 	out.NormalExit = slices.Clone(c.NormalExit)
 	out.Env = slices.Clone(c.Env)
+	out.EnvFiles = slices.Clone(c.EnvFiles)
 	out.Export = slices.Clone(c.Export)
 	out.Limits = slices.Clone(c.Limits)
 	out.CGroups = slices.Clone(c.CGroups)
@@ -37,8 +38,8 @@ func (c *Class) clone() *Class {
 	return &out
 }
 
-func read(class *Class, path string, text []byte) (*Class, []Problem) {
-	p := parser{scanner: newScanner(string(text)), problems: problems{path: path}, class: class, resume: -1}
+func read(class *Class, path string, text []byte, said func(*Stanza, []word, int)) (*Class, []Problem) {
+	p := parser{scanner: newScanner(string(text)), problems: problems{path: path}, class: class, resume: -1, said: said}
 	if at := strings.IndexByte(p.text, 0); at >= 0 {
 		// Not a text: what else could be said of it would help nobody.
 		p.fail(at, "NUL byte (expected text)")
@@ -74,6 +75,11 @@ type parser struct {
 	// resume, when not -1, is where to look for the next stanza after an
 	// error that left the scanner nowhere.
 	resume int
+	// cut: the words that are being judged end early, and it was told why.
+	cut bool
+	// said, when it is not nil, is told of each stanza that was read, with
+	// its words and its line; see Origins.
+	said func(s *Stanza, args []word, line int)
 }
 
 const hashInWord = "'#' begins a comment here, in the middle of a word (expected quotes around it, or a blank before it)"
@@ -152,7 +158,7 @@ func (p *parser) peek(dequote bool) string {
 
 func (p *parser) run() {
 	for !p.full() {
-		p.skipBlanks()
+		p.pos += len(p.text[p.pos:]) - len(strings.TrimLeft(p.text[p.pos:], blanks))
 		switch {
 		case p.pos >= len(p.text):
 			return
@@ -180,26 +186,36 @@ func (p *parser) stanza() bool {
 		p.fail(at, "'"+s.Title()+"' is not supported yet")
 		return false
 	}
+	var args []word
 	switch s.Shape {
 	case Block:
 		if text, ok := p.script(at); ok {
-			p.process(s, true, text, at)
+			p.process(s, true, text)
+			p.tell(s, nil, at)
 		}
 		return true
 	case Line:
-		ok = p.line(s, at)
+		ok = p.line(s)
 	case Expression:
 		expr, good := p.condition(s)
 		if ok = good; ok {
 			s.setExpr(p.class, expr)
 		}
 	case Words:
-		ok = p.words(s)
+		args, ok = p.words(s)
 	}
 	if ok {
+		p.tell(s, args, at)
 		p.skipLine()
 	}
 	return ok
+}
+
+func (p *parser) tell(s *Stanza, args []word, at int) {
+	if p.said != nil {
+		line, _ := p.place(at)
+		p.said(s, args, line)
+	}
 }
 
 // choose gives the entry of the table for the stanza that begins with name,
@@ -246,10 +262,8 @@ func (p *parser) choose(name word) *Stanza {
 	if p.atEnd() {
 		p.fail(at, named(name.text)+" is not complete (expected "+titles(family)+")")
 	} else if sub == "" {
-		// A word without an end, or an empty one: reading it says so.
-		if _, ok := p.word(false); ok {
-			p.fail(at, "empty word (expected "+titles(family)+")")
-		}
+		// A word without an end: reading it says so.
+		p.word(false)
 	} else {
 		p.fail(name.pos, "unknown stanza "+named(name.text+" "+sub)+" (expected "+titles(family)+")")
 	}
@@ -260,12 +274,14 @@ func (p *parser) choose(name word) *Stanza {
 func (p *parser) unknown(name word) {
 	msg := "unknown stanza " + named(name.text)
 	key, _, assigned := strings.Cut(name.text, "=")
-	switch best := suggest(name.text, names()); {
+	switch best := nearest(name.text, names); {
+	case strings.HasPrefix(p.text[name.pos:], "\\\n"):
+		msg = "nothing to continue (expected a stanza before the backslash)"
 	case name.text == "end" && p.peek(false) == "script":
 		msg = "'end script' without a block (expected 'script' before it)"
 	case name.text == "and" || name.text == "or":
 		msg += " (expected parentheses around a condition of several lines)"
-	case assigned && isName(key):
+	case assigned && len(key) <= maxNamed && isName(key):
 		msg += " (did you mean 'env " + key + "=…'?)"
 	case best != "":
 		msg += " (did you mean '" + best + "'?)"
@@ -276,7 +292,7 @@ func (p *parser) unknown(name word) {
 }
 
 // line reads the command of an "exec", as it stands.
-func (p *parser) line(s *Stanza, at int) bool {
+func (p *parser) line(s *Stanza) bool {
 	if p.atEnd() {
 		p.missing(s, s.expected())
 		return false
@@ -288,37 +304,50 @@ func (p *parser) line(s *Stanza, at int) bool {
 	}
 	p.lintHash(sp)
 	p.pos = sp.end
-	p.process(s, false, p.value(sp, false), at)
+	p.process(s, false, p.value(sp, false))
 	return true
 }
 
-func (p *parser) process(s *Stanza, script bool, text string, at int) {
-	line, _ := p.place(at)
-	p.class.Processes[s.process] = &Process{Script: script, Text: text, Line: line}
+func (p *parser) process(s *Stanza, script bool, text string) {
+	p.class.Processes[s.process] = &Process{Script: script, Text: text}
+}
+
+// judge hands a stanza its words. Those of a stanza that takes several are
+// judged also when there are too few, since what is wrong with them comes
+// before what is missing behind them; what the class then holds does not
+// matter.
+func (s *Stanza) judge(p *parser, args []word) {
+	if len(args) > 0 || s.Min == 0 {
+		s.set(p, args)
+	}
 }
 
 // words reads the words of a stanza and hands them to it.
-func (p *parser) words(s *Stanza) bool {
-	var args []word
+func (p *parser) words(s *Stanza) (args []word, ok bool) {
 	for !p.atEnd() && (s.Max < 0 || len(args) < s.Max) {
-		w, ok := p.word(true)
-		if !ok {
-			return false
-		}
-		if w.text == "" {
+		w, good := p.word(true)
+		if good && w.text == "" {
 			p.fail(w.pos, "empty word after '"+s.Title()+"' (expected "+s.expected()+")")
-			return false
+			good = false
+		}
+		if !good {
+			p.cut = true
+			s.judge(p, args)
+			p.cut = false
+			return nil, false
 		}
 		args = append(args, w)
 	}
 	if len(args) < s.Min {
 		p.missing(s, s.expected())
-		return false
 	}
-	s.set(p, args)
+	s.judge(p, args)
+	if len(args) < s.Min {
+		return nil, false
+	}
 	if !p.atEnd() {
 		p.unexpected(s.nothingMore())
-		return false
+		return nil, false
 	}
-	return true
+	return args, true
 }

@@ -28,11 +28,8 @@ func TestParseNames(t *testing.T) {
 	if class.Name != "net/dhcp" || class.Path != "/x/net/dhcp.conf" || class.Override != "" {
 		t.Errorf("Name, Path, Override = %q, %q, %q", class.Name, class.Path, class.Override)
 	}
-	if got := class.Processes[Main].Line; got != 3 {
-		t.Errorf("line of main = %d; want 3", got)
-	}
-	if got := class.Processes[PreStop].Line; got != 4 {
-		t.Errorf("line of pre-stop = %d; want 4", got)
+	if got := *class.Processes[PreStop]; got != (Process{Text: "b"}) {
+		t.Errorf("pre-stop = %v; want the command b", got)
 	}
 	if got, found := Parse("x", "x.conf", []byte("nice x")); got != nil || len(found) != 1 || found[0].Path != "x.conf" {
 		t.Errorf("Parse of an error = %v, %v; want no class and one problem of x.conf", got, found)
@@ -51,18 +48,26 @@ func TestParseKeepsNothingOfText(t *testing.T) {
 }
 
 func TestApplyLeavesClassAlone(t *testing.T) {
-	base := parses(t, "env A=1\nexport A\nemits a\nnormal exit 1\nlimit core 1 1\ncgroup a\nstart on a\nexec a\nnice 1\ndebug\n")
+	base := parses(t, "env A=1\nenv file /a\nexport A\nemits a\nnormal exit 1\nlimit core 1 1\ncgroup a\nstart on a\nexec a\nnice 1\ndebug\n")
 	// Room to grow in place, as a list made by append has.
 	base.Env = append(base.Env, "x")[:1]
+	base.EnvFiles = append(base.EnvFiles, "/x")[:1]
 	base.Export = append(base.Export, "x")[:1]
+	base.Emits = append(base.Emits, "x")[:1]
+	base.NormalExit = append(base.NormalExit, Exit{})[:1]
+	base.CGroups = append(base.CGroups, nil)[:1]
 	base.Limits = append(base.Limits, Limit{})[:1]
 	before := Print(base)
-	override := []byte("env B=2\nexport B\nemits b\nnormal exit 2\nlimit core 2 2\nlimit cpu 3 3\ncgroup b\nstop on b\nexec b\nnice 2\nmanual\napparmor load x\n")
+	override := []byte("env B=2\nenv file /b\nexport B\nemits b\nnormal exit 2\nlimit core 2 2\nlimit cpu 3 3\ncgroup b\nstop on b\nexec b\nnice 2\nmanual\napparmor load x\n")
 	first, found := Apply(base, "o", override)
 	if first == nil || len(found) > 0 {
 		t.Fatalf("Apply = %v, %v; want a class", first, found)
 	}
-	second, _ := Apply(base, "p", []byte("env C=3\nexport C\nlimit cpu 4 4\n"))
+	once := Print(first)
+	second, _ := Apply(base, "p", []byte("env C=3\nenv file /c\nexport C\nemits c\nnormal exit 3\ncgroup c\nlimit cpu 4 4\n"))
+	if got := Print(first); !bytes.Equal(got, once) {
+		t.Errorf("a second Apply changed the result of the first to\n%s\nfrom\n%s", got, once)
+	}
 	if got := Print(base); !bytes.Equal(got, before) {
 		t.Errorf("Apply changed its class to\n%s\nfrom\n%s", got, before)
 	}
@@ -217,7 +222,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestSuggest(t *testing.T) {
+func TestNearest(t *testing.T) {
 	for _, test := range []struct{ word, want string }{
 		{"respwan", "respawn"},
 		{"Exec", "exec"},
@@ -230,9 +235,20 @@ func TestSuggest(t *testing.T) {
 		{"completely", ""},
 		{strings.Repeat("task", 1000), ""},
 	} {
-		if got := suggest(test.word, names()); got != test.want {
-			t.Errorf("suggest(%q) = %q; want %q", test.word, got, test.want)
+		if got := nearest(test.word, names); got != test.want {
+			t.Errorf("nearest(%q) = %q; want %q", test.word, got, test.want)
 		}
+	}
+}
+
+// A candidate that no slip could be of is passed over, and not the end.
+func TestNearestPassesOver(t *testing.T) {
+	candidates := []string{strings.Repeat("x", maxSuggested+1), "task"}
+	if got := suggest("tsak", candidates); got != "task" {
+		t.Errorf("suggest(tsak) = %q; want task", got)
+	}
+	if got := suggest(strings.Repeat("x", maxSuggested), candidates); got != "" {
+		t.Errorf("suggest of a long word = %q; want nothing", got)
 	}
 }
 

@@ -11,8 +11,7 @@ import (
 
 // Print gives the class as the text of a job file, in one form whatever the
 // file looked like: every stanza that differs from its default, in the order
-// of the table. Parse makes an equal class of it, but for Path, Override and
-// the lines of processes.
+// of the table. Parse makes an equal class of it, but for Path and Override.
 //
 // A job file cannot say everything that a Class of other origin may hold. A
 // line end in a value becomes a space and a NUL byte is left out; a command
@@ -28,15 +27,25 @@ func Print(c *Class) []byte {
 			continue
 		}
 		for _, args := range s.print(c) {
-			out = append(out, s.Title()...)
-			if args != "" && args[0] != '\n' {
-				out = append(out, ' ')
+			if !s.isDefault(args) {
+				out = append(s.write(out, args), '\n')
 			}
-			out = append(out, args...)
-			out = append(out, '\n')
 		}
 	}
 	return out
+}
+
+// write appends the stanza with what follows its keywords, without a line end.
+func (s *Stanza) write(out []byte, args string) []byte {
+	out = append(out, s.Name...)
+	if s.Sub != "" {
+		out = append(out, ' ')
+		out = append(out, s.Sub...)
+	}
+	if args != "" && args[0] != '\n' {
+		out = append(out, ' ')
+	}
+	return append(out, args...)
 }
 
 // when gives what to print under a condition.
@@ -66,21 +75,14 @@ func printUmask(c *Class) []string {
 }
 
 func printRespawnLimit(c *Class) []string {
-	switch {
-	case c.RespawnLimit == DefaultRespawnLimit && c.RespawnInterval == DefaultRespawnInterval:
-		return nil
-	case c.RespawnLimit == 0 && c.RespawnInterval == DefaultRespawnInterval:
+	if c.RespawnLimit == 0 && c.RespawnInterval == DefaultRespawnInterval {
 		return []string{unlimitedWord}
 	}
 	return []string{strconv.Itoa(c.RespawnLimit) + " " + printSeconds(c.RespawnInterval)}
 }
 
 func printLogLimit(c *Class) []string {
-	limit := c.LogLimit
-	if limit == (LogLimit{Size: DefaultLogSize, Count: DefaultLogCount}) {
-		return nil
-	}
-	unit := ""
+	limit, unit := c.LogLimit, ""
 	for i := 0; i < len(logUnits) && limit.Size != 0 && limit.Size%1024 == 0; i++ {
 		limit.Size /= 1024
 		unit = logUnits[i : i+1]
@@ -145,7 +147,10 @@ func quoteAll(words []string) string {
 // that mean something where it is going to stand, beside those that do so
 // everywhere.
 func quote(word, special string) string {
-	word = strings.NewReplacer("\n", " ", "\x00", "").Replace(word)
+	if strings.ContainsAny(word, "\n\x00") {
+		// A replacer is large, and hardly ever needed.
+		word = strings.NewReplacer("\n", " ", "\x00", "").Replace(word)
+	}
 	special += blanks + "#\"'"
 	if word != "" && !strings.ContainsAny(word, special) {
 		return double(word)
@@ -195,13 +200,11 @@ func isLine(p *Process) bool {
 	if p.Script || p.Text == "" || strings.IndexByte(p.Text, 0) >= 0 {
 		return false
 	}
-	s := newScanner(p.Text)
+	s := newScanner("exec " + p.Text)
+	s.pos = len("exec")
 	s.skipBlanks()
-	if s.pos > 0 || s.text != p.Text {
-		return false
-	}
-	sp, trouble := s.reach(0, lineStops)
-	return trouble == nil && sp.end == len(p.Text) && s.value(sp, false) == p.Text
+	sp, trouble := s.reach(s.pos, lineStops)
+	return trouble == nil && s.value(sp, false) == p.Text
 }
 
 // printBlock writes a process as a block, with the line end of its last line

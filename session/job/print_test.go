@@ -15,13 +15,6 @@ import (
 func saying(c *Class) Class {
 	out := *c
 	out.Path, out.Override = "", ""
-	for kind, p := range c.Processes {
-		if p != nil {
-			same := *p
-			same.Line = 0
-			out.Processes[kind] = &same
-		}
-	}
 	return out
 }
 
@@ -221,5 +214,47 @@ func TestPrintDeepExpression(t *testing.T) {
 	}
 	if got, want := len(printExpr(expr)), 100001+100000*len("( or )"); got != want {
 		t.Errorf("len(printExpr(100001 operands)) = %d; want %d", got, want)
+	}
+}
+
+func TestIsLine(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want bool
+	}{
+		{"a", true}, {"a  b", true}, {`"a #"`, true}, {`a\#`, true}, {`\ a`, true}, {`a\ `, true}, {"\ufeffa", true}, {`""`, true},
+		{"", false}, {" a", false}, {"\ta", false}, {"\\\na", false}, {"a ", false}, {"a\nb", false}, {"a\\\nb", false},
+		{"#a", false}, {"a#", false}, {"a #b", false}, {`"a`, false}, {"a'", false}, {"a\\", false}, {"\x00", false}, {"a\x00", false},
+		{"\"a\nb\"", false},
+	} {
+		if got := isLine(&Process{Text: test.text}); got != test.want {
+			t.Errorf("isLine(%q) = %t; want %t", test.text, got, test.want)
+		}
+		if isLine(&Process{Text: test.text, Script: true}) {
+			t.Errorf("a script %q is a line", test.text)
+		}
+	}
+}
+
+// One form whatever the file looked like: what is printed, byte for byte.
+func TestPrintForms(t *testing.T) {
+	score, never := 5, minOOMScore
+	for _, test := range []struct {
+		edit func(*Class)
+		want string
+	}{
+		{func(c *Class) { c.OOMScore = &score }, "oom score 5\n"},
+		{func(c *Class) { c.OOMScore = &never }, "oom never\n"},
+		{func(c *Class) { c.LogLimit = LogLimit{} }, "log limit 0 0\n"},
+		{func(c *Class) { c.LogLimit = LogLimit{Size: 1 << 50, Count: 2} }, "log limit 1048576G 2\n"},
+		{func(c *Class) { c.LogLimit = LogLimit{Size: 3 << 10, Count: 1} }, "log limit 3K 1\n"},
+		{func(c *Class) { c.LogLimit = LogLimit{Size: 1025, Count: 1} }, "log limit 1025 1\n"},
+		{func(c *Class) { c.Env = []string{""} }, "env \"\"\n"},
+	} {
+		class := NewClass("job")
+		test.edit(class)
+		if got := string(Print(class)); got != test.want {
+			t.Errorf("Print = %q; want %q", got, test.want)
+		}
 	}
 }

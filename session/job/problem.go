@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -62,7 +63,8 @@ func (l *problems) add(line, col int, warning bool, msg string) {
 // full says that no more errors are wanted.
 func (l *problems) full() bool { return l.errors >= maxProblems }
 
-// sorted gives the problems in the order of their places.
+// sorted gives the problems in the order of their places, each once: what has
+// no end is met again when the search for the next stanza begins before it.
 func (l *problems) sorted() []Problem {
 	sort.SliceStable(l.list, func(i, j int) bool {
 		a, b := &l.list[i], &l.list[j]
@@ -71,6 +73,7 @@ func (l *problems) sorted() []Problem {
 		}
 		return a.Col < b.Col
 	})
+	l.list = slices.Compact(l.list)
 	return l.list
 }
 

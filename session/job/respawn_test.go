@@ -34,3 +34,25 @@ func TestNextRespawn(t *testing.T) {
 		}
 	}
 }
+
+// The edges of NextRespawn, where a delay that is no whole second would be.
+func TestNextRespawnEdges(t *testing.T) {
+	c := &Class{RespawnFactor: 7, RespawnMax: time.Second}
+	for last, want := range map[time.Duration]time.Duration{
+		1: 7, time.Second / 7: time.Second / 7 * 7, time.Second/7 + 1: time.Second, 1 << 62: time.Second,
+	} {
+		if got := c.NextRespawn(last); got != want {
+			t.Errorf("NextRespawn(%d) = %d; want %d", last, got, want)
+		}
+	}
+}
+
+func TestGoodRun(t *testing.T) {
+	for interval, want := range map[time.Duration]time.Duration{
+		0: DefaultRespawnInterval, 1: 1, time.Minute: time.Minute,
+	} {
+		if got := (&Class{RespawnInterval: interval}).GoodRun(); got != want {
+			t.Errorf("GoodRun() with the interval %v = %v; want %v", interval, got, want)
+		}
+	}
+}

@@ -6,10 +6,6 @@ import "strings"
 // keyword, whose place is at. A block is lines and nothing else: quotes,
 // continuations and comments in it are the shell's.
 func (p *parser) script(at int) (string, bool) {
-	if back := p.continued(); back >= 0 {
-		// The block would begin in the middle of a line.
-		p.pos = back
-	}
 	if !p.atEnd() {
 		p.unexpected("the end of the line after 'script'")
 		p.skipLine()
@@ -24,20 +20,6 @@ func (p *parser) script(at int) (string, bool) {
 		return "", false
 	}
 	return dedent(body), true
-}
-
-// continued gives the place of a continuation among the blanks before the
-// scanner, or -1.
-func (p *parser) continued() int {
-	for i := p.pos - 1; i > 0; i-- {
-		switch {
-		case p.text[i] == '\n' && p.text[i-1] == '\\':
-			return i - 1
-		case !isBlank(p.text[i]):
-			return -1
-		}
-	}
-	return -1
 }
 
 // skipBlock goes behind the next line that ends a block, and gives what

@@ -33,22 +33,37 @@ type Stanza struct {
 	Values []string
 	// Default is what holds without the stanza, "" for nothing.
 	Default string
-	// Doc is one sentence for the manual.
+	// Doc is one sentence for the manual; Manual tells more.
 	Doc string
 	// NotYet: specified, and refused until it is built.
 	NotYet bool
+	// Beyond: Upstart does not know it.
+	Beyond bool
+	// Shown: it is one of those that show-config shows.
+	Shown bool
 
 	// loose: Sub may be quoted, since it is read as a value is.
 	loose bool
 	// weak: with nothing behind it, Sub is a value of the bare stanza.
 	weak bool
-	// alias is the newer name of Name and Sub.
-	alias   string
+	// grows: what it says adds up; else the last one holds.
+	grows bool
+	// keyed: the last one holds for each first word.
+	keyed bool
+	// flagged: Default is what holds unless a flag of the daemon says
+	// otherwise, so that to say it is to say something.
+	flagged bool
 	process ProcessKind
+	// alias is the newer name of Name and Sub.
+	alias string
+	// slot is what the last of several stanzas decides together; empty when
+	// there is only this one for it.
+	slot    string
 	set     func(p *parser, args []word)
 	setExpr func(c *Class, expr *events.Expr)
 	// print gives what follows the keywords, for each time that the stanza
-	// must be written.
+	// must be written to have the class say what it says; what isDefault need
+	// not be.
 	print func(c *Class) []string
 }
 
@@ -58,6 +73,22 @@ func (s *Stanza) Title() string {
 		return s.Name
 	}
 	return s.Name + " " + s.Sub
+}
+
+// slotOf names what the stanza decides, with these words behind it.
+func (s *Stanza) slotOf(first string) string {
+	switch {
+	case s.slot != "":
+		return s.slot
+	case s.keyed:
+		return s.Title() + " " + first
+	}
+	return s.Title()
+}
+
+// isDefault reports whether to say this is to say nothing.
+func (s *Stanza) isDefault(args string) bool {
+	return s.Default != "" && args == s.Default && !s.flagged
 }
 
 func (s *Stanza) expected() string {
@@ -91,14 +122,12 @@ func find(name string) []Stanza {
 }
 
 // names gives every first keyword once.
-func names() []string {
-	var out []string
+func names(yield func(string) bool) {
 	for i := range stanzas {
-		if len(out) == 0 || out[len(out)-1] != stanzas[i].Name {
-			out = append(out, stanzas[i].Name)
+		if (i == 0 || stanzas[i].Name != stanzas[i-1].Name) && !yield(stanzas[i].Name) {
+			return
 		}
 	}
-	return out
 }
 
 // titles names the stanzas of a family, for a message: those that work, or
@@ -127,20 +156,28 @@ var stanzas = []Stanza{
 	textStanza("author", "TEXT", "Who wrote the job file.", func(c *Class) *string { return &c.Author }),
 	textStanza("version", "TEXT", "The version of the job file.", func(c *Class) *string { return &c.Version }),
 	textStanza("usage", "TEXT", "How to start the job, for one who has to give variables.", func(c *Class) *string { return &c.Usage }),
-	listStanza("emits", "EVENT…", "Events that the job's processes emit; documentation only.", func(c *Class) *[]string { return &c.Emits }),
+	shown(listStanza("emits", "EVENT…", "Events that the job's processes emit; documentation only.", func(c *Class) *[]string { return &c.Emits })),
 
 	conditionStanza("start", "The events that start the job.", func(c *Class) **events.Expr { return &c.StartOn }),
 	conditionStanza("stop", "The events that stop an instance of the job.", func(c *Class) **events.Expr { return &c.StopOn }),
 	{
-		Name: "manual",
-		Doc:  "Forget the 'start on' that was read so far, of the job file or of the file that this one overrides.",
-		set:  func(p *parser, _ []word) { p.class.StartOn = nil },
+		Name: "manual", slot: "start on",
+		Doc: "Forget the 'start on' that was read so far, of the job file or of the file that this one overrides.",
+		set: func(p *parser, _ []word) { p.class.StartOn = nil },
 	},
 	textStanza("instance", "NAME", "The name of an instance, made of the variables it was started with; without it there is one instance.", func(c *Class) *string { return &c.Instance }),
 	listStanza("env", "KEY[=VALUE]", "A variable of the job's environment; without a value, the daemon's own.", func(c *Class) *[]string { return &c.Env }),
 	{
-		Name: "env", Sub: "file", Args: "PATH", Min: 1, Max: 1, NotYet: true, weak: true,
-		Doc: "A file of variables, one KEY=VALUE a line, read at each start.",
+		Name: "env", Sub: "file", Args: "PATH", Min: 1, Max: 1, Beyond: true, weak: true, grows: true,
+		Doc: "A file of variables, one KEY=VALUE a line, which is read for each process of the job; 'env' is stronger.",
+		set: setEnvFile,
+		print: func(c *Class) []string {
+			var out []string
+			for _, path := range c.EnvFiles {
+				out = append(out, quote(path, ""))
+			}
+			return out
+		},
 	},
 	listStanza("export", "KEY…", "Variables that the job's own events carry.", func(c *Class) *[]string { return &c.Export }),
 
@@ -151,28 +188,28 @@ var stanzas = []Stanza{
 		Doc: "How the main process tells that it is ready: by forking once, by forking twice, by raising SIGSTOP, or not at all.",
 		set: setExpect,
 		print: func(c *Class) []string {
-			return when(c.Expect != ExpectNone, c.Expect.String())
+			return []string{c.Expect.String()}
 		},
 	},
 	{
-		Name: "expect", Sub: "dbus", Args: "NAME", Min: 1, Max: 1, NotYet: true, loose: true,
+		Name: "expect", Sub: "dbus", Args: "NAME", Min: 1, Max: 1, NotYet: true, Beyond: true, loose: true,
 		Doc: "Ready when a process of the job owns the D-Bus name.",
 	},
 	{
-		Name: "expect", Sub: "listen", NotYet: true, loose: true,
+		Name: "expect", Sub: "listen", NotYet: true, Beyond: true, loose: true,
 		Doc: "Ready when a process of the job has called listen(2).",
 	},
 	{
-		Name: "expect", Sub: "notify", NotYet: true, loose: true,
+		Name: "expect", Sub: "notify", NotYet: true, Beyond: true, loose: true,
 		Doc: "Ready when a process of the job says READY=1, as sd_notify(3) does.",
 	},
 	{
 		Name: "wait", Sub: "for", Args: "fork|daemon|stop|none", Min: 1, Max: 1, Values: expectWords,
-		alias: "expect",
-		Doc:   "The older spelling of 'expect'.",
+		alias: "expect", Beyond: true,
+		Doc: "The older spelling of 'expect'.",
 	},
 	{
-		Name: "ready", Sub: "timeout", Args: "SECONDS", Min: 1, Max: 1,
+		Name: "ready", Sub: "timeout", Args: "SECONDS", Min: 1, Max: 1, Beyond: true,
 		Doc: "How long the job may take to be ready before it has failed; without this stanza it goes on after 90 seconds with a process that is alive.",
 		set: setReadyTimeout,
 		print: func(c *Class) []string {
@@ -187,15 +224,15 @@ var stanzas = []Stanza{
 		set: setRespawnLimit, print: printRespawnLimit,
 	},
 	{
-		Name: "respawn", Sub: "delay", Args: "SECONDS", Min: 1, Max: 1, Default: "0",
+		Name: "respawn", Sub: "delay", Args: "SECONDS", Min: 1, Max: 1, Default: "0", Beyond: true,
 		Doc: "How long each respawn waits, after post-stop.",
 		set: setRespawnDelay,
 		print: func(c *Class) []string {
-			return when(c.RespawnDelay != 0, printSeconds(c.RespawnDelay))
+			return []string{printSeconds(c.RespawnDelay)}
 		},
 	},
 	{
-		Name: "respawn", Sub: "backoff", Args: "FACTOR MAX", Min: 2, Max: 2,
+		Name: "respawn", Sub: "backoff", Args: "FACTOR MAX", Min: 2, Max: 2, Beyond: true,
 		Doc: "By what the delay, 1 second if there is none, is multiplied from one respawn to the next, and how many seconds it is at most; a run longer than the interval of 'respawn limit' resets it.",
 		set: setRespawnBackoff,
 		print: func(c *Class) []string {
@@ -203,7 +240,7 @@ var stanzas = []Stanza{
 		},
 	},
 	{
-		Name: "normal", Sub: "exit", Args: "STATUS|SIGNAL…", Min: 1, Max: -1,
+		Name: "normal", Sub: "exit", Args: "STATUS|SIGNAL…", Min: 1, Max: -1, grows: true,
 		Doc: "Ends of the main process that are no failure, and after which it is not respawned.",
 		set: setNormalExit, print: printNormalExit,
 	},
@@ -212,7 +249,7 @@ var stanzas = []Stanza{
 		Doc: "The signal that asks the job's processes to end.",
 		set: func(p *parser, args []word) { p.signal(args[0], &p.class.KillSignal) },
 		print: func(c *Class) []string {
-			return when(c.KillSignal != DefaultKillSignal, SignalName(c.KillSignal))
+			return []string{SignalName(c.KillSignal)}
 		},
 	},
 	{
@@ -220,15 +257,15 @@ var stanzas = []Stanza{
 		Doc: "How long they have until they are killed.",
 		set: func(p *parser, args []word) { p.seconds(args[0], &p.class.KillTimeout) },
 		print: func(c *Class) []string {
-			return when(c.KillTimeout != DefaultKillTimeout, printSeconds(c.KillTimeout))
+			return []string{printSeconds(c.KillTimeout)}
 		},
 	},
 	{
-		Name: "kill", Sub: "mode", Args: "tree|group|process", Min: 1, Max: 1, Values: killModeWords, Default: "tree",
+		Name: "kill", Sub: "mode", Args: "tree|group|process", Min: 1, Max: 1, Values: killModeWords, Default: "tree", Beyond: true,
 		Doc: "Which processes are asked: all of the job's, those in the main process's group, or that alone.",
 		set: setKillMode,
 		print: func(c *Class) []string {
-			return when(c.KillMode != KillTree, c.KillMode.String())
+			return []string{c.KillMode.String()}
 		},
 	},
 	{
@@ -236,31 +273,31 @@ var stanzas = []Stanza{
 		Doc: "The signal that makes the main process read its configuration again.",
 		set: func(p *parser, args []word) { p.signal(args[0], &p.class.ReloadSignal) },
 		print: func(c *Class) []string {
-			return when(c.ReloadSignal != DefaultReloadSignal, SignalName(c.ReloadSignal))
+			return []string{SignalName(c.ReloadSignal)}
 		},
 	},
 	{
-		Name: "watchdog", Args: "SECONDS [SIGNAL]", Min: 1, Max: 2, NotYet: true,
+		Name: "watchdog", Args: "SECONDS [SIGNAL]", Min: 1, Max: 2, NotYet: true, Beyond: true,
 		Doc: "How long a job that notifies may be silent before it has failed.",
 	},
-	{Name: "linger", NotYet: true, Doc: "The job outlives the last session."},
-	{Name: "lifetime", Sub: "tree", NotYet: true, Doc: "The job runs until the last of its processes is gone."},
+	{Name: "linger", NotYet: true, Beyond: true, Doc: "The job outlives the last session."},
+	{Name: "lifetime", Sub: "tree", NotYet: true, Beyond: true, Doc: "The job runs until the last of its processes is gone."},
 
 	{
 		Name: "console", Args: "none|log|output|owner|pty", Min: 1, Max: 1, Values: consoleWords,
-		Default: "log",
-		Doc:     "Where standard input, output and error lead.",
-		set:     setConsole,
+		Default: "log", flagged: true,
+		Doc: "Where standard input, output and error lead.",
+		set: setConsole,
 		print: func(c *Class) []string {
 			return when(c.Console != ConsoleDefault, c.Console.String())
 		},
 	},
 	{
-		Name: "log", Sub: "limit", Args: "SIZE COUNT", Min: 2, Max: 2, Default: "10M 1",
+		Name: "log", Sub: "limit", Args: "SIZE COUNT", Min: 2, Max: 2, Default: "10M 1", Beyond: true,
 		Doc: "How large the log may grow, in bytes or with K, M or G, and how many older parts are kept; 0 0 is without limit.",
 		set: setLogLimit, print: printLogLimit,
 	},
-	flagStanza("session", "leader", "The main process leads its session and process group.", func(c *Class) *bool { return &c.SessionLeader }),
+	beyond(flagStanza("session", "leader", "The main process leads its session and process group.", func(c *Class) *bool { return &c.SessionLeader })),
 	{
 		Name: "umask", Args: "MASK", Min: 1, Max: 1,
 		Doc: "The file creation mask, octal; inherited from the daemon, 022 in system mode.",
@@ -275,7 +312,7 @@ var stanzas = []Stanza{
 		},
 	},
 	{
-		Name: "oom", Args: "ADJUSTMENT|never", Min: 1, Max: 1, Values: []string{neverWord}, loose: true,
+		Name: "oom", Args: "ADJUSTMENT|never", Min: 1, Max: 1, Values: []string{neverWord}, loose: true, slot: "oom",
 		Doc: "How soon the kernel picks the process when memory runs out, from -17 (never) to 15.",
 		set: setOOM,
 		print: func(c *Class) []string {
@@ -283,7 +320,7 @@ var stanzas = []Stanza{
 		},
 	},
 	{
-		Name: "oom", Sub: "score", Args: "SCORE|never", Min: 1, Max: 1, Values: []string{neverWord}, loose: true,
+		Name: "oom", Sub: "score", Args: "SCORE|never", Min: 1, Max: 1, Values: []string{neverWord}, loose: true, slot: "oom",
 		Doc: "The same on the kernel's newer scale, from -1000 (never) to 1000.",
 		set: setOOMScore,
 		print: func(c *Class) []string {
@@ -294,7 +331,7 @@ var stanzas = []Stanza{
 		},
 	},
 	{
-		Name: "limit", Args: "RESOURCE SOFT HARD", Min: 3, Max: 3, Values: resources[:],
+		Name: "limit", Args: "RESOURCE SOFT HARD", Min: 3, Max: 3, Values: resources[:], keyed: true,
 		Doc: "A resource limit of setrlimit(2); each value is a number or 'unlimited'.",
 		set: setLimit, print: printLimits,
 	},
@@ -316,7 +353,7 @@ var stanzas = []Stanza{
 		print: func(c *Class) []string { return when(c.AppArmorSwitch != "", quote(c.AppArmorSwitch, "")) },
 	},
 	{
-		Name: "cgroup", Args: "CONTROLLER [NAME] [KEY VALUE]", Min: 1, Max: 4,
+		Name: "cgroup", Args: "CONTROLLER [NAME] [KEY VALUE]", Min: 1, Max: 4, grows: true,
 		Doc: "Accepted, without effect.",
 		set: func(p *parser, args []word) { p.class.CGroups = append(p.class.CGroups, texts(args)) },
 		print: func(c *Class) []string {
@@ -341,6 +378,16 @@ var stanzas = []Stanza{
 	scriptStanza("post-stop", PostStop, "The same, as a script."),
 }
 
+func shown(s Stanza) Stanza {
+	s.Shown = true
+	return s
+}
+
+func beyond(s Stanza) Stanza {
+	s.Beyond = true
+	return s
+}
+
 // textStanza makes a stanza of one word.
 func textStanza(name, args, doc string, field func(*Class) *string) Stanza {
 	return Stanza{
@@ -356,7 +403,7 @@ func textStanza(name, args, doc string, field func(*Class) *string) Stanza {
 // dots, else one.
 func listStanza(name, args, doc string, field func(*Class) *[]string) Stanza {
 	s := Stanza{
-		Name: name, Args: args, Min: 1, Max: 1, Doc: doc,
+		Name: name, Args: args, Min: 1, Max: 1, Doc: doc, grows: true,
 		set: func(p *parser, args []word) { *field(p.class) = append(*field(p.class), texts(args)...) },
 		print: func(c *Class) []string {
 			var out []string
@@ -385,7 +432,7 @@ func flagStanza(name, sub, doc string, field func(*Class) *bool) Stanza {
 // conditionStanza makes "start on" or "stop on".
 func conditionStanza(name, doc string, field func(*Class) **events.Expr) Stanza {
 	return Stanza{
-		Name: name, Sub: "on", Args: "EVENT [VALUE…] [KEY=VALUE…] [and|or …]", Shape: Expression, Doc: doc,
+		Name: name, Sub: "on", Args: "EVENT [VALUE…] [KEY=VALUE…] [and|or …]", Shape: Expression, Shown: true, slot: name + " on", Doc: doc,
 		setExpr: func(c *Class, expr *events.Expr) { *field(c) = expr },
 		print: func(c *Class) []string {
 			if *field(c) == nil {
@@ -400,7 +447,7 @@ func conditionStanza(name, doc string, field func(*Class) **events.Expr) Stanza 
 // for the main process.
 func execStanza(prefix string, kind ProcessKind, doc string) Stanza {
 	s := Stanza{
-		Name: prefix, Sub: "exec", Args: "COMMAND…", Shape: Line, process: kind, Doc: doc,
+		Name: prefix, Sub: "exec", Args: "COMMAND…", Shape: Line, process: kind, slot: kind.String(), Doc: doc,
 		print: func(c *Class) []string {
 			p := c.Processes[kind]
 			return when(p != nil && isLine(p), textOf(p))
@@ -415,7 +462,7 @@ func execStanza(prefix string, kind ProcessKind, doc string) Stanza {
 // scriptStanza makes the stanza that gives a process as a script.
 func scriptStanza(prefix string, kind ProcessKind, doc string) Stanza {
 	s := Stanza{
-		Name: prefix, Sub: "script", Args: "… end script", Shape: Block, process: kind, Doc: doc,
+		Name: prefix, Sub: "script", Args: "… end script", Shape: Block, process: kind, slot: kind.String(), Doc: doc,
 		print: func(c *Class) []string {
 			if p := c.Processes[kind]; p != nil && !isLine(p) {
 				return []string{printBlock(p)}

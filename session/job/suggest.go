@@ -1,6 +1,10 @@
 package job
 
-import "strings"
+import (
+	"iter"
+	"slices"
+	"strings"
+)
 
 // maxSuggested bounds the words that are compared; no keyword of ours is as
 // long.
@@ -9,12 +13,20 @@ const maxSuggested = 24
 // suggest gives the candidate that word is most likely a slip of, or "". The
 // first of the nearest ones wins.
 func suggest(word string, candidates []string) string {
+	return nearest(word, slices.Values(candidates))
+}
+
+// nearest does so for candidates that are no list.
+func nearest(word string, candidates iter.Seq[string]) string {
 	if len(word) > maxSuggested {
 		return ""
 	}
 	word = strings.ToLower(word)
 	best, at := "", 1+max(1, len(word)/3)
-	for _, candidate := range candidates {
+	for candidate := range candidates {
+		if len(candidate) > maxSuggested {
+			continue
+		}
 		if d := distance(word, candidate); d < at {
 			best, at = candidate, d
 		}
@@ -23,11 +35,11 @@ func suggest(word string, candidates []string) string {
 }
 
 // distance counts the letters that must be added, dropped, changed or swapped
-// with their neighbour to make b of a.
+// with their neighbour to make b, of at most maxSuggested bytes, of a. A file
+// of a hundred unknown words asks thousands of times, so it takes no memory.
 func distance(a, b string) int {
-	before := make([]int, len(b)+1)
-	last := make([]int, len(b)+1)
-	row := make([]int, len(b)+1)
+	var rows [3][maxSuggested + 1]int
+	before, last, row := rows[0][:len(b)+1], rows[1][:len(b)+1], rows[2][:len(b)+1]
 	for j := range last {
 		last[j] = j
 	}

@@ -120,6 +120,16 @@ func setExpect(p *parser, args []word) {
 	p.class.Expect = Expect(at)
 }
 
+// setEnvFile wants a whole path: the daemon reads the file, and where the
+// daemon stands says nothing to the author of a job.
+func setEnvFile(p *parser, args []word) {
+	if args[0].text[0] != '/' {
+		p.illegal(args[0], "path", "one that begins with '/'; variables are not expanded here")
+		return
+	}
+	p.class.EnvFiles = append(p.class.EnvFiles, args[0].text)
+}
+
 func setKillMode(p *parser, args []word) {
 	at := slices.Index(killModeWords, args[0].text)
 	if at < 0 {
@@ -148,6 +158,9 @@ func setLogLimit(p *parser, args []word) {
 	size, sizeOK := logSize(args[0].text)
 	if !sizeOK {
 		p.illegal(args[0], "size", "a number of bytes, or of K, M or G as in 10M; 0 is without limit")
+	}
+	if len(args) < 2 {
+		return
 	}
 	count, countOK := integer(args[1].text, 0, maxLogCount)
 	if !countOK {
@@ -187,7 +200,9 @@ func setRespawnLimit(p *parser, args []word) {
 	}
 	p.class.RespawnLimit = int(n)
 	if len(args) < 2 {
-		p.fail(p.pos, "'respawn limit' is not complete (expected a number of seconds after the count)")
+		if !p.cut {
+			p.fail(p.pos, "'respawn limit' is not complete (expected a number of seconds after the count)")
+		}
 		return
 	}
 	p.seconds(args[1], &p.class.RespawnInterval)
@@ -208,6 +223,9 @@ func setRespawnBackoff(p *parser, args []word) {
 	factor, factorOK := integer(args[0].text, 1, math.MaxInt32)
 	if !factorOK {
 		p.illegal(args[0], "factor", "a whole number above 0")
+	}
+	if len(args) < 2 {
+		return
 	}
 	var most time.Duration
 	mostOK := p.secondsAbove0(args[1], &most)
@@ -307,12 +325,16 @@ func setLimit(p *parser, args []word) {
 	if !known {
 		p.oneOf(args[0], "limit", resources[:])
 	}
-	soft, softOK := p.limitValue(args[1])
-	hard, hardOK := p.limitValue(args[2])
-	if !known || !softOK || !hardOK {
+	var values [2]uint64
+	good := known && len(args) > len(values)
+	for i, w := range args[1:] {
+		value, ok := p.limitValue(w)
+		values[i], good = value, good && ok
+	}
+	if !good {
 		return
 	}
-	limit := Limit{Resource: resource, Soft: soft, Hard: hard}
+	limit := Limit{Resource: resource, Soft: values[0], Hard: values[1]}
 	for i := range p.class.Limits {
 		if p.class.Limits[i].Resource == resource {
 			p.class.Limits[i] = limit

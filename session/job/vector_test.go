@@ -141,6 +141,7 @@ func dump(c *Class) []string {
 	}
 	say(c.Instance != "", "instance %q", c.Instance)
 	say(c.Env != nil, "env %q", c.Env)
+	say(c.EnvFiles != nil, "env file %q", c.EnvFiles)
 	say(c.Export != nil, "export %q", c.Export)
 	say(c.Expect != ExpectNone, "expect %v", c.Expect)
 	say(c.KillSignal != DefaultKillSignal, "kill signal %d", c.KillSignal)
@@ -223,7 +224,7 @@ func TestVectors(t *testing.T) {
 			}
 		})
 	}
-	if total < 200 {
-		t.Errorf("%d vectors; want at least 200", total)
+	if total < 500 {
+		t.Errorf("%d vectors; want at least 500", total)
 	}
 }

@@ -14,7 +14,8 @@ import "unsafe"
 // Limit is a soft and a hard limit, as prlimit(2) lays them out.
 type Limit struct{ Soft, Hard uint64 }
 
-// RLIMIT_NOFILE on every architecture that we support.
+// RLIMIT_NOFILE on every architecture that we support: those of 64 bits, since
+// on others users and groups have calls of their own.
 const limitNofile = 7
 
 // rawSyscall6 is syscall.RawSyscall6. Importing syscall would have it

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/supervise/footprint"
 )
 
 const (
@@ -338,6 +340,8 @@ func (k *keeper) take(line string, oob []byte) {
 	}
 	if line == "ready" {
 		k.ready = true
+		// From here on there is nothing to do until something dies.
+		go footprint.GiveBack()
 		if k.pid == 0 {
 			return // its last words
 		}

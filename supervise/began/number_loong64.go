@@ -1,0 +1,3 @@
+package began
+
+const sysPrlimit64 = 261
