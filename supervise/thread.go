@@ -57,9 +57,6 @@ type Options struct {
 	Turn func() (sleep time.Duration)
 	// Guard starts the goroutines; nil: a panic is told to nobody.
 	Guard *guard.Guard
-	// Slack is the timer slack of the processes where ours is another, else 0;
-	// see keeper.Link.Timers.
-	Slack time.Duration
 	// Fail, for tests, is called at named points of a process's life; it may
 	// end the daemon there.
 	Fail func(point string)
@@ -293,11 +290,6 @@ func (s *Supervisor) run() {
 	defer s.release()
 	// Before anything is released: what comes after a panic finds it all.
 	defer s.opts.Guard.Catch("supervisor")
-	if s.opts.Slack > 0 {
-		// A child gets that of the thread which makes it. Where the kernel
-		// refuses, nothing is lost but precision.
-		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(s.opts.Slack), 0, 0, 0)
-	}
 	// Children may have died before we were asked to look.
 	s.died = true
 	more := true

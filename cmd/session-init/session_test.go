@@ -198,22 +198,3 @@ func TestExamplesLoad(t *testing.T) {
 		t.Errorf("the examples are complained of:\n%s", log)
 	}
 }
-
-// A job has the timers of the session, not the daemon's, also after the
-// daemon was executed anew.
-func TestTimersOfJobs(t *testing.T) {
-	want, err := os.ReadFile("/proc/self/timerslack_ns")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newRig(t)
-	r.job("svc", "task\nexec sh -c 'exec cat /proc/self/timerslack_ns >> $T'")
-	r.start()
-	r.ok("start", "svc")
-	r.prints("", "sctl", "re-exec")
-	r.ok("start", "svc")
-	slack := strings.TrimSpace(string(want))
-	if got := r.trace(); !slices.Equal(got, []string{slack, slack}) {
-		t.Errorf("timer slack of jobs = %q; want ours, %s", got, slack)
-	}
-}

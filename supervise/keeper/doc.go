@@ -32,6 +32,5 @@
 // being "keeper". UNREADY counts the daemons that died one after the other before
 // they were ready; SESSION is the pid by which the session goes. A daemon that
 // executes itself anew hands its descriptors over in the same way, also when
-// there is no keeper. SESSION_INIT_SLACK is the timer slack of the session, in
-// nanoseconds, where the daemon was given another.
+// there is no keeper.
 package keeper

@@ -207,10 +207,6 @@ func describe(status syscall.WaitStatus) string {
 	return fmt.Sprintf("exit status %d", status.ExitStatus())
 }
 
-// daemonSlack is the timer slack of the daemon's threads, but for that which
-// makes processes; see Link.Timers. Their timers may be as late as this.
-const daemonSlack = 2 * time.Millisecond
-
 // spawn starts a daemon with its end of a new link and all that is held.
 func (k *keeper) spawn(unready int) error {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -235,16 +231,10 @@ func (k *keeper) spawn(unready int) error {
 	}
 	env := append(Without(k.cfg.Env), variable+"="+strings.Join(handed, " "))
 	// Threads of an image that began with signals blocked have them blocked; a
-	// child gets what the thread has that makes it, its timer slack too.
+	// child gets what the thread has that makes it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	unblockHere(forwardedSet())
-	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err == nil && slack > 0 {
-		env = append(env, slackEntry(time.Duration(slack)))
-		if unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(max(slack, int(daemonSlack))), 0, 0, 0) == nil {
-			defer unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0)
-		}
-	}
 	attr := &syscall.ProcAttr{Env: env, Files: files}
 	pid, err := syscall.ForkExec(k.cfg.Path, k.cfg.Argv, attr)
 	if errors.Is(err, unix.ENOENT) {

@@ -7,17 +7,12 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // variable names the environment variable by which a daemon finds its link.
 const variable = "SESSION_INIT_KEEPER"
-
-// slackVariable tells the timer slack that the session had, in nanoseconds;
-// see Link.Timers.
-const slackVariable = "SESSION_INIT_SLACK"
 
 // linkName names the link among the descriptors.
 const linkName = "keeper"
@@ -37,7 +32,6 @@ type Link struct {
 	file    *os.File // nil: there is no keeper, only what was handed over
 	names   []string
 	held    []*os.File
-	slack   time.Duration
 	mu      sync.Mutex // of writing
 }
 
@@ -46,12 +40,7 @@ type Link struct {
 func Open(environ []string) (*Link, error) {
 	var value string
 	found := false
-	var slack time.Duration
 	for _, entry := range environ {
-		if rest, ok := strings.CutPrefix(entry, slackVariable+"="); ok {
-			n, _ := strconv.ParseInt(rest, 10, 64)
-			slack = max(0, time.Duration(n))
-		}
 		if rest, ok := strings.CutPrefix(entry, variable+"="); ok {
 			value, found = rest, true
 		}
@@ -64,7 +53,7 @@ func Open(environ []string) (*Link, error) {
 	if n, _ := fmt.Sscan(value, &unready, &session); n < 2 || unready < 0 || session <= 0 {
 		return nil, fmt.Errorf("cannot use the keeper: %s says '%s'", variable, value)
 	}
-	l := &Link{Unready: unready, Session: session, slack: slack}
+	l := &Link{Unready: unready, Session: session}
 	for _, word := range words[2:] {
 		name, number, _ := strings.Cut(word, "=")
 		fd, err := strconv.Atoi(number)
@@ -117,9 +106,6 @@ func (l *Link) Exec(unready int, path string, argv, environ []string, names []st
 		}
 	}
 	env := append(Without(environ), variable+"="+strings.Join(handed, " "))
-	if l != nil && l.slack > 0 {
-		env = append(env, slackEntry(l.slack))
-	}
 	return fmt.Errorf("cannot execute %s: %w", path, syscall.Exec(path, argv, env))
 }
 
@@ -128,15 +114,11 @@ func Without(environ []string) []string {
 	out := make([]string, 0, len(environ))
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
-		if name != variable && name != keptVariable && name != slackVariable {
+		if name != variable && name != keptVariable {
 			out = append(out, entry)
 		}
 	}
 	return out
-}
-
-func slackEntry(slack time.Duration) string {
-	return slackVariable + "=" + strconv.FormatInt(slack.Nanoseconds(), 10)
 }
 
 // Held returns a descriptor that an earlier daemon had held, or nil. It is
@@ -151,17 +133,6 @@ func (l *Link) Held(name string) *os.File {
 		}
 	}
 	return nil
-}
-
-// Timers returns the timer slack that the session had, 0 when the daemon's is
-// the same. Under a keeper the daemon has more, so that Go's monitor of
-// threads, which sleeps for 20 µs at a time while anything happens, costs it
-// little: what it starts is to have the old one back. See PR_SET_TIMERSLACK(2const).
-func (l *Link) Timers() time.Duration {
-	if l == nil {
-		return 0
-	}
-	return l.slack
 }
 
 // Pid returns the keeper's pid, 0 when there is none, or none any more.
