@@ -58,6 +58,7 @@ type Loop struct {
 	// on. ended is closed when there will be no more.
 	open  atomic.Bool
 	ended chan struct{}
+	over  bool
 	busy  int           // messages since memory was given back
 	rest  time.Duration // when to give it back
 	// restart: the loop ends, the session does not.
@@ -102,7 +103,7 @@ const turnMessages = 256
 // supervisor's thread, so that what a process did leads to the next one
 // without waking anybody, and does nothing before open and after the end.
 func (l *Loop) turn() (sleep time.Duration) {
-	if !l.open.Load() || l.quit {
+	if !l.open.Load() || l.over {
 		return -1
 	}
 	taken, more := l.inbox.take(turnMessages)
@@ -120,7 +121,10 @@ func (l *Loop) turn() (sleep time.Duration) {
 		now = l.clock()
 		at, due = l.engine.NextDeadline()
 	}
+	// Also what was so from the beginning: a daemon may take over a session
+	// of which the last one had all but this done.
 	if l.quit {
+		l.over = true
 		close(l.ended)
 		return -1
 	}

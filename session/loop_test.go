@@ -120,7 +120,7 @@ func (w *world) run() {
 	w.loop.open.Store(true)
 	for {
 		sleep := w.loop.turn()
-		if w.loop.quit {
+		if w.loop.over {
 			return
 		}
 		if sleep < 0 {
@@ -290,4 +290,14 @@ func TestPriorities(t *testing.T) {
 	if _, err := parsePriority("loud"); err == nil {
 		t.Error("parsePriority(loud) is accepted")
 	}
+}
+
+// A loop that takes over what has ended already ends too.
+func TestLoopEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(nil)
+		w.loop.perform(engine.Quit{})
+		go w.run()
+		<-w.loop.ended
+	})
 }
