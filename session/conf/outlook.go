@@ -118,6 +118,10 @@ func (o *outlook) guard(dir string, id inode, wide bool) error {
 	}
 	if l != nil && l.resting() {
 		l.wide = l.wide || wide
+		// Whoever asks looks at the directory now, and may see what was not
+		// there before and is gone, or back, when it has rested: then all
+		// that matters is told as new.
+		l.seen = nil
 		return nil
 	}
 	return o.arm(dir, id, wide)
