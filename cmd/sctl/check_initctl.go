@@ -1,8 +1,6 @@
 package main
 
 import (
-	"sort"
-
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/job"
@@ -27,30 +25,14 @@ func (c *command) checkConditions() error {
 			return err
 		}
 	}
-	requests := make([]api.Request, len(paths))
-	for i, path := range paths {
-		requests[i] = api.GetAll(path, api.JobInterface)
-	}
-	replies, err := c.callAll("for session-init to answer", requests...)
+	configs, err := c.readConfigs(paths)
 	if err != nil {
 		return err
 	}
-	var jobs []lint.Job
-	for _, reply := range replies {
-		properties, err := reply.Properties()
-		if gone(err) {
-			continue // it went away meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		config, err := readConfig(properties)
-		if err != nil {
-			return err
-		}
-		jobs = append(jobs, lint.Job{Class: config.class()})
+	jobs := make([]lint.Job, len(configs))
+	for i, config := range configs {
+		jobs[i] = lint.Job{Class: config.class()}
 	}
-	sort.Slice(jobs, func(i, j int) bool { return jobs[i].Class.Name < jobs[j].Class.Name })
 	known := lint.KnownNames(jobs, c.options.ignoreEvents)
 	failed := false
 	for _, j := range jobs {

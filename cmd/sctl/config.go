@@ -22,6 +22,36 @@ func showUsage(c *command) error {
 	return nil
 }
 
+// readConfigs asks for the properties of jobs, and returns them by name. Jobs
+// that went away meanwhile are left out.
+func (c *command) readConfigs(paths []string) ([]jobConfig, error) {
+	requests := make([]api.Request, len(paths))
+	for i, path := range paths {
+		requests[i] = api.GetAll(path, api.JobInterface)
+	}
+	replies, err := c.callAll("for session-init to answer", requests...)
+	if err != nil {
+		return nil, err
+	}
+	configs := make([]jobConfig, 0, len(replies))
+	for _, reply := range replies {
+		properties, err := reply.Properties()
+		if gone(err) {
+			continue // it went away meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		config, err := readConfig(properties)
+		if err != nil {
+			return nil, err
+		}
+		configs = append(configs, config)
+	}
+	sort.Slice(configs, func(i, j int) bool { return configs[i].name < configs[j].name })
+	return configs, nil
+}
+
 // showConfig prints what jobs emit and their conditions, as initctl(8)
 // describes it.
 func showConfig(c *command) error {
@@ -39,30 +69,10 @@ func showConfig(c *command) error {
 	if err != nil {
 		return err
 	}
-	requests := make([]api.Request, len(paths))
-	for i, path := range paths {
-		requests[i] = api.GetAll(path, api.JobInterface)
-	}
-	replies, err := c.callAll("for session-init to answer", requests...)
+	configs, err := c.readConfigs(paths)
 	if err != nil {
 		return err
 	}
-	configs := make([]jobConfig, 0, len(replies))
-	for _, reply := range replies {
-		properties, err := reply.Properties()
-		if gone(err) {
-			continue // it went away meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		config, err := readConfig(properties)
-		if err != nil {
-			return err
-		}
-		configs = append(configs, config)
-	}
-	sort.Slice(configs, func(i, j int) bool { return configs[i].name < configs[j].name })
 	for _, config := range configs {
 		lines, err := config.lines(c.options.enumerate)
 		if err != nil {
