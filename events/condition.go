@@ -108,8 +108,9 @@ func (c *Condition) Last(node int) *Event {
 }
 
 // Events returns the events that made the expression true, in the order of
-// the expression, each once. Sides of an "or" that are not true themselves
-// do not count.
+// the expression: one for each operand, so that an event which two of them
+// match stands twice. Sides of an "or" that are not true themselves do not
+// count.
 func (c *Condition) Events() []*Event {
 	if c.nodes == nil {
 		return nil
@@ -125,18 +126,10 @@ func (c *Condition) Events() []*Event {
 		counts[o.right] = counts[o.i] && c.nodes[o.right].value
 	}
 	var out []*Event
-next:
 	for i, counted := range counts {
-		ev := c.nodes[i].event
-		if !counted || ev == nil {
-			continue
+		if ev := c.nodes[i].event; counted && ev != nil {
+			out = append(out, ev)
 		}
-		for _, have := range out {
-			if have == ev {
-				continue next
-			}
-		}
-		out = append(out, ev)
 	}
 	return out
 }
@@ -159,29 +152,21 @@ func (c *Condition) Reset(q *Queue) bool {
 	return any
 }
 
-// Adopt takes over from old what has come for operands that c has too: the
-// same words, each of old's used once, what is held first. What old held and
-// c has no place for is given back in q. old must not be used afterwards.
-func (c *Condition) Adopt(q *Queue, old *Condition) {
+// Adopt lets the operands of c see what old holds, in the order of old's, and
+// gives back in q what old held. What the operands came with last is taken
+// over by those of the same words. old must not be used afterwards.
+func (c *Condition) Adopt(q *Queue, old *Condition, lookup Lookup) {
 	if old == nil {
 		return
 	}
 	if c != nil && old.nodes != nil {
 		c.room()
-		for i, node := range c.expr.Nodes {
-			if node.Op != OpMatch {
-				continue
-			}
-			for k := range old.nodes {
-				if old.nodes[k].event != nil && old.expr.Nodes[k].Match.equal(node.Match) {
-					c.nodes[i] = old.nodes[k]
-					old.nodes[k] = cell{}
-					break
-				}
+		for _, node := range old.nodes {
+			if node.event != nil {
+				c.Handle(q, node.event, lookup)
 			}
 		}
 		c.remember(old)
-		c.update()
 	}
 	old.Reset(q)
 }

@@ -44,6 +44,7 @@ type slot[Owner any] struct {
 type entry[Owner any] struct {
 	owner      Owner
 	prev, next *entry[Owner]
+	after      *entry[Owner] // of the same Filed
 	slot       *slot[Owner]
 	value      string
 }
@@ -109,7 +110,7 @@ func (s *slot[Owner]) remove(e *entry[Owner]) {
 
 // Filed is what Add filed; Remove takes it out again.
 type Filed[Owner any] struct {
-	entries []*entry[Owner]
+	first *entry[Owner]
 }
 
 // Add files every operand of expr under owner. Patterns are expanded by
@@ -120,11 +121,11 @@ func (x *Index[Owner]) Add(expr *Expr, owner Owner, lookup Lookup) Filed[Owner] 
 	if expr == nil {
 		return filed
 	}
-	filed.entries = make([]*entry[Owner], 0, (len(expr.Nodes)+1)/2)
+	place := &filed.first
 	for i := range expr.Nodes {
 		if node := &expr.Nodes[i]; node.Op == OpMatch {
 			if e := x.file(node.Match, owner, lookup); e != nil {
-				filed.entries = append(filed.entries, e)
+				*place, place = e, &e.after
 			}
 		}
 	}
@@ -177,7 +178,7 @@ func (n *nameIndex[Owner]) slot(want slot[Owner]) *slot[Owner] {
 
 // Remove takes out what Add filed.
 func (x *Index[Owner]) Remove(filed Filed[Owner]) {
-	for _, e := range filed.entries {
+	for e := filed.first; e != nil; e = e.after {
 		e.slot.remove(e)
 		names := e.slot.names
 		if names.used--; names.used == 0 {

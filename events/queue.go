@@ -52,7 +52,8 @@ type Event struct {
 type Queue struct {
 	last    uint64
 	cursor  uint64   // the event visited last in this pass
-	pending []*Event // ascending by ID
+	pending []*Event // ascending by ID, a part of room
+	room    []*Event // what pending has its place in, empty
 	ready   []*Event // handling, no blockers left; ascending by ID
 	live    int
 }
@@ -61,10 +62,21 @@ type Queue struct {
 func (q *Queue) Emit(name string, env Env) *Event {
 	q.last++
 	ev := &Event{ID: q.last, Name: name, Env: env}
+	if len(q.pending) == 0 {
+		// The place of those that were taken is used again.
+		q.pending = q.room
+	}
 	q.pending = append(q.pending, ev)
+	if cap(q.pending) > cap(q.room) && cap(q.pending) <= keptPending {
+		q.room = q.pending[:0]
+	}
 	q.live++
 	return ev
 }
+
+// keptPending bounds how many pending events there is room for without new
+// memory.
+const keptPending = 256
 
 // Len returns how many events have not finished.
 func (q *Queue) Len() int { return q.live }

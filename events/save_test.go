@@ -286,7 +286,7 @@ func TestConditionLast(t *testing.T) {
 	}
 
 	c := NewCondition(expr(t, "x and b and d and a and b"))
-	c.Adopt(&q, old)
+	c.Adopt(&q, old, nil)
 	var got []string
 	for i, node := range c.Expr().Nodes {
 		if node.Op != OpMatch {
@@ -309,11 +309,11 @@ func TestConditionLast(t *testing.T) {
 	}
 	// What is held is newer than what is remembered, and stays.
 	newer := NewCondition(expr(t, "a or x"))
-	newer.Adopt(&q, c)
+	newer.Adopt(&q, c, nil)
 	if newer.Last(0) != second || !newer.True() {
 		t.Errorf("after Adopt of what is held: Last(0) = %v, True() = %t; want the event, true", newer.Last(0), newer.True())
 	}
-	newer.Adopt(&q, nil)
+	newer.Adopt(&q, nil, nil)
 	if !newer.True() {
 		t.Error("Adopt of nothing changed the condition")
 	}

@@ -89,7 +89,7 @@ func (e *Engine) held(in *instance) bool {
 func (e *Engine) waits(w waiter, to *instance) (edge, bool) {
 	made := edge{to: to, event: w.event, call: w.call, verb: w.verb}
 	if w.event != nil {
-		if from := e.instances[w.event.Instance]; from != nil && from.blocker == w.event {
+		if from := e.instances.get(w.event.Instance); from != nil && from.blocker == w.event {
 			made.from = from
 			return made, true
 		}
@@ -120,7 +120,7 @@ func (e *Engine) holdsUp(ev *events.Event, in *instance) bool {
 		return true
 	}
 	// It may wait for nobody, and the look is long in a chain.
-	return e.held(in) && slices.ContainsFunc(e.upTo(e.instances[ev.Instance]), func(w edge) bool { return w.from == in })
+	return e.held(in) && slices.ContainsFunc(e.upTo(e.instances.get(ev.Instance)), func(w edge) bool { return w.from == in })
 }
 
 // upTo returns the waits for an instance, for those that wait for it, and so

@@ -17,6 +17,7 @@ func (e *Engine) turn(in *instance, goal Goal) {
 		e.debugf(in, "%s (#%d) goal changed from %s to %s", in.class.def.Name, in.seq, in.goal, goal)
 	}
 	in.goal = goal
+	e.stir(in)
 	if goal == GoalStart {
 		e.wanted++
 	} else {
@@ -33,10 +34,6 @@ func (e *Engine) changeGoal(in *instance, goal Goal) {
 		return
 	}
 	e.turn(in, goal)
-	if goal == GoalStart && in.state < Running {
-		// The stop is cancelled before anything of it was done.
-		in.stopEnv, in.stopEvents = nil, nil
-	}
 	switch in.state {
 	case Waiting:
 		e.advance(in)
@@ -94,6 +91,7 @@ func (e *Engine) enter(in *instance, from State) bool {
 		in.ends.force, in.ends.struck = false, false
 		return !e.spawn(in, job.Main)
 	case PostStart:
+		e.guard(in)
 		return !e.spawn(in, job.PostStart)
 	case Running:
 		e.enterRunning(in, from)
@@ -101,6 +99,7 @@ func (e *Engine) enter(in *instance, from State) bool {
 	case PreStop:
 		return !e.spawn(in, job.PreStop)
 	case Stopping:
+		e.unguard(in)
 		in.again = false
 		e.emitJobEvent(in, "stopping", true)
 		return false
@@ -123,10 +122,11 @@ func (e *Engine) enterStarting(in *instance) {
 	in.failed, in.failure, in.result = false, "", failure{}
 	in.class.failure = ""
 	in.mainRan, in.main, in.forks, in.settling, in.note = false, 0, 0, false, ""
+	in.ready, in.said = Readiness{}, Said{}
 	in.owner, in.ends = 0, ends{}
-	if in.hasNext {
-		in.env, in.startEvents = in.nextEnv, in.nextEvents
-		in.nextEnv, in.nextEvents, in.hasNext = nil, nil, false
+	if newer := in.newer; newer != nil {
+		in.env, in.startEvents = newer.env, newer.events
+		in.newer = nil
 		in.edits = nil
 	}
 	in.stopEnv, in.stopEvents = nil, nil
@@ -135,7 +135,8 @@ func (e *Engine) enterStarting(in *instance) {
 	e.emitJobEvent(in, "starting", true)
 }
 
-// enterRunning completes a start, or cancels a stop.
+// enterRunning completes a start, or cancels a stop: then nothing more is to
+// be waited for, with a task neither.
 func (e *Engine) enterRunning(in *instance, from State) {
 	if from == PreStop {
 		in.stopEnv, in.stopEvents = nil, nil
@@ -143,7 +144,7 @@ func (e *Engine) enterRunning(in *instance, from State) {
 		in.ranSince = e.now
 		e.emitJobEvent(in, "started", false)
 	}
-	if !in.class.def.Task {
+	if from == PreStop || !in.class.def.Task {
 		e.release(in, false)
 	}
 }

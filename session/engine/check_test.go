@@ -68,22 +68,25 @@ func (c *checker) classes() {
 		}
 		c.count += n
 	}
-	if c.count != len(e.instances) {
-		c.fail("%d instances in lists, %d by number", c.count, len(e.instances))
+	if c.count != e.instances.count {
+		c.fail("%d instances in lists, %d by number", c.count, e.instances.count)
 	}
-	if c.procs != len(e.procs) {
-		c.fail("%d processes of instances, %d by number", c.procs, len(e.procs))
+	if c.procs != e.procs.count {
+		c.fail("%d processes of instances, %d by number", c.procs, e.procs.count)
 	}
 	if c.wanted != e.wanted {
 		c.fail("%d instances have goal start, %d are counted", c.wanted, e.wanted)
 	}
 }
 
-// deadlines checks that one which was set is known to whom it was set for, or
-// was cleared.
+// deadlines checks that one which was set, and not cleared, is known to whom
+// it was set for, and stands where it thinks.
 func (c *checker) deadlines() {
-	for _, d := range c.e.deadlines.heap {
-		if !d.dead && d.in != nil && (d.in.gone || d.in.deadline != d) {
+	for i, d := range c.e.deadlines.heap {
+		if d.place != i {
+			c.fail("the deadline at place %d takes its place for %d", i, d.place)
+		}
+		if d.in != nil && (d.in.gone || d.in.deadline != d) {
 			c.fail("%s has forgotten a deadline of kind %d at %s", d.in.label(), d.kind, d.at)
 		}
 	}
@@ -123,7 +126,7 @@ var may = [numStates]struct {
 
 func (c *checker) instance(in *instance) {
 	e := c.e
-	if e.instances[in.id] != in || in.gone {
+	if e.instances.get(in.id) != in || in.gone {
 		c.fail("%s is not found by its number", in.label())
 	}
 	if in.goal == GoalStart {
@@ -137,7 +140,7 @@ func (c *checker) instance(in *instance) {
 	for kind := range in.procs {
 		if in.procs[kind].id != 0 {
 			c.procs++
-			if e.procs[in.procs[kind].id] != in {
+			if e.procs.get(uint64(in.procs[kind].id)) != in {
 				c.fail("%s: process %d is not found by its number", in.label(), in.procs[kind].id)
 			}
 		}
@@ -174,22 +177,24 @@ func (c *checker) instance(in *instance) {
 	}
 	if d := in.deadline; d != nil {
 		due := map[deadlineKind]bool{
-			killDeadline:    in.state == Killed || in.ends.sweeping || in.ends.force,
-			graceDeadline:   in.ends.sweeping || in.ends.struck && !in.idle(),
-			readyDeadline:   in.state == InSpawned && in.alive(job.Main),
-			respawnDeadline: in.state == PostStop && in.goal == GoalStart && in.delayed && in.idle(),
-			hookDeadline:    in.ends.force && in.alive(job.PostStop),
+			killDeadline:     in.state == Killed || in.ends.sweeping || in.ends.force,
+			graceDeadline:    in.ends.sweeping || in.ends.struck && !in.idle(),
+			watchdogDeadline: in.guarded(),
+			readyDeadline:    in.state == InSpawned && in.alive(job.Main),
+			respawnDeadline:  in.state == PostStop && in.goal == GoalStart && in.delayed && in.idle(),
+			hookDeadline:     in.ends.force && in.alive(job.PostStop),
 		}
-		if !due[d.kind] || d.dead || d.in != in || d.at <= e.now {
+		if !due[d.kind] || c.e.deadlines.heap[d.place] != d || d.in != in || d.at <= e.now {
 			c.fail("%s in %s has a deadline of kind %d at %s", in.label(), in.state, d.kind, d.at)
 		}
 	}
-	if in.ends.sweeping != (in.owner != 0 && e.sweeps[in.owner] == in) {
+	if in.ends.sweeping != (in.owner != 0 && e.sweeps.get(in.owner) == in) {
 		c.fail("%s in %s: sweeping is %t", in.label(), in.state, in.ends.sweeping)
 	}
 	if in.ends.sweeping && !in.idle() {
 		c.fail("%s in %s is swept while a process of it runs", in.label(), in.state)
 	}
+	c.ending(in)
 	c.condition("stop on of "+in.label(), in.stopOn)
 	for _, w := range in.waiters {
 		if w.event != nil {
@@ -197,6 +202,22 @@ func (c *checker) instance(in *instance) {
 		} else {
 			c.calls[w.call]++
 		}
+	}
+}
+
+// ending looks at what settleEnd need not look at: nobody is forgotten who is
+// to be stopped, or who still moves.
+func (c *checker) ending(in *instance) {
+	e := c.e
+	if !e.ending.surveyed || e.ending.quit {
+		return
+	}
+	outlives := in.stopOn != nil && !e.ending.cut && e.findOutlived(in) != nil
+	if !in.stirred && !e.unfinished && in.goal == GoalStart && !e.mayFinish(in) && !outlives {
+		c.fail("%s is to be stopped with the session, and forgotten", in.label())
+	}
+	if in.moves() && !in.mover {
+		c.fail("%s moves, and the end of the session does not know it", in.label())
 	}
 }
 

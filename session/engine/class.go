@@ -12,6 +12,8 @@ import (
 // class is a definition and its instances.
 type class struct {
 	def *job.Class
+	// entry is "UPSTART_JOB=NAME", as an instance has its own.
+	entry string
 	// kept is what becomes of the class when its last instance is gone:
 	// another definition, or none when drop is set.
 	kept *job.Class
@@ -93,7 +95,7 @@ func (e *Engine) setClass(def *job.Class) {
 	c := e.classes[def.Name]
 	switch {
 	case c == nil:
-		c = &class{def: def}
+		c = &class{def: def, entry: ourPrefix + "JOB=" + def.Name}
 		e.classes[def.Name] = c
 		at := e.classPlace(def.Name)
 		e.order = append(e.order, nil)
@@ -117,13 +119,13 @@ func sameDefinition(a, b *job.Class) bool {
 	return a.Path == b.Path && a.Override == b.Override && bytes.Equal(job.Print(a), job.Print(b))
 }
 
-// adopt puts a definition in force and announces it. What has come of the
-// old start condition is kept where the new one has it too.
+// adopt puts a definition in force and announces it. What the old start
+// condition holds is kept where it matches the new one too.
 func (e *Engine) adopt(c *class, def *job.Class) {
 	c.def, c.kept, c.drop = def, nil, false
 	old := c.startOn
 	c.startOn = events.NewCondition(def.StartOn)
-	c.startOn.Adopt(&e.queue, old)
+	c.startOn.Adopt(&e.queue, old, noVariables)
 	if c.watch != nil {
 		e.index.Remove(c.watch.filed)
 	}
@@ -169,12 +171,13 @@ func (e *Engine) classPlace(name string) int {
 }
 
 // rested is called when the last instance of a class has gone: a definition
-// that was kept back takes over.
+// that was kept back takes over, with a start condition that begins afresh.
 func (e *Engine) rested(c *class) {
 	switch {
 	case c.drop:
 		e.removeClass(c)
 	case c.kept != nil:
+		c.startOn.Reset(&e.queue)
 		e.do(Notify{Kind: JobRemoved, Class: c.def.Name})
 		e.adopt(c, c.kept)
 	}

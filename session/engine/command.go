@@ -38,6 +38,7 @@ func (e *Engine) take(in *instance, call CallID, by *events.Caller, wait bool, v
 	if wait && call != 0 {
 		e.await(call, by)
 		in.waiters = append(in.waiters, waiter{call: call, verb: v})
+		e.stir(in)
 		e.noticeCycle(in)
 	}
 }
@@ -61,7 +62,7 @@ func (e *Engine) start(msg Start) {
 		return
 	}
 	if !msg.Target.ByName {
-		in.nextEnv, in.nextEvents, in.hasNext = msg.Env, nil, true
+		in.newer = &beginning{env: msg.Env}
 	}
 	in.forgive()
 	e.take(in, msg.Call, msg.By, msg.Wait, verbStart)
@@ -112,7 +113,7 @@ func (e *Engine) restart(msg Restart) {
 		return
 	}
 	if !msg.Target.ByName {
-		in.nextEnv, in.nextEvents, in.hasNext = msg.Env, nil, true
+		in.newer = &beginning{env: msg.Env}
 	}
 	in.stopEnv, in.stopEvents = nil, nil
 	in.forgive()
@@ -138,8 +139,12 @@ func (e *Engine) reload(msg Reload) {
 	in, err := e.find(msg.Target, nil)
 	if err == nil {
 		if main := in.procs[0]; main.id != 0 && main.pid != 0 {
-			in.signalled(job.Main, in.class.def.ReloadSignal, SentToReload)
-			e.do(Kill{Proc: main.id, Signal: in.class.def.ReloadSignal})
+			signal, sender := in.class.def.ReloadSignal, SentToReload
+			if msg.Signal != 0 {
+				signal, sender = msg.Signal, SentByCaller
+			}
+			in.signalled(job.Main, signal, sender)
+			e.do(Kill{Proc: main.id, Signal: signal})
 		} else {
 			err = e.notRunning(in)
 		}

@@ -6,25 +6,26 @@ import (
 )
 
 // deadline is a time at which something is due for an instance. One that was
-// cleared stays in the heap and is passed over, so that a late one can never
-// strike what it was not set for.
+// cleared leaves the heap at once, so that a late one can never strike what it
+// was not set for, and keeps nobody in memory who is gone.
 type deadline struct {
-	at   time.Duration
-	seq  uint64 // of two at the same time, the older one first
-	in   *instance
-	kind deadlineKind
-	dead bool
+	at    time.Duration
+	seq   uint64    // of two at the same time, the older one first
+	in    *instance // nil for the end of the session
+	kind  deadlineKind
+	place int // in the heap
 }
 
 // deadlineKind is what is due. An instance waits for one thing at a time.
 type deadlineKind uint8
 
 const (
-	killDeadline    deadlineKind = iota // KILL for what did not end
-	graceDeadline                       // an end to waiting for what was killed
-	readyDeadline                       // an end to waiting for main to be ready
-	hookDeadline                        // an end to waiting for post-stop
-	respawnDeadline                     // the respawn, after its delay
+	killDeadline     deadlineKind = iota // KILL for what did not end
+	graceDeadline                        // an end to waiting for what was killed
+	readyDeadline                        // an end to waiting for main to be ready
+	hookDeadline                         // an end to waiting for post-stop
+	respawnDeadline                      // the respawn, after its delay
+	watchdogDeadline                     // an end to the silence of main
 	numDeadlines
 )
 
@@ -40,8 +41,15 @@ func (d *deadlines) Less(i, k int) bool {
 	}
 	return d.heap[i].seq < d.heap[k].seq
 }
-func (d *deadlines) Swap(i, k int) { d.heap[i], d.heap[k] = d.heap[k], d.heap[i] }
-func (d *deadlines) Push(x any)    { d.heap = append(d.heap, x.(*deadline)) }
+func (d *deadlines) Swap(i, k int) {
+	d.heap[i], d.heap[k] = d.heap[k], d.heap[i]
+	d.heap[i].place, d.heap[k].place = i, k
+}
+func (d *deadlines) Push(x any) {
+	due := x.(*deadline)
+	due.place = len(d.heap)
+	d.heap = append(d.heap, due)
+}
 func (d *deadlines) Pop() any {
 	last := d.heap[len(d.heap)-1]
 	d.heap[len(d.heap)-1] = nil
@@ -49,11 +57,8 @@ func (d *deadlines) Pop() any {
 	return last
 }
 
-// next returns the earliest deadline that still counts.
+// next returns the earliest deadline.
 func (d *deadlines) next() (time.Duration, bool) {
-	for len(d.heap) > 0 && d.heap[0].dead {
-		heap.Pop(d)
-	}
 	if len(d.heap) == 0 {
 		return 0, false
 	}
@@ -76,6 +81,9 @@ func (d *deadlines) restore(at time.Duration, seq uint64, in *instance) *deadlin
 	return due
 }
 
+// remove takes out a deadline that has not come.
+func (d *deadlines) remove(due *deadline) { heap.Remove(d, due.place) }
+
 // due returns a deadline that has come, and takes it out.
 func (d *deadlines) due(now time.Duration) *deadline {
 	if at, ok := d.next(); !ok || at > now {
@@ -92,7 +100,7 @@ func (e *Engine) setDeadline(in *instance, at time.Duration, kind deadlineKind) 
 
 func (e *Engine) clearDeadline(in *instance) {
 	if in.deadline != nil {
-		in.deadline.dead = true
+		e.deadlines.remove(in.deadline)
 		in.deadline = nil
 	}
 }
@@ -124,6 +132,8 @@ func (e *Engine) strike(due *deadline) {
 		e.readyTimedOut(due.in)
 	case hookDeadline:
 		e.hookTimedOut(due.in)
+	case watchdogDeadline:
+		e.watchdogTimedOut(due.in)
 	case respawnDeadline:
 		e.endDelay(due.in)
 		e.advance(due.in)

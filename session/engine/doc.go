@@ -74,10 +74,10 @@
 //
 // The first failure of a pass (from starting on) is the one that is told:
 // Failed is announced, waiters are answered, and stopping and stopped carry
-// it. A later one is told only to those who began to wait after the first: a
-// start that turned the instance round is answered when post-stop ends it
-// after all. Main's end is never a failure while the goal is stop, nor in the
-// pre-stop of a restart; a respawn is none either, as long as its limit holds.
+// it. A later one is told to nobody: who began to wait after the first is
+// answered when the instance has come to rest. Main's end is never a failure
+// while the goal is stop, nor in the pre-stop of a restart; a respawn is none
+// either, as long as its limit holds.
 //
 // # The end of the session
 //

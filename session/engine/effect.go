@@ -34,7 +34,8 @@ type TakeOver struct {
 }
 
 // Kill asks for a signal to a process; with Group to its whole process
-// group.
+// group. One that is still being made gets it as soon as it is there, also
+// when the engine has gone on without it meanwhile.
 type Kill struct {
 	Proc   ProcID
 	Signal int

@@ -44,11 +44,11 @@ type Engine struct {
 	classes map[string]*class
 	order   []*class // sorted by name
 
-	instances map[uint64]*instance
-	procs     map[ProcID]*instance
-	sweeps    map[uint64]*instance // those that wait for a Sweep, by owner
-	leftovers []*leftover          // what stays of ended runs, oldest first
-	calls     map[CallID]bool      // callers that wait
+	instances numbered
+	procs     numbered
+	sweeps    numbered        // those that wait for a Sweep, by owner
+	leftovers []*leftover     // what stays of ended runs, oldest first
+	calls     map[CallID]bool // callers that wait
 	// hooks gives for a caller that waits the hook that it is, asking how
 	// many such callers a hook is; see blocked.go.
 	hooks    map[CallID]ProcID
@@ -70,14 +70,11 @@ type Engine struct {
 // New returns an engine without classes.
 func New(cfg Config) *Engine {
 	e := &Engine{
-		cfg:       cfg,
-		classes:   make(map[string]*class),
-		instances: make(map[uint64]*instance),
-		procs:     make(map[ProcID]*instance),
-		sweeps:    make(map[uint64]*instance),
-		calls:     make(map[CallID]bool),
-		hooks:     make(map[CallID]ProcID),
-		asking:    make(map[ProcID]int),
+		cfg:     cfg,
+		classes: make(map[string]*class),
+		calls:   make(map[CallID]bool),
+		hooks:   make(map[CallID]ProcID),
+		asking:  make(map[ProcID]int),
 
 		stepBudget: stepBudget,
 	}
@@ -126,6 +123,10 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 		e.forked(in)
 	case SelfStopped:
 		e.selfStopped(in)
+	case Ready:
+		e.toldReady(in)
+	case Notified:
+		e.notified(in)
 	case Exited:
 		e.exited(in)
 	case FollowEnded:

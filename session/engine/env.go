@@ -8,6 +8,9 @@ import (
 	"github.com/session-init/session-init/session/job"
 )
 
+// ourPrefix begins the names of variables that are ours.
+const ourPrefix = "UPSTART_"
+
 // reservedKeys are set by us alone, last of all.
 var reservedKeys = []string{"UPSTART_JOB", "UPSTART_INSTANCE", "UPSTART_SESSION", "UPSTART_EVENTS", "UPSTART_STOP_EVENTS"}
 
@@ -34,42 +37,44 @@ func (e *Engine) stanza(entry string) (string, bool) {
 // classLookup finds a variable in the given ones, the stanzas of the class
 // and the table, strongest first.
 func (e *Engine) classLookup(def *job.Class, env events.Env) events.Lookup {
-	return func(name string) (string, bool) {
-		if value, ok := env.Get(name); ok {
+	return func(name string) (string, bool) { return e.classVariable(def, env, name) }
+}
+
+func (e *Engine) classVariable(def *job.Class, env events.Env, name string) (string, bool) {
+	if value, ok := env.Get(name); ok {
+		return value, true
+	}
+	for i := len(def.Env) - 1; i >= 0; i-- {
+		key, _, _ := events.SplitEntry(def.Env[i])
+		if key != name {
+			continue
+		}
+		if entry, ok := e.stanza(def.Env[i]); ok {
+			_, value, _ := events.SplitEntry(entry)
 			return value, true
 		}
-		for i := len(def.Env) - 1; i >= 0; i-- {
-			key, _, _ := events.SplitEntry(def.Env[i])
-			if key != name {
-				continue
-			}
-			if entry, ok := e.stanza(def.Env[i]); ok {
-				_, value, _ := events.SplitEntry(entry)
-				return value, true
-			}
-		}
-		return e.table.Get(name)
 	}
+	return e.table.Get(name)
 }
 
 // lookup finds a variable of an instance, as its conditions and its events
-// see it.
+// see it: what tells a process who it is, as UPSTART_JOB does, is not among
+// them, but UPSTART_EVENTS came with the start like the events' variables.
 func (e *Engine) lookup(in *instance) events.Lookup {
-	below := e.classLookup(in.class.def, in.env)
 	return func(name string) (string, bool) {
-		if strings.HasPrefix(name, "UPSTART_") && slices.Contains(reservedKeys, name) {
-			return e.reserved(in).Get(name)
+		if len(in.startEvents) > 0 && name == "UPSTART_EVENTS" {
+			return strings.Join(in.startEvents, " "), true
 		}
 		if value, set, changed := in.edited(name); changed {
 			return value, set
 		}
-		return below(name)
+		return e.classVariable(in.class.def, in.env, name)
 	}
 }
 
 // reserved returns the variables that say who a process is.
 func (e *Engine) reserved(in *instance) events.Env {
-	env := events.Env{"UPSTART_JOB=" + in.class.def.Name, "UPSTART_INSTANCE=" + in.name}
+	env := append(make(events.Env, 0, len(reservedKeys)), in.class.entry, in.entry)
 	if e.cfg.Session != "" {
 		env = append(env, "UPSTART_SESSION="+e.cfg.Session)
 	}
@@ -120,7 +125,7 @@ func (e *Engine) processEnv(in *instance, kind job.ProcessKind) events.Env {
 	}
 	env = slices.DeleteFunc(env, func(entry string) bool {
 		key, _, _ := events.SplitEntry(entry)
-		return strings.HasPrefix(key, "UPSTART_") && slices.Contains(reservedKeys, key)
+		return strings.HasPrefix(key, ourPrefix) && slices.Contains(reservedKeys, key)
 	})
 	env = append(env, e.reserved(in)...)
 	if stops && len(in.stopEvents) > 0 {

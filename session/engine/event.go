@@ -32,9 +32,15 @@ func (e *Engine) progressed(ev *events.Event) {
 // with hold the instance waits until the event has finished.
 func (e *Engine) emitJobEvent(in *instance, name string, hold bool) {
 	def := in.class.def
-	env := make(events.Env, 0, 5+len(def.Export))
-	env = append(env, "JOB="+def.Name, "INSTANCE="+in.name)
-	if name == "stopping" || name == "stopped" {
+	ends, room := name == "stopping" || name == "stopped", 2+len(def.Export)
+	switch {
+	case ends && in.failed:
+		room += 3
+	case ends:
+		room++
+	}
+	env := append(make(events.Env, 0, room), in.class.entry[len(ourPrefix):], in.entry[len(ourPrefix):])
+	if ends {
 		if in.failed {
 			env = append(env, "RESULT=failed", "PROCESS="+in.result.process)
 			if in.result.status != "" {
@@ -118,10 +124,10 @@ func (e *Engine) handleStop(in *instance, ev *events.Event) {
 	if in.gone || !in.stopOn.Handle(&e.queue, ev, e.lookup(in)) || !in.stopOn.True() {
 		return
 	}
-	evs := in.stopOn.Events()
+	evs, env, names := gather(in.stopOn)
 	switch {
 	case in.goal != GoalStop:
-		in.stopEnv, in.stopEvents = gather(evs)
+		in.stopEnv, in.stopEvents = env, names
 		in.wish = wish{reason: ByEvent, at: e.now, events: evs}
 		e.release(in, false)
 		e.waitFor(in, evs)
@@ -146,8 +152,7 @@ func (e *Engine) startIfTrue(c *class) {
 	if !c.startOn.True() {
 		return
 	}
-	evs := c.startOn.Events()
-	env, names := gather(evs)
+	evs, env, names := gather(c.startOn)
 	if name, err := e.instanceName(c, env); err != nil {
 		e.do(Log{Level: Warn, Class: c.def.Name, Msg: c.def.Name + ": cannot start on " + strings.Join(names, " ") + ": " + err.Msg})
 	} else {
@@ -156,7 +161,7 @@ func (e *Engine) startIfTrue(c *class) {
 			in = e.newInstance(c, name)
 		}
 		if in.goal != GoalStart {
-			in.nextEnv, in.nextEvents, in.hasNext = env, names, true
+			in.newer = &beginning{env, names}
 			in.wish = wish{reason: ByEvent, at: e.now, events: evs}
 			e.release(in, false)
 			e.waitFor(in, evs)
@@ -166,14 +171,18 @@ func (e *Engine) startIfTrue(c *class) {
 	c.startOn.Reset(&e.queue)
 }
 
-// gather returns the variables of events, the later ones laid over the
-// earlier, and the events' names.
-func gather(evs []*events.Event) (env events.Env, names []string) {
-	for _, ev := range evs {
+// gather returns the events of a condition that has come true, each once; and
+// operand by operand their variables, the later ones laid over the earlier,
+// and their names: what two operands match counts at both places.
+func gather(c *events.Condition) (evs []*events.Event, env events.Env, names []string) {
+	for _, ev := range c.Events() {
+		if !slices.Contains(evs, ev) {
+			evs = append(evs, ev)
+		}
 		env = env.Merge(ev.Env)
 		names = append(names, ev.Name)
 	}
-	return env, names
+	return evs, env, names
 }
 
 // eventFinished announces the end of an event and resumes what it held.
@@ -183,8 +192,9 @@ func (e *Engine) eventFinished(ev *events.Event) {
 	}
 	e.progressed(ev)
 	e.do(Notify{Kind: EventEmitted, Text: ev.Name, Env: ev.Env})
-	if in := e.instances[ev.Instance]; in != nil && in.blocker == ev {
+	if in := e.instances.get(ev.Instance); in != nil && in.blocker == ev {
 		in.blocker = nil
+		e.stir(in)
 		e.advance(in)
 	}
 	if ev.Call != 0 {

@@ -70,10 +70,12 @@ type Restart struct {
 	Wait   bool
 }
 
-// Reload sends the reload signal to the main process.
+// Reload sends the reload signal to the main process, or Signal if that is not
+// 0.
 type Reload struct {
 	Call   CallID
 	Target Target
+	Signal int
 }
 
 // Emit adds an event. With Wait the reply comes when it has finished.
@@ -124,6 +126,13 @@ type SpawnFailed struct {
 type Forked struct {
 	Proc ProcID
 	Pid  int
+}
+
+// Ready reports that main is ready, in a way other than by forks or a stop. How
+// says how that was known: "listens on unix:/run/x".
+type Ready struct {
+	Proc ProcID
+	How  string
 }
 
 // SelfStopped reports that the process raised SIGSTOP.
@@ -199,6 +208,8 @@ func (Spawned) input()     {}
 func (SpawnFailed) input() {}
 func (Forked) input()      {}
 func (SelfStopped) input() {}
+func (Ready) input()       {}
+func (Notified) input()    {}
 func (Exited) input()      {}
 func (FollowEnded) input() {}
 func (Swept) input()       {}

@@ -243,6 +243,28 @@ var inputs = []struct {
 		}
 		return p != nil
 	}},
+	{"main listens", func(s *stage) bool {
+		p := s.Find("svc", "", job.Main)
+		if p != nil {
+			s.Listen(p, "tcp [::1]:80")
+		}
+		return p != nil
+	}},
+	{"main says all that it can", func(s *stage) bool {
+		p := s.Find("svc", "", job.Main)
+		if p != nil {
+			s.Say(p, engine.Notified{Ready: true, HasStatus: true, Status: "well", Errno: "x (1)", Extend: time.Minute, Alive: true})
+			s.Say(p, engine.Notified{Reloading: true})
+		}
+		return p != nil
+	}},
+	{"main asks for its watchdog", func(s *stage) bool {
+		p := s.Find("svc", "", job.Main)
+		if p != nil {
+			s.Say(p, engine.Notified{Trigger: true})
+		}
+		return p != nil
+	}},
 	{"set environment", func(s *stage) bool {
 		s.Do(engine.SetEnv{Call: s.next(), Entries: []string{"A=1"}})
 		s.Do(engine.SetEnv{Call: s.next(), Class: "svc", Entries: []string{"A=1"}})
@@ -261,6 +283,8 @@ var inputs = []struct {
 		s.Do(engine.Spawned{Proc: 999, Pid: 1})
 		s.Do(engine.Forked{Proc: 999, Pid: 1})
 		s.Do(engine.SelfStopped{Proc: 999})
+		s.Do(engine.Notified{Proc: 999, Ready: true, Trigger: true})
+		s.Do(engine.Ready{Proc: 999})
 		s.Do(engine.Exited{Proc: 999, Status: 1})
 		s.Do(engine.SpawnFailed{Proc: 999, Reason: "x"})
 		s.Do(engine.FollowEnded{Proc: 999})

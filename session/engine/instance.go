@@ -13,27 +13,41 @@ type instance struct {
 	id    uint64
 	class *class
 	name  string
+	// entry is "UPSTART_INSTANCE=NAME": the environment of its processes has
+	// it whole, its events from "INSTANCE" on, and name is its end.
+	entry string
 	seq   uint64 // among the class's
 	// prev and next link the instances of a class, oldest first.
 	prev, next *instance
 
+	// What is small stands together, so that an instance is.
 	goal  Goal
 	state State
-	since time.Duration // in this state
-	wish  wish          // where the goal came from
 	// again: the instance goes through stopping although its goal is
 	// start: a respawn or a restart. Entering stopping clears it.
 	again bool
 	gone  bool
+	// mainRan: a main was made in this pass; settling: it was not ready in
+	// time, and is to be taken as it is; failed: the pass has, see failure.
+	mainRan, settling, failed bool
+	// lateStart: the pass began when the session was ending already.
+	lateStart bool
+	// delayed: a respawn is to wait before starting, for respawnDelay.
+	delayed bool
+	// stirred and mover: it is among those of the session's end, see stir.
+	stirred, mover bool
+	ends           ends
+	sent           [numProcesses]sent
+
+	since time.Duration // in this state
+	wish  wish          // where the goal came from
 
 	// env holds the variables that this pass was started with, startEvents
-	// the names of the events that did. next* are those of a newer start,
-	// exchanged on entering starting.
+	// the names of the events that did. newer is a start that comes into force
+	// on entering starting, nil for none.
 	env         events.Env
 	startEvents []string
-	nextEnv     events.Env
-	nextEvents  []string
-	hasNext     bool
+	newer       *beginning
 	// edits are the changes to the environment of this instance alone, each
 	// key once: KEY=VALUE for one that is set, KEY for one that is unset.
 	edits []string
@@ -46,25 +60,20 @@ type instance struct {
 	watch  *watch
 
 	procs [numProcesses]process
-	sent  [numProcesses]sent
-	// mainRan: a main was made in this pass; main is its number.
-	mainRan bool
-	main    ProcID
-	forks   int
-	// settling: main was not ready in time, and is to be taken as it is.
-	settling bool
-	note     string // a sentence about how main became ready
+	main  ProcID // of this pass, also when it has ended
+	forks int
+	note  string // a sentence about how main became ready
+	ready Readiness
+	said  Said
 
 	// owner is what the processes of this pass share, 0 when none was made.
 	owner uint64
-	ends  ends
 
 	// blocker is the starting or stopping event that the instance waits
 	// for.
 	blocker *events.Event
 	waiters []waiter
 
-	failed  bool
 	failure string // a sentence
 	result  failure
 
@@ -73,15 +82,18 @@ type instance struct {
 	respawnSince time.Duration
 	respawnCount int
 	// ranSince is when the instance came to running last, respawnDelay how
-	// long its last respawn waited. delayed: it is to wait before starting.
+	// long its last respawn waited.
 	ranSince     time.Duration
 	respawnDelay time.Duration
-	delayed      bool
 
 	deadline *deadline
+}
 
-	// lateStart: the pass began when the session was ending already.
-	lateStart bool
+// beginning is what a start brings: its variables, and the names of the events
+// that did it.
+type beginning struct {
+	env    events.Env
+	events []string
 }
 
 // process is one of the five; id 0 when it does not run.
@@ -115,10 +127,12 @@ var failureText = [...]string{
 // newInstance makes an instance at rest.
 func (e *Engine) newInstance(c *class, name string) *instance {
 	e.lastInst++
-	in := &instance{id: e.lastInst, class: c, name: name, seq: c.nextSeq}
+	entry := ourPrefix + "INSTANCE=" + name
+	in := &instance{id: e.lastInst, class: c, name: entry[len(entry)-len(name):], entry: entry, seq: c.nextSeq}
 	c.nextSeq++
 	c.link(in)
-	e.instances[in.id] = in
+	e.instances.put(in.id, in)
+	e.stir(in)
 	in.stopOn = events.NewCondition(c.def.StopOn)
 	e.do(Notify{Kind: InstanceAdded, Class: c.def.Name, Instance: name})
 	return in
@@ -133,10 +147,11 @@ func (e *Engine) remove(in *instance) {
 	e.unwatch(in)
 	e.clearDeadline(in)
 	c.unlink(in)
-	delete(e.instances, in.id)
+	e.instances.drop(in.id)
 	e.notify(InstanceRemoved, in, "")
 	e.noteRest(in)
 	e.release(in, false)
+	e.survived(in)
 	if c.def.Instance == "" {
 		// Once stopped, every event of an "and" must come again.
 		c.startOn.Reset(&e.queue)
@@ -150,6 +165,7 @@ func (e *Engine) remove(in *instance) {
 func (e *Engine) rewatch(in *instance) {
 	e.unwatch(in)
 	delete(e.ending.outlived, in)
+	e.stir(in)
 	if in.stopOn == nil {
 		return
 	}
@@ -197,6 +213,7 @@ func (in *instance) facts() facts {
 func (e *Engine) release(in *instance, failed bool) {
 	waiters := in.waiters
 	in.waiters = nil
+	e.stir(in)
 	for _, w := range waiters {
 		if w.event != nil {
 			if failed {
@@ -219,6 +236,7 @@ func (e *Engine) waitFor(in *instance, evs []*events.Event) {
 	for _, ev := range evs {
 		e.queue.Block(ev)
 		in.waiters = append(in.waiters, waiter{event: ev})
+		e.stir(in)
 		e.noticeCycle(in)
 	}
 }

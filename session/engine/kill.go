@@ -126,7 +126,7 @@ func (e *Engine) sweep(in *instance) bool {
 		return false
 	}
 	in.ends.sweeping = true
-	e.sweeps[in.owner] = in
+	e.sweeps.put(in.owner, in)
 	if in.ends.struck || e.ending.cut {
 		e.sweepLast(in)
 		return true
@@ -186,7 +186,7 @@ func (e *Engine) swept(msg Swept) {
 		e.do(Log{Level: Warn, Class: l.class, Msg: fmt.Sprintf("%s %s and leaves behind: %s", l.label, l.why, strayText(msg.Strays))})
 		return
 	}
-	in := e.sweeps[msg.Owner]
+	in := e.sweeps.get(msg.Owner)
 	if in == nil {
 		return
 	}
@@ -246,13 +246,13 @@ func (e *Engine) vacated(msg Vacated) {
 		}
 		e.leftovers = slices.Delete(e.leftovers, at, at+1)
 	}
-	if in := e.sweeps[msg.Owner]; in != nil {
+	if in := e.sweeps.get(msg.Owner); in != nil {
 		e.sweepDone(in)
 	}
 }
 
 func (e *Engine) sweepDone(in *instance) {
-	delete(e.sweeps, in.owner)
+	e.sweeps.drop(in.owner)
 	in.ends.sweeping = false
 	e.clearDeadline(in)
 	e.advance(in)

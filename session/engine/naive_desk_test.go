@@ -3,6 +3,7 @@ package engine_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,9 +13,11 @@ import (
 	"github.com/session-init/session-init/session/job"
 )
 
-// What the naive model needs besides its rules: inputs and outputs, the
-// expressions and environments that it looks at, and the loading of
-// definitions.
+// The desk of the naive model. What becomes of an instance, an event and a
+// process, the rules, stands in naive_test.go, in less than 400 lines. Here is
+// what takes an input to them and tells what came of it: the inputs with what
+// is refused, the expressions and variables that the rules ask for, and the
+// loading of definitions. That is also said anew here, and not the engine's.
 
 func newNaive(cfg engine.Config) *naive {
 	return &naive{cfg: cfg, table: cfg.Table, calls: make(map[engine.CallID]bool)}
@@ -83,8 +86,8 @@ func (h half) see(x *events.Expr, ev *nEvent, look events.Lookup) { // (41)
 	}
 }
 
-// true returns the events that make it true, in the order of the expression
-// (43), or nil.
+// true returns the events that make it true, in the order of the expression,
+// one for each operand (43), or nil.
 func (h half) true(x *events.Expr) []*nEvent {
 	if x == nil {
 		return nil
@@ -102,13 +105,7 @@ func (h half) true(x *events.Expr) []*nEvent {
 		}
 		stack = append(stack, came)
 	}
-	var once []*nEvent
-	for _, ev := range stack[0] {
-		if !slices.Contains(once, ev) {
-			once = append(once, ev)
-		}
-	}
-	return once
+	return stack[0]
 }
 
 func (h half) drop() {
@@ -138,12 +135,21 @@ func (n *naive) classEnv(c *nClass, env events.Env) events.Env { // (47, 51)
 	return out.Merge(env)
 }
 
+// variables are what conditions and events see of an instance.
+func (n *naive) variables(in *nInstance) events.Env {
+	env := n.classEnv(in.class, in.env)
+	if len(in.from) > 0 {
+		env = env.Set("UPSTART_EVENTS=" + strings.Join(in.from, " "))
+	}
+	return env
+}
+
 func (n *naive) environment(in *nInstance, stopping bool) events.Env { // (47-50)
 	env := n.classEnv(in.class, in.env)
 	if stopping {
 		env = env.Merge(in.stopEnv)
 	}
-	env = env.Unset("UPSTART_EVENTS").Unset("UPSTART_STOP_EVENTS").Merge(events.Env{
+	env = env.Unset("UPSTART_EVENTS").Unset("UPSTART_STOP_EVENTS").Merge(events.Env{ // "decided" at 47
 		"UPSTART_JOB=" + in.class.def.Name, "UPSTART_INSTANCE=" + in.name, "UPSTART_SESSION=" + n.cfg.Session})
 	if len(in.from) > 0 {
 		env = env.Set("UPSTART_EVENTS=" + strings.Join(in.from, " "))
@@ -378,7 +384,7 @@ func (n *naive) setClass(def *job.Class) {
 }
 
 // replace puts a definition in force; nil for none. What has come for the old
-// one is kept where the new one has the same operand (45).
+// one is kept where the new one has a place for it (45).
 func (n *naive) replace(c *nClass, def *job.Class) {
 	n.classes = slices.DeleteFunc(n.classes, func(other *nClass) bool { return other == c })
 	old, had := c.def, c.half
@@ -386,13 +392,9 @@ func (n *naive) replace(c *nClass, def *job.Class) {
 	if old != nil {
 		n.say("job %s removed", old.Name)
 	}
-	for i := 0; def != nil && def.StartOn != nil && i < len(def.StartOn.Nodes); i++ {
-		for k := 0; old != nil && old.StartOn != nil && k < len(old.StartOn.Nodes); k++ {
-			a, b := def.StartOn.Nodes[i], old.StartOn.Nodes[k]
-			if had[k] != nil && c.half[i] == nil && a.Op == events.OpMatch && slices.Equal(a.Match.Words, b.Match.Words) {
-				c.half[i] = had[k]
-				delete(had, k)
-			}
+	for _, k := range slices.Sorted(maps.Keys(had)) {
+		if def != nil {
+			c.half.see(def.StartOn, had[k], nil)
 		}
 	}
 	had.drop()

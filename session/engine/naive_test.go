@@ -142,7 +142,7 @@ func (n *naive) dispatch(ev *nEvent) { // stop on before start on (46)
 	for _, c := range slices.Clone(n.classes) {
 		def := c.def
 		for _, in := range slices.Clone(c.instances) {
-			in.half.see(c.def.StopOn, ev, n.environment(in, false).Get)
+			in.half.see(c.def.StopOn, ev, n.variables(in).Get)
 			if evs := in.half.true(c.def.StopOn); evs != nil {
 				if in.start {
 					in.stopEnv, in.stopFrom = gather(evs)
@@ -206,9 +206,6 @@ func (n *naive) changeGoal(in *nInstance, start bool) { // (8, 12)
 	}
 	waited := in.state == "post-stop" && in.due != 0
 	n.setGoal(in, start)
-	if start && slices.Contains([]string{"waiting", "starting", "pre-start", "post-start"}, in.state) {
-		in.stopEnv, in.stopFrom = nil, nil
-	}
 	if start && in.state == "waiting" || !start && (waited || in.state == "running" || in.state == "spawned") {
 		n.advance(in)
 	}
@@ -267,7 +264,7 @@ func (n *naive) enter(in *nInstance, from string) bool {
 			in.ran = n.now
 			n.tell(in, "started", nil)
 		}
-		if !c.def.Task { // (18)
+		if from == "pre-stop" || !c.def.Task { // (13, 18)
 			n.release(in, false)
 		}
 	case "stopping":
@@ -292,6 +289,7 @@ func (n *naive) enter(in *nInstance, from string) bool {
 			c.half.drop()
 		}
 		if len(c.instances) == 0 && (c.drop || c.kept != nil) { // (67)
+			c.half.drop()
 			n.replace(c, c.kept)
 		}
 	}
@@ -306,7 +304,7 @@ func (n *naive) tell(in *nInstance, name string, holds *nInstance) *nEvent {
 			env = append(env, "RESULT=ok")
 		}
 	}
-	vars := n.environment(in, false)
+	vars := n.variables(in)
 	for _, key := range in.class.def.Export {
 		if value, ok := vars.Get(key); ok {
 			env = append(env, key+"="+value)
@@ -321,8 +319,6 @@ func (n *naive) fail(in *nInstance, failed bool, number int, result ...string) {
 	if failed && in.result == nil {
 		in.result = append([]string{"RESULT=failed"}, result...)
 		n.say("%s failed %d", in, number)
-	}
-	if failed {
 		n.release(in, true)
 	}
 	n.setGoal(in, false)

@@ -24,9 +24,10 @@ func (e *Engine) spawn(in *instance, kind job.ProcessKind) bool {
 		in.owner = uint64(e.lastProc)
 	}
 	in.procs[kind] = process{id: e.lastProc}
-	e.procs[e.lastProc] = in
+	e.procs.put(uint64(e.lastProc), in)
 	if kind == job.Main {
 		in.mainRan, in.main, in.forks = true, e.lastProc, 0
+		in.said = Said{Watchdog: def.Watchdog}
 	}
 	if in.ends.force && kind == job.PostStop {
 		e.setDeadline(in, e.now+in.hookTime(), hookDeadline)
@@ -42,7 +43,7 @@ func (e *Engine) spawnEffect(in *instance, kind job.ProcessKind) Spawn {
 
 // locate returns whose process it is, or nil for one that is not known.
 func (e *Engine) locate(proc ProcID) (*instance, job.ProcessKind) {
-	in := e.procs[proc]
+	in := e.procs.get(uint64(proc))
 	if in == nil {
 		return nil, 0
 	}
@@ -87,22 +88,27 @@ func (e *Engine) forked(msg Forked) {
 	}
 	in.forks++
 	switch want := in.class.def.Expect; {
-	case want == job.ExpectFork && in.forks == 1, want == job.ExpectDaemon && in.forks == 2:
-		e.advance(in)
+	case want == job.ExpectFork && in.forks == 1:
+		e.becomeReady(in, "forked")
+	case want == job.ExpectDaemon && in.forks == 2:
+		e.becomeReady(in, "forked twice")
 	}
 }
 
 func (e *Engine) selfStopped(msg SelfStopped) {
 	in, kind := e.locate(msg.Proc)
 	if in != nil && kind == job.Main && in.state == InSpawned && in.class.def.Expect == job.ExpectStop {
-		e.advance(in)
+		e.becomeReady(in, "raised SIGSTOP")
 	}
 }
 
 // forget takes a process off the books.
 func (e *Engine) forget(in *instance, kind job.ProcessKind) {
-	delete(e.procs, in.procs[kind].id)
+	e.procs.drop(uint64(in.procs[kind].id))
 	in.procs[kind] = process{}
+	if kind == job.Main {
+		e.unguard(in)
+	}
 }
 
 func (e *Engine) spawnFailed(msg SpawnFailed) {
@@ -144,13 +150,12 @@ func (e *Engine) exited(msg Exited) {
 	}
 	pid := in.procs[kind].pid
 	expected := kind == job.Main && (in.state == Killed || in.goal == GoalStop) || in.endsByForce(kind)
-	end, _, _ := describe(kind, msg)
 	if msg.Status != 0 || msg.Signal != 0 {
 		level := Warn
 		if expected || kind == job.Main && isNormal(in.class.def, msg) {
 			level = Info
 		}
-		e.logf(level, in, "%s %s process (%d) %s", in.label(), kind, pid, end)
+		e.logf(level, in, "%s %s process (%d) %s", in.label(), kind, pid, endText(msg))
 	} else {
 		if e.cfg.Debug {
 			e.debugf(in, "%s (#%d) %s process (%d) exited normally", in.class.def.Name, in.seq, kind, pid)
@@ -176,13 +181,12 @@ func (e *Engine) concluded(in *instance, kind job.ProcessKind, msg Exited) {
 		// No KILL is needed, but for what main leaves behind in killed.
 		e.clearDeadline(in)
 	}
-	end, failedAs, number := describe(kind, msg)
-	reason := fmt.Sprintf("%s process %s", kind, end)
 	switch kind {
 	case job.Main:
-		e.mainExited(in, msg, failedAs, number, reason)
+		e.mainExited(in, msg)
 	case job.PreStart, job.PostStop:
 		if !forced && (msg.Status != 0 || msg.Signal != 0) {
+			reason, failedAs, number := describe(kind, msg)
 			e.fail(in, failedAs, number, reason)
 			e.setGoal(in, GoalStop)
 		}
@@ -195,7 +199,7 @@ func (e *Engine) concluded(in *instance, kind job.ProcessKind, msg Exited) {
 }
 
 // mainExited decides what the end of main means, by the state it ended in.
-func (e *Engine) mainExited(in *instance, msg Exited, failedAs failure, number int, reason string) {
+func (e *Engine) mainExited(in *instance, msg Exited) {
 	switch in.state {
 	case Stopping:
 		// The event is waited for.
@@ -208,7 +212,7 @@ func (e *Engine) mainExited(in *instance, msg Exited, failedAs failure, number i
 		return
 	case PostStart, PreStop:
 		// The process beside it is let finish.
-		e.judgeMain(in, msg, failedAs, number, reason)
+		e.judgeMain(in, msg)
 		if !in.alive(job.PostStart) && !in.alive(job.PreStop) {
 			e.advance(in)
 		}
@@ -217,21 +221,32 @@ func (e *Engine) mainExited(in *instance, msg Exited, failedAs failure, number i
 	if in.settling && in.state == InSpawned {
 		e.notReady(in)
 	}
-	e.judgeMain(in, msg, failedAs, number, reason)
+	e.judgeMain(in, msg)
 	e.advance(in)
 }
 
 // judgeMain sets failure and goal after main ended by itself. Main's end
 // while the instance is to stop, or to go round, is as good as any: a
 // pre-stop may well be what ends it.
-func (e *Engine) judgeMain(in *instance, msg Exited, failedAs failure, number int, reason string) {
+func (e *Engine) judgeMain(in *instance, msg Exited) {
 	if in.goal == GoalStop || in.again {
 		return
 	}
 	def := in.class.def
 	in.ends.byItself, in.ends.finished = true, def.Task
 	bad := msg.Status != 0 || msg.Signal != 0 || def.Respawn && !def.Task
-	if bad && !isNormal(def, msg) {
+	normal := isNormal(def, msg)
+	reason, failedAs, number := describe(job.Main, msg)
+	switch {
+	case in.said.Silent != "":
+		bad, normal, reason = true, false, in.silence(reason)
+	case in.state == InSpawned && !def.Expect.Settles() && !def.Task:
+		bad, reason = true, reason+in.tooEarly()
+	}
+	if bad && in.said.Errno != "" {
+		reason = join(reason, join(in.said.Errno, in.said.Status))
+	}
+	if bad && !normal {
 		if def.Respawn {
 			if e.mayRespawn(in) {
 				e.respawn(in)
@@ -255,25 +270,32 @@ func isNormal(def *job.Class, msg Exited) bool {
 	return false
 }
 
-// describe puts the end of a process in words: a sentence, the variables of
-// the job's events, and the number that Failed announces.
-func describe(kind job.ProcessKind, msg Exited) (end string, f failure, number int) {
+// endText puts the end of a process in words.
+func endText(msg Exited) string {
+	if msg.Signal != 0 {
+		return "killed by " + job.SignalName(msg.Signal) + " signal"
+	}
+	return fmt.Sprintf("terminated with status %d", msg.Status)
+}
+
+// describe gives what the end of a process is as a failure: a sentence, the
+// variables of the job's events, and the number that Failed announces.
+func describe(kind job.ProcessKind, msg Exited) (reason string, f failure, number int) {
+	reason = fmt.Sprintf("%s process %s", kind, endText(msg))
 	f.process = kind.String()
 	if msg.Signal != 0 {
-		name := job.SignalName(msg.Signal)
-		f.status = "EXIT_SIGNAL=" + name
-		return "killed by " + name + " signal", f, msg.Signal << 8
+		f.status = "EXIT_SIGNAL=" + job.SignalName(msg.Signal)
+		return reason, f, msg.Signal << 8
 	}
 	f.status = fmt.Sprintf("EXIT_STATUS=%d", msg.Status)
-	return fmt.Sprintf("terminated with status %d", msg.Status), f, msg.Status
+	return reason, f, msg.Status
 }
 
 // fail records the first failure of a pass, announces it and answers whoever
-// waits. A later one is told to nobody but those who began to wait after the
-// first: a start that turned the instance round ends here too.
+// waits. A later one is told to nobody: who began to wait after the first is
+// answered when the instance has come to rest.
 func (e *Engine) fail(in *instance, f failure, number int, reason string) {
 	if in.failed {
-		e.release(in, true)
 		return
 	}
 	in.failed, in.failure, in.result = true, reason, f

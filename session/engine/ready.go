@@ -7,6 +7,37 @@ import (
 	"github.com/session-init/session-init/session/job"
 )
 
+// Readiness is how main became ready. The zero value: it is not, or running its
+// program is all that it declares.
+type Readiness struct {
+	How string // "forked", "listens on unix:/run/x"
+	// Took is the time from when main was asked for to then.
+	Took time.Duration
+}
+
+// String gives "forked after 1.2s"; empty for the zero value.
+func (r Readiness) String() string {
+	if r.How == "" {
+		return ""
+	}
+	return r.How + " after " + r.Took.Round(time.Millisecond).String()
+}
+
+// becomeReady goes on from spawned: main is ready, and how says how that was
+// known.
+func (e *Engine) becomeReady(in *instance, how string) {
+	in.ready = Readiness{how, e.now - in.since}
+	e.advance(in)
+}
+
+// toldReady takes the news that main is ready.
+func (e *Engine) toldReady(msg Ready) {
+	in, kind := e.locate(msg.Proc)
+	if in != nil && kind == job.Main && in.state == InSpawned && !in.class.def.Expect.Settles() {
+		e.becomeReady(in, msg.How)
+	}
+}
+
 // awaitReady sets the time in which main is to be ready.
 func (e *Engine) awaitReady(in *instance) {
 	timeout := in.class.def.ReadyTimeout
@@ -23,7 +54,7 @@ func (e *Engine) readyTimedOut(in *instance) {
 	if in.state != InSpawned || main.id == 0 {
 		return
 	}
-	if in.class.def.ReadyTimeout > 0 {
+	if in.class.def.ReadyTimeout > 0 || !in.class.def.Expect.Settles() {
 		e.notReady(in)
 		e.advance(in)
 		return
@@ -39,6 +70,7 @@ func (e *Engine) notReady(in *instance) {
 		timeout = job.DefaultReadyTimeout
 	}
 	reason := fmt.Sprintf("main process was not ready within %s, as 'expect %s' declares it", seconds(timeout), in.class.def.Expect)
+	reason += in.unreadyHint()
 	e.logf(Warn, in, "%s %s", in.label(), reason)
 	e.fail(in, failure{process: job.Main.String()}, -1, reason)
 	e.setGoal(in, GoalStop)

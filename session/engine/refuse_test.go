@@ -170,7 +170,7 @@ func TestTrailRestore(t *testing.T) {
 	}
 	for _, spoil := range []func(end *End){
 		func(end *End) { end.Kind = job.NumProcesses },
-		func(end *End) { end.Sender = SentToReload + 1 },
+		func(end *End) { end.Sender = SentByCaller + 1 },
 	} {
 		s := told.save()
 		spoil(&s.Main)
@@ -182,7 +182,7 @@ func TestTrailRestore(t *testing.T) {
 	}
 
 	in := &instance{}
-	in.restoreSent([]SavedSent{{job.NumProcesses - 1, 9, SentToReload}, {job.NumProcesses, 9, SentToStop}, {0, 9, SentToReload + 1}})
+	in.restoreSent([]SavedSent{{job.NumProcesses - 1, 9, SentToReload}, {job.NumProcesses, 9, SentToStop}, {0, 9, SentByCaller + 1}})
 	want := []SavedSent{{job.NumProcesses - 1, 9, SentToReload}}
 	if got := in.saveSent(); !reflect.DeepEqual(got, want) {
 		t.Errorf("the signals come back as %+v; want %+v", got, want)

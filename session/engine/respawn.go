@@ -53,6 +53,7 @@ func (in *instance) forgive() {
 // delay begins the wait before a respawn.
 func (e *Engine) delay(in *instance) {
 	e.setDeadline(in, e.now+in.respawnDelay, respawnDeadline)
+	e.stir(in)
 	e.debugf(in, "%s (#%d) respawns in %s", in.class.def.Name, in.seq, seconds(in.respawnDelay))
 }
 

@@ -20,6 +20,8 @@ type LiveProcess struct {
 	// of its forks were followed.
 	Expect job.Expect
 	Forks  int
+	// Watched: it is silent for its watchdog.
+	Watched bool
 }
 
 // Live returns the processes that the engine believes in: by class, instance
@@ -36,6 +38,7 @@ func (e *Engine) Live() []LiveProcess {
 				if job.ProcessKind(kind) == job.Main && in.state == InSpawned {
 					live.Expect, live.Forks = c.def.Expect, in.forks
 				}
+				live.Watched = job.ProcessKind(kind) == job.Main && in.watched()
 				out = append(out, live)
 			}
 		}
@@ -117,7 +120,7 @@ func (e *Engine) adoptProcess(msg Adopt) {
 	e.lastProc++
 	in.owner = uint64(e.lastProc)
 	in.procs[job.Main] = process{id: e.lastProc, pid: msg.Pid}
-	e.procs[e.lastProc] = in
+	e.procs.put(uint64(e.lastProc), in)
 	in.main, in.mainRan = e.lastProc, true
 	e.setGoal(in, GoalStart)
 	in.wish.reason = ByAdopter

@@ -225,7 +225,7 @@ func TestForsake(t *testing.T) {
 // instance that runs.
 func TestAdopt(t *testing.T) {
 	s := newStage(t)
-	s.job("net", "instance $N\nstop on down N=$UPSTART_INSTANCE\nexec hang")
+	s.job("net", "instance $N\nstop on down\nexec hang")
 	adopted := s.Engine.Step(s.Now(), engine.Adopt{Class: "svc", Pid: 77})
 	if got, want := said(adopted), "warn svc svc: process 77 of an earlier daemon is taken for its main process"; got != want {
 		t.Errorf("Adopt says %q; want %q", got, want)

@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/session-init/session-init/events"
@@ -18,11 +21,16 @@ type ending struct {
 	event *events.Event
 	cut   bool
 	quit  bool
-	// moves is an instance that was seen to wait for no event, outlived
-	// gives for an instance another one that it was seen to outlive. What
-	// they hold can be found anew.
-	moves    *instance
-	outlived map[*instance]*instance
+	// What follows can be found anew, and is when surveyed is false. stirred
+	// are the instances of which it may have changed whether they are to be
+	// stopped now, movers all that may wait for no event; outlived gives for
+	// an instance another one that it was seen to outlive, outlivers the
+	// opposite.
+	surveyed  bool
+	stirred   []*instance
+	movers    []*instance
+	outlived  map[*instance]*instance
+	outlivers map[*instance][]*instance
 }
 
 // lastGrace is how long killed processes may take to be reaped.
@@ -44,7 +52,7 @@ func (e *Engine) settleEnd() bool {
 	if !e.ending.begun || e.ending.quit {
 		return false
 	}
-	if len(e.instances) == 0 {
+	if e.instances.count == 0 {
 		if e.letGo() {
 			return true
 		}
@@ -57,41 +65,82 @@ func (e *Engine) settleEnd() bool {
 	return e.stuck() && (e.letGo() || e.stopWanted(true))
 }
 
+// stir notes that something has changed for an instance that settleEnd looks
+// at. A session of thousands ends in thousands of steps, and not each of them
+// is to look at thousands.
+func (e *Engine) stir(in *instance) {
+	if !e.ending.surveyed {
+		return
+	}
+	if !in.stirred {
+		in.stirred = true
+		e.ending.stirred = append(e.ending.stirred, in)
+	}
+	if !in.mover {
+		in.mover = true
+		e.ending.movers = append(e.ending.movers, in)
+	}
+}
+
+// survey stirs all.
+func (e *Engine) survey() {
+	e.ending.surveyed = true
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			e.stir(in)
+		}
+	}
+}
+
 // stopWanted stops what is to be stopped now, also what is to outlive others
-// when all is set, and reports whether there was anything.
+// when all is set, and reports whether there was anything. The order is that
+// of the classes, and of the age of instances.
 func (e *Engine) stopWanted(all bool) bool {
+	if all || !e.ending.surveyed {
+		e.survey()
+	}
 	if e.wanted == 0 {
 		return false
 	}
+	look := e.ending.stirred
+	e.ending.stirred = nil
+	for _, in := range look {
+		in.stirred = false
+	}
+	slices.SortFunc(look, compareAge)
 	any := false
-	for _, c := range e.order {
-		for in := c.first; in != nil; in = in.next {
-			if in.goal == GoalStart && !e.mayFinish(in) && (all || !e.outlives(in)) {
-				in.stopEnv, in.stopEvents = nil, nil
-				in.wish = wish{reason: ByEnding, at: e.now}
-				e.release(in, false)
-				e.changeGoal(in, GoalStop)
-				any = true
-			}
+	for _, in := range look {
+		if !in.gone && in.goal == GoalStart && !e.mayFinish(in) && (all || !e.outlives(in)) {
+			in.stopEnv, in.stopEvents = nil, nil
+			in.wish = wish{reason: ByEnding, at: e.now}
+			e.release(in, false)
+			e.changeGoal(in, GoalStop)
+			any = true
 		}
 	}
 	return any
+}
+
+func compareAge(a, b *instance) int {
+	if a.class != b.class {
+		return strings.Compare(a.class.def.Name, b.class.def.Name)
+	}
+	return cmp.Compare(a.id, b.id)
 }
 
 // stuck reports whether every instance waits for an event, or for the end of
 // another. Nothing can come from the world then that would help: they wait
 // for each other, or for an event that half an expression holds.
 func (e *Engine) stuck() bool {
-	if w := e.ending.moves; w != nil && w.moves() {
-		return false
-	}
-	for _, c := range e.order {
-		for in := c.first; in != nil; in = in.next {
-			if in.moves() {
-				e.ending.moves = in
-				return false
-			}
+	for n := len(e.ending.movers); n > 0; n-- {
+		in := e.ending.movers[n-1]
+		if in.moves() {
+			return false
 		}
+		// It is put back by what lets it move.
+		in.mover = false
+		e.ending.movers[n-1] = nil
+		e.ending.movers = e.ending.movers[:n-1]
 	}
 	return true
 }
@@ -132,7 +181,7 @@ func (e *Engine) endTimedOut() {
 		e.quit()
 		return
 	}
-	e.ending.cut = true
+	e.ending.cut, e.ending.surveyed = true, false
 	e.letGo()
 	e.eachProcess(func(in *instance, kind job.ProcessKind) {
 		e.logf(Warn, in, "%s was still in %s after %s: %s killed", in.label(), in.state, e.cfg.StopTimeout, in.processText(kind))
@@ -166,6 +215,9 @@ func (e *Engine) letGo() bool {
 				}
 				e.queue.Unblock(w.event)
 				any = true
+			}
+			if len(callers) < len(in.waiters) {
+				e.stir(in)
 			}
 			in.waiters = callers
 		}

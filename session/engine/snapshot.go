@@ -111,6 +111,8 @@ type SavedInstance struct {
 	Main     ProcID
 	Settling bool
 	Note     string
+	Ready    Readiness
+	Said     Said
 	Ends     SavedEnds
 
 	RanSince     time.Duration
@@ -176,7 +178,7 @@ func (e *Engine) Snapshot() Snapshot {
 	if e.ending.begun {
 		s.Ending = &SavedEnding{Cut: e.ending.cut, Quit: e.ending.quit, Event: e.ending.event.ID}
 		for _, d := range e.deadlines.heap {
-			if d.in == nil && !d.dead {
+			if d.in == nil {
 				s.Ending.Deadline, s.Ending.DeadlineSeq = d.at, d.seq
 			}
 		}
@@ -219,12 +221,14 @@ func (c *class) save() SavedClass {
 func (in *instance) save() SavedInstance {
 	s := SavedInstance{
 		ID: in.id, Name: in.name, Seq: in.seq, Goal: in.goal, State: in.state, Again: in.again,
-		Env: in.env, StartEvents: in.startEvents,
-		NextEnv: in.nextEnv, NextEvents: in.nextEvents, HasNext: in.hasNext, Edits: in.edits,
+		Env: in.env, StartEvents: in.startEvents, Edits: in.edits,
 		StopEnv: in.stopEnv, StopEvents: in.stopEvents, StopOn: in.stopOn.Save(),
 		MainRan: in.mainRan, Forks: in.forks,
 		Failed: in.failed, Failure: in.failure, FailedBy: in.result.process, FailedStatus: in.result.status,
 		RespawnSince: in.respawnSince, RespawnCount: in.respawnCount, LateStart: in.lateStart,
+	}
+	if in.newer != nil {
+		s.NextEnv, s.NextEvents, s.HasNext = in.newer.env, in.newer.events, true
 	}
 	for kind, p := range in.procs {
 		if p.id != 0 {
@@ -246,7 +250,7 @@ func (in *instance) save() SavedInstance {
 	}
 	s.Since, s.Wish, s.Sent = in.since, in.wish.save(), in.saveSent()
 	s.RanSince, s.RespawnDelay, s.Delayed = in.ranSince, in.respawnDelay, in.delayed
-	s.Owner, s.Main, s.Settling, s.Note = in.owner, in.main, in.settling, in.note
+	s.Owner, s.Main, s.Settling, s.Note, s.Ready, s.Said = in.owner, in.main, in.settling, in.note, in.ready, in.said
 	s.Ends = SavedEnds{in.ends.left, in.ends.byItself, in.ends.finished, in.ends.struck, in.ends.sweeping, in.ends.force}
 	return s
 }
@@ -336,7 +340,7 @@ func (e *Engine) restoreClass(s SavedClass, byID map[uint64]*events.Event) error
 }
 
 func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*events.Event) error {
-	if s.ID == 0 || s.ID > e.lastInst || e.instances[s.ID] != nil || c.instance(s.Name) != nil ||
+	if s.ID == 0 || s.ID > e.lastInst || e.instances.get(s.ID) != nil || c.instance(s.Name) != nil ||
 		s.State >= numStates || s.Goal > GoalStart || s.DeadlineKind >= uint8(numDeadlines) {
 		return fmt.Errorf("cannot restore instance %s: its record does not fit", Label(c.def.Name, s.Name))
 	}
@@ -350,18 +354,20 @@ func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*eve
 		e.wanted++
 	}
 	in.env, in.startEvents = s.Env, s.StartEvents
-	in.nextEnv, in.nextEvents, in.hasNext = s.NextEnv, s.NextEvents, s.HasNext
+	if s.HasNext {
+		in.newer = &beginning{s.NextEnv, s.NextEvents}
+	}
 	in.edits, in.stopEnv, in.stopEvents = s.Edits, s.StopEnv, s.StopEvents
 	in.mainRan, in.forks = s.MainRan, s.Forks
 	in.failed, in.failure, in.result = s.Failed, s.Failure, failure{process: s.FailedBy, status: s.FailedStatus}
 	in.respawnSince, in.respawnCount, in.lateStart = s.RespawnSince, s.RespawnCount, s.LateStart
 	in.stopOn.Restore(&e.queue, s.StopOn, byID)
 	for _, p := range s.Procs {
-		if int(p.Kind) >= numProcesses || p.Proc == 0 || p.Proc > e.lastProc || e.procs[p.Proc] != nil {
+		if int(p.Kind) >= numProcesses || p.Proc == 0 || p.Proc > e.lastProc || e.procs.get(uint64(p.Proc)) != nil {
 			return fmt.Errorf("cannot restore instance %s: its processes do not fit", in.label())
 		}
 		in.procs[p.Kind] = process{id: p.Proc, pid: p.Pid}
-		e.procs[p.Proc] = in
+		e.procs.put(uint64(p.Proc), in)
 	}
 	if s.Blocker != 0 {
 		if in.blocker = byID[s.Blocker]; in.blocker == nil {
@@ -388,10 +394,10 @@ func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*eve
 	in.since, in.wish = s.Since, s.Wish.restore(byID)
 	in.restoreSent(s.Sent)
 	in.ranSince, in.respawnDelay, in.delayed = s.RanSince, s.RespawnDelay, s.Delayed
-	in.owner, in.main, in.settling, in.note = s.Owner, s.Main, s.Settling, s.Note
+	in.owner, in.main, in.settling, in.note, in.ready, in.said = s.Owner, s.Main, s.Settling, s.Note, s.Ready, s.Said
 	in.ends = ends{s.Ends.Left, s.Ends.ByItself, s.Ends.Finished, s.Ends.Struck, s.Ends.Sweeping, s.Ends.Force}
 	if in.ends.sweeping {
-		e.sweeps[in.owner] = in
+		e.sweeps.put(in.owner, in)
 	}
 	if s.State != Waiting {
 		e.rewatch(in)

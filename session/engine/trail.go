@@ -46,16 +46,18 @@ type Sender uint8
 
 // The senders.
 const (
-	SentByOthers  Sender = iota // not us: who, is not known
-	SentToStop                  // the kill signal of a stop
-	SentByForce                 // a forced stop
-	SentAfterTime               // KILL, since it did not end within kill timeout
-	SentAtEnd                   // KILL, at the end of the session
-	SentToReload                // the reload signal
+	SentByOthers   Sender = iota // not us: who, is not known
+	SentToStop                   // the kill signal of a stop
+	SentByForce                  // a forced stop
+	SentAfterTime                // KILL, since it did not end within kill timeout
+	SentAtEnd                    // KILL, at the end of the session
+	SentToReload                 // the reload signal
+	SentByWatchdog               // main was silent for too long
+	SentByCaller                 // a caller wanted it to be sent
 )
 
 func (s Sender) String() string {
-	return [...]string{"others", "stop", "force", "kill-timeout", "session-end", "reload"}[s]
+	return [...]string{"others", "stop", "force", "kill-timeout", "session-end", "reload", "watchdog", "caller"}[s]
 }
 
 // sent is the last signal that a process got from us.
@@ -208,7 +210,7 @@ func (s *SavedPast) restore(byID map[uint64]*events.Event) *past {
 	p := &past{main: s.Main, any: s.Any, failed: s.Failed, failedBy: s.FailedBy, reason: s.Reason, status: s.Status,
 		rested: s.Rested, restedAs: s.RestedAs, last: s.Last.restore(byID)}
 	for _, end := range []*End{&p.main, &p.any, &p.failed} {
-		if end.Kind >= job.NumProcesses || end.Sender > SentToReload {
+		if end.Kind >= job.NumProcesses || end.Sender > SentByCaller {
 			*end = End{}
 		}
 	}
@@ -227,7 +229,7 @@ func (in *instance) saveSent() []SavedSent {
 
 func (in *instance) restoreSent(saved []SavedSent) {
 	for _, s := range saved {
-		if s.Kind < job.NumProcesses && s.Sender <= SentToReload {
+		if s.Kind < job.NumProcesses && s.Sender <= SentByCaller {
 			in.sent[s.Kind] = sent{uint8(s.Signal), s.Sender}
 		}
 	}

@@ -16,8 +16,9 @@ import (
 var derived = map[reflect.Type]string{
 	reflect.TypeFor[Engine]():   "cfg effects index found deadlines budget stepBudget",
 	reflect.TypeFor[class]():    "watch byName",
-	reflect.TypeFor[instance](): "watch deadline",
-	reflect.TypeFor[ending]():   "event moves outlived",
+	reflect.TypeFor[instance](): "watch deadline stirred mover",
+	reflect.TypeFor[ending]():   "event surveyed stirred movers outlived outlivers",
+	reflect.TypeFor[numbered](): "spare",
 }
 
 // Differences lists what one engine holds and its twin does not, a path each,
@@ -34,9 +35,9 @@ func Differences(a, b *Engine) []string {
 	return d.found
 }
 
-// live gives the deadlines that count, the earliest first.
+// live gives the deadlines, the earliest first.
 func (d *deadlines) live() []string {
-	alive := slices.DeleteFunc(slices.Clone(d.heap), func(x *deadline) bool { return x.dead })
+	alive := slices.Clone(d.heap)
 	slices.SortFunc(alive, func(a, b *deadline) int { return cmp.Compare(a.seq, b.seq) })
 	var out []string
 	for _, x := range alive {

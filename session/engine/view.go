@@ -27,6 +27,10 @@ type InstanceInfo struct {
 	// respawn, and how long yet, or in a sentence that main is not what the
 	// job file declares. Mostly empty.
 	Note string
+	// Ready is how main became ready, since it was made last.
+	Ready Readiness
+	// Said is what the job says of itself, in one line.
+	Said string
 	// Owner is the number that its processes share; 0 when none was made.
 	Owner uint64
 }
@@ -155,7 +159,7 @@ func (v View) Env(class, instance string) (events.Env, *Error) {
 func (in *instance) info(now time.Duration) InstanceInfo {
 	info := InstanceInfo{
 		Class: in.class.def.Name, Name: in.name, Seq: in.seq,
-		Goal: in.goal, State: in.state, Failure: in.failure, Note: in.note, Owner: in.owner,
+		Goal: in.goal, State: in.state, Failure: in.failure, Note: in.note, Ready: in.ready, Said: in.said.text(), Owner: in.owner,
 	}
 	if in.waitsToRespawn() {
 		info.Note = in.respawnText(now)

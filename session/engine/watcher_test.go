@@ -326,6 +326,8 @@ func (v *watcher) killed(k engine.Kill) {
 		}
 	case !k.Group && k.Signal == p.class.ReloadSignal && p.kind == job.Main:
 	case v.forced[p.label]:
+	case p.kind == job.Main && p.class.Notifies() && (k.Signal == p.class.WatchdogSignal || k.Signal == 9):
+		// By its watchdog, perhaps.
 	case v.late():
 		if k.Signal != 9 && v.cut {
 			v.fail("%s: signal %d after the deadline of the end", p.label, k.Signal)

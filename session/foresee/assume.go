@@ -113,6 +113,7 @@ const (
 	tasksSucceed
 	servicesStay
 	readyAsDeclared
+	watchdogFed
 	signalsEnd
 	numUsual
 )
@@ -124,6 +125,7 @@ var usualText = [...]string{
 	tasksSucceed:    "the main process of a task exits with status 0",
 	servicesStay:    "the main process of a service runs until it is stopped",
 	readyAsDeclared: "a main process becomes ready as its job declares it with 'expect'",
+	watchdogFed:     "a main process with a watchdog is never silent for too long",
 	signalsEnd:      "a signal that is to end a process ends it at once, and nothing is left behind",
 }
 

@@ -105,6 +105,12 @@ func (t *teller) news(now time.Duration, in engine.Input) {
 		t.stretch(t.spawn(in.Proc))
 	case engine.SelfStopped:
 		t.stretch(t.spawn(in.Proc))
+	case engine.Ready:
+		t.stretch(t.spawn(in.Proc))
+	case engine.Notified:
+		if in.Ready {
+			t.stretch(t.spawn(in.Proc))
+		}
 	case engine.FollowEnded:
 		t.stretch(t.spawn(in.Proc))
 	case engine.SpawnFailed:

@@ -82,6 +82,9 @@ func (w *World) inherit(s engine.Snapshot) {
 			forks = k.in.Forks
 		}
 		w.add(k.saved.Proc, k.class, k.saved.Kind, k.saved.Pid == 0, k.in.State == engine.InSpawned, forks)
+		if k.saved.Kind == job.Main && k.in.State != engine.InSpawned && k.in.Said.Watchdog > 0 {
+			w.feed(k.saved.Proc)
+		}
 	}
 }
 
@@ -99,6 +102,9 @@ func (w *World) add(id engine.ProcID, class *job.Class, kind job.ProcessKind, fr
 	}
 	if kind == job.Main && readies {
 		w.makeReady(id, class.Expect, forks)
+		if class.Watchdog > 0 {
+			w.feed(id)
+		}
 	}
 	switch {
 	case p.outcome.Stays:
@@ -116,6 +122,10 @@ func (w *World) makeReady(id engine.ProcID, expect job.Expect, forks int) {
 		return
 	case job.ExpectStop:
 		w.owe(engine.SelfStopped{Proc: id})
+	case job.ExpectListen:
+		w.owe(engine.Ready{Proc: id, How: "listens"})
+	case job.ExpectNotify:
+		w.owe(engine.Notified{Proc: id, Ready: true})
 	case job.ExpectFork:
 		want = 1
 	case job.ExpectDaemon:
@@ -125,6 +135,13 @@ func (w *World) makeReady(id engine.ProcID, expect job.Expect, forks int) {
 	for ; forks < want; forks++ {
 		w.owe(engine.Forked{Proc: id, Pid: int(id)})
 	}
+}
+
+// feed has a main say that it has no watchdog: one that is never silent for too
+// long looks like that, and does so for ever.
+func (w *World) feed(id engine.ProcID) {
+	w.usual[watchdogFed] = true
+	w.owe(engine.Notified{Proc: id, HasInterval: true})
 }
 
 func (w *World) owe(in engine.Input) { w.owed = append(w.owed, in) }
@@ -231,6 +248,10 @@ func about(in engine.Input) (subject uint64, news engine.Input) {
 		return uint64(in.Proc), engine.Forked{}
 	case engine.SelfStopped:
 		return uint64(in.Proc), in
+	case engine.Ready:
+		return uint64(in.Proc), engine.Ready{}
+	case engine.Notified:
+		return uint64(in.Proc), engine.Notified{}
 	case engine.Exited:
 		return uint64(in.Proc), in
 	case engine.FollowEnded:
@@ -285,7 +306,7 @@ func (w *World) kill(k engine.Kill) {
 	// It does not come to make itself ready any more.
 	w.owed = slices.DeleteFunc(w.owed, func(in engine.Input) bool {
 		subject, news := about(in)
-		return subject == uint64(p.id) && (news == engine.Forked{} || news == engine.SelfStopped{Proc: p.id})
+		return subject == uint64(p.id) && (news == engine.Forked{} || news == engine.Ready{} || news == engine.Notified{} || news == engine.SelfStopped{Proc: p.id})
 	})
 	if !p.outcome.Missing {
 		w.owe(engine.Exited{Proc: p.id, Signal: k.Signal})

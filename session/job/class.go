@@ -42,17 +42,24 @@ type Process struct {
 // Expect says how a service tells that it is ready.
 type Expect uint8
 
-// The kinds of readiness that Upstart knows.
+// The kinds of readiness, first those that Upstart knows.
 const (
 	ExpectNone   Expect = iota // when exec succeeded
 	ExpectStop                 // it raises SIGSTOP
 	ExpectDaemon               // it forks twice
 	ExpectFork                 // it forks once
+	ExpectListen               // a process of the job listens on a socket
+	ExpectNotify               // it says READY=1, as sd_notify(3) does
 )
 
 func (e Expect) String() string {
-	return [...]string{"none", "stop", "daemon", "fork"}[e]
+	return [...]string{"none", "stop", "daemon", "fork", "listen", "notify"}[e]
 }
+
+// Settles tells whether a main that is not ready in time is taken as it is,
+// unless the job file says how long it may take: with the kinds that Upstart
+// knows. With the others the job has failed.
+func (e Expect) Settles() bool { return e <= ExpectFork }
 
 // KillMode says which processes of an instance a stop ends.
 type KillMode uint8
@@ -115,6 +122,7 @@ const (
 	DefaultKillTimeout     = 5 * time.Second
 	DefaultKillSignal      = 15 // SIGTERM
 	DefaultReloadSignal    = 1  // SIGHUP
+	DefaultWatchdogSignal  = 6  // SIGABRT
 	DefaultReadyTimeout    = 90 * time.Second
 	DefaultRespawnLimit    = 10
 	DefaultRespawnInterval = 5 * time.Second
@@ -181,6 +189,10 @@ type Class struct {
 	KillSignal   int
 	KillTimeout  time.Duration
 	ReloadSignal int
+	// Watchdog is how long main may be silent, 0 for ever; WatchdogSignal is
+	// what it gets then.
+	Watchdog       time.Duration
+	WatchdogSignal int
 
 	LogLimit LogLimit
 
@@ -202,6 +214,9 @@ type Class struct {
 	Inert []string
 }
 
+// Notifies tells whether the job's processes are to say how they are.
+func (c *Class) Notifies() bool { return c.Expect == ExpectNotify || c.Watchdog > 0 }
+
 // NewClass returns a class of that name with every default set.
 func NewClass(name string) *Class {
 	return &Class{
@@ -209,6 +224,7 @@ func NewClass(name string) *Class {
 		KillSignal:      DefaultKillSignal,
 		KillTimeout:     DefaultKillTimeout,
 		ReloadSignal:    DefaultReloadSignal,
+		WatchdogSignal:  DefaultWatchdogSignal,
 		RespawnLimit:    DefaultRespawnLimit,
 		RespawnInterval: DefaultRespawnInterval,
 		LogLimit:        LogLimit{Size: DefaultLogSize, Count: DefaultLogCount},

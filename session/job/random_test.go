@@ -111,7 +111,7 @@ func (d dice) class(t *testing.T) *Class {
 		c.Processes[kind] = d.process()
 	}
 	c.StartOn, c.StopOn = d.expr(t), d.expr(t)
-	c.Expect, c.KillMode, c.Console = Expect(d.IntN(4)), KillMode(d.IntN(3)), Console(d.IntN(6))
+	c.Expect, c.KillMode, c.Console = Expect(d.IntN(6)), KillMode(d.IntN(3)), Console(d.IntN(6))
 	c.RespawnLimit, c.RespawnInterval = 9*d.IntN(3), d.seconds(0)
 	c.RespawnDelay = d.seconds(0)
 	if d.maybe() {
@@ -126,6 +126,9 @@ func (d dice) class(t *testing.T) *Class {
 	}
 	if d.maybe() {
 		c.ReadyTimeout = d.seconds(1)
+	}
+	if d.maybe() {
+		c.Watchdog, c.WatchdogSignal = d.seconds(0), d.IntN(sigRTMax+1)
 	}
 	c.KillSignal, c.ReloadSignal, c.KillTimeout = d.IntN(sigRTMax+1), d.IntN(sigRTMax+1), d.seconds(0)
 	c.LogLimit = LogLimit{Size: d.Int64N(2049) << (10 * d.IntN(3)), Count: d.IntN(3)}

@@ -188,7 +188,7 @@ var stanzas = []Stanza{
 		Doc: "How the main process tells that it is ready: by forking once, by forking twice, by raising SIGSTOP, or not at all.",
 		set: setExpect,
 		print: func(c *Class) []string {
-			return []string{c.Expect.String()}
+			return when(c.Expect.Settles(), c.Expect.String())
 		},
 	},
 	{
@@ -196,12 +196,20 @@ var stanzas = []Stanza{
 		Doc: "Ready when a process of the job owns the D-Bus name.",
 	},
 	{
-		Name: "expect", Sub: "listen", NotYet: true, Beyond: true, loose: true,
+		Name: "expect", Sub: "listen", slot: "expect", Beyond: true, loose: true,
 		Doc: "Ready when a process of the job has called listen(2).",
+		set: func(p *parser, _ []word) { p.class.Expect = ExpectListen },
+		print: func(c *Class) []string {
+			return when(c.Expect == ExpectListen, "")
+		},
 	},
 	{
-		Name: "expect", Sub: "notify", NotYet: true, Beyond: true, loose: true,
+		Name: "expect", Sub: "notify", slot: "expect", Beyond: true, loose: true,
 		Doc: "Ready when a process of the job says READY=1, as sd_notify(3) does.",
+		set: func(p *parser, _ []word) { p.class.Expect = ExpectNotify },
+		print: func(c *Class) []string {
+			return when(c.Expect == ExpectNotify, "")
+		},
 	},
 	{
 		Name: "wait", Sub: "for", Args: "fork|daemon|stop|none", Min: 1, Max: 1, Values: expectWords,
@@ -277,8 +285,16 @@ var stanzas = []Stanza{
 		},
 	},
 	{
-		Name: "watchdog", Args: "SECONDS [SIGNAL]", Min: 1, Max: 2, NotYet: true, Beyond: true,
-		Doc: "How long a job that notifies may be silent before it has failed.",
+		Name: "watchdog", Args: "SECONDS [SIGNAL]", Min: 1, Max: 2, Default: "0", Beyond: true,
+		Doc: "How long main, once it is ready, may go without saying WATCHDOG=1 before it gets the signal, ABRT unless another is named, and has failed; 0 is for ever.",
+		set: setWatchdog,
+		print: func(c *Class) []string {
+			text := printSeconds(c.Watchdog)
+			if c.WatchdogSignal != DefaultWatchdogSignal {
+				text += " " + SignalName(c.WatchdogSignal)
+			}
+			return []string{text}
+		},
 	},
 	{Name: "linger", NotYet: true, Beyond: true, Doc: "The job outlives the last session."},
 	{Name: "lifetime", Sub: "tree", NotYet: true, Beyond: true, Doc: "The job runs until the last of its processes is gone."},

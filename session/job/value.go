@@ -145,6 +145,18 @@ func setReadyTimeout(p *parser, args []word) {
 	p.secondsAbove0(args[0], &p.class.ReadyTimeout)
 }
 
+func setWatchdog(p *parser, args []word) {
+	var interval time.Duration
+	signal := DefaultWatchdogSignal
+	ok := p.seconds(args[0], &interval)
+	if len(args) > 1 {
+		p.signal(args[1], &signal)
+	}
+	if ok {
+		p.class.Watchdog, p.class.WatchdogSignal = interval, signal
+	}
+}
+
 func setConsole(p *parser, args []word) {
 	at := slices.Index(consoleWords, args[0].text)
 	if at < 0 {

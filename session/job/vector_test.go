@@ -148,6 +148,7 @@ func dump(c *Class) []string {
 	say(c.KillTimeout != DefaultKillTimeout, "kill timeout %v", c.KillTimeout)
 	say(c.KillMode != KillTree, "kill mode %v", c.KillMode)
 	say(c.ReadyTimeout != 0, "ready timeout %v", c.ReadyTimeout)
+	say(c.Watchdog != 0, "watchdog %v %s", c.Watchdog, SignalName(c.WatchdogSignal))
 	say(c.ReloadSignal != DefaultReloadSignal, "reload signal %d", c.ReloadSignal)
 	say(c.Console != ConsoleDefault, "console %v", c.Console)
 	say(c.LogLimit != LogLimit{DefaultLogSize, DefaultLogCount}, "log limit %d %d", c.LogLimit.Size, c.LogLimit.Count)

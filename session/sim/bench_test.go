@@ -66,16 +66,22 @@ func BenchmarkFan(b *testing.B) {
 	}
 }
 
-// BenchmarkEnd ends a session of many jobs, in a chain and side by side.
+// BenchmarkEnd ends a session of many jobs: in a chain and side by side; and
+// those that outlive others, each the one before it, or all the first.
 func BenchmarkEnd(b *testing.B) {
 	for _, n := range []int{100, 1000, 10_000} {
-		for _, shape := range []string{"chain", "fan"} {
+		for _, shape := range []string{"chain", "fan", "after", "last"} {
 			b.Run(fmt.Sprintf("%s/%d", shape, n), func(b *testing.B) {
 				for b.Loop() {
 					b.StopTimer()
 					w := load(b, n, func(i int) string {
-						if i == 0 || shape == "fan" {
+						switch {
+						case i == 0 || shape == "fan":
 							return "start on go\nexec daemon"
+						case shape == "after":
+							return fmt.Sprintf("start on go\nstop on stopped job%d\nexec daemon", i-1)
+						case shape == "last":
+							return "start on go\nstop on stopped job0\nexec daemon"
 						}
 						return fmt.Sprintf("start on started job%d\nstop on stopping job%d\nexec daemon", i-1, i-1)
 					})

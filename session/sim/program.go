@@ -21,6 +21,8 @@ type Program struct {
 	// to follow then. Stops: it raises SIGSTOP once it runs.
 	Forks int
 	Stops bool
+	// Notifies: it says that it is ready once it runs, after its forks.
+	Notifies bool
 
 	// Ends: it ends by itself, After that long, with Status or by Signal.
 	Ends   bool
@@ -57,6 +59,7 @@ type Program struct {
 //	quits N            exits with status N when it is asked to end
 //	late N             is known to run N seconds after its spawn
 //	forks N, stops     forks N times, or raises STOP, once it runs
+//	notifies           says that it is ready, once it runs
 //	leaves N           leaves N processes behind when it ends
 //	leaves-deaf N      the same, and only KILL ends these
 //	leaves-lasting N   the same, and nothing ends these
@@ -103,6 +106,8 @@ func ParseProgram(text string, kind job.ProcessKind) Program {
 			p.Late = time.Duration(number(i)) * time.Second
 		case "forks":
 			p.Forks = number(i)
+		case "notifies":
+			p.Notifies = true
 		case "stops":
 			p.Stops = true
 		case "missing":

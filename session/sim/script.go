@@ -72,7 +72,7 @@ func (t *teller) step(s step) error {
 		return nil
 	case "do":
 		return t.do(words[1:])
-	case "exit", "kill", "fork", "self-stop":
+	case "exit", "kill", "fork", "self-stop", "listen", "say":
 		return t.process(words)
 	case "end-leftovers":
 		if len(words) != 2 {
@@ -322,6 +322,14 @@ func (t *teller) process(words []string) error {
 		t.world.Fork(p)
 	case words[0] == "self-stop" && len(words) == 3:
 		t.world.SelfStop(p)
+	case words[0] == "listen" && len(words) > 3:
+		t.world.Listen(p, strings.Join(words[3:], " "))
+	case words[0] == "say":
+		said, ok := parseSaid(words[3:])
+		if !ok {
+			return errUsage
+		}
+		t.world.Say(p, said)
 	case words[0] == "exit" && len(words) == 4:
 		status, err := strconv.Atoi(words[3])
 		if err != nil {

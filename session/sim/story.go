@@ -43,6 +43,10 @@ import (
 //	do shutdown TYPE         the session ends
 //	exit JOB KIND STATUS     a process ends by itself
 //	kill JOB KIND SIGNAL     somebody else kills it
+//	say JOB KIND WHAT        it speaks of its job, as sd_notify does: ready, reloading,
+//	                         stopping, alive, trigger, status TEXT, errno TEXT, extend TIME,
+//	                         interval TIME (of its watchdog)
+//	listen JOB KIND ADDRESS  it listens on a socket, and is waited for to do so
 //	fork JOB KIND            it forks; self-stop JOB KIND: it raises STOP
 //	end-leftovers JOB        what its last run left behind ends by itself
 //	advance TIME             time passes (90s, 500ms)

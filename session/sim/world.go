@@ -111,6 +111,12 @@ func (w *World) Find(class, instance string, kind job.ProcessKind) *Process {
 	return nil
 }
 
+// Listen tells that a process listens on a socket, as of one that is waited for
+// to do so.
+func (w *World) Listen(p *Process, address string) {
+	w.Do(engine.Ready{Proc: p.ID, How: "listens on " + address})
+}
+
 // Do gives the engine an input and goes on until nothing more happens at
 // this time.
 func (w *World) Do(in engine.Input) {
@@ -281,6 +287,9 @@ func (w *World) run(p *Process) {
 	for range p.Program.Forks {
 		w.fork(p)
 	}
+	if p.Program.Notifies {
+		w.inbox = append(w.inbox, engine.Notified{Proc: p.ID, Ready: true})
+	}
 	if p.Program.Stops {
 		w.inbox = append(w.inbox, engine.SelfStopped{Proc: p.ID})
 	}
@@ -350,7 +359,14 @@ func (w *World) kill(k engine.Kill) {
 	case p.Pid == 0 && k.Signal == sigKill && !p.Program.Stuck:
 		// It is ended while it is being made.
 		p.killed = true
-		w.agenda.add(w.now+p.Program.Dying, p, func(w *World, p *Process) { w.unmade(p, "killed by KILL signal") })
+		w.agenda.add(w.now+p.Program.Dying, p, func(w *World, p *Process) {
+			if p.Pid == 0 {
+				w.unmade(p, "killed by KILL signal")
+				return
+			}
+			// It has begun meanwhile, and is ended all the same.
+			w.end(p, 0, sigKill)
+		})
 	case p.Pid == 0:
 		if p.signal != sigKill {
 			p.signal = k.Signal

@@ -76,6 +76,36 @@ func TestTime(t *testing.T) {
 	}
 }
 
+// TestKillBefore: KILL reaches a process that is still being made, whether it
+// begins before it is gone or not.
+func TestKillBefore(t *testing.T) {
+	for _, test := range []struct {
+		late, dying time.Duration
+		want        string
+	}{
+		{late: time.Second, dying: 2 * time.Second, want: "2s engine.Exited {Proc:1 Status:0 Signal:9 Left:false}"},
+		{late: time.Second, dying: time.Second, want: "1s engine.Exited {Proc:1 Status:0 Signal:9 Left:false}"},
+		{late: time.Second, want: "0s engine.SpawnFailed {Proc:1 Reason:killed by KILL signal}"},
+	} {
+		w := New(engine.Config{})
+		w.Choose = func(engine.Spawn) Program { return Program{Late: test.late, Dying: test.dying} }
+		var got string
+		w.Observe = func(in engine.Input, _ []engine.Effect) {
+			switch in.(type) {
+			case engine.SpawnFailed, engine.Exited:
+				got += fmt.Sprintf("%s %T %+v", w.Now(), in, in)
+			}
+		}
+		w.Do(engine.SetClass{Class: class(t, "a", "kill timeout 0\nkill signal KILL\nexec daemon")})
+		w.Do(engine.Start{Target: engine.Target{Class: "a"}})
+		w.Do(engine.Stop{Target: engine.Target{Class: "a"}})
+		w.Advance(10 * time.Second)
+		if got != test.want {
+			t.Errorf("late %s, dying %s: %s; want %s", test.late, test.dying, got, test.want)
+		}
+	}
+}
+
 // TestForever: a main that ends at once and is respawned without limit is
 // found out, and told of.
 func TestForever(t *testing.T) {

@@ -31,7 +31,7 @@ var register = sync.OnceFunc(func() {
 		"start": engine.Start{}, "stop": engine.Stop{}, "restart": engine.Restart{}, "reload": engine.Reload{},
 		"emit": engine.Emit{}, "set-env": engine.SetEnv{}, "drop-class": engine.DropClass{},
 		"spawned": engine.Spawned{}, "spawn-failed": engine.SpawnFailed{}, "forked": engine.Forked{},
-		"self-stopped": engine.SelfStopped{}, "follow-ended": engine.FollowEnded{}, "exited": engine.Exited{},
+		"self-stopped": engine.SelfStopped{}, "ready": engine.Ready{}, "notified": engine.Notified{}, "follow-ended": engine.FollowEnded{}, "exited": engine.Exited{},
 		"swept": engine.Swept{}, "vacated": engine.Vacated{}, "force-stop": engine.ForceStop{},
 		"adopt": engine.Adopt{}, "tick": engine.Tick{}, "abandon": engine.Abandon{}, "shutdown": engine.Shutdown{},
 	} {
