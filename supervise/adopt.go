@@ -75,8 +75,18 @@ func (s *Supervisor) Adopted() {
 	s.send(func() {
 		// What hinders this hinders a start too, which tells it.
 		_ = s.nameSlots()
+		s.dropNotify()
 		s.waiting = false
+		s.resumeCopy(nil)
+		for _, p := range s.mute {
+			// Without a descriptor for it, its end is found with the next.
+			if !p.ended && p.follow.watch == 0 {
+				s.pin(p)
+			}
+		}
+		s.mute = nil
 		s.died = true
+		s.searchGroups()
 		s.emit(AllAdopted{})
 	})
 }
@@ -101,7 +111,10 @@ func (s *Supervisor) nameSlots() error {
 
 func (s *Supervisor) adopt(a Adoptee) {
 	s.at("adopting")
-	if a.Slot.Errno != 0 && !a.Reported {
+	if a.Spec != nil {
+		s.resumeCopy(a.Spec)
+	}
+	if a.Slot.Errno != 0 && !a.Reported && !s.isOurs(a.Slot) {
 		spec := a.Spec
 		if spec == nil {
 			spec = &Spec{}
@@ -117,10 +130,13 @@ func (s *Supervisor) adopt(a Adoptee) {
 	}
 	record.asked, record.began = int64(a.Slot.Asked), unix.NsecToTimespec(int64(a.Slot.Began))
 	record.helper, record.pid = int32(a.Slot.Helper), int32(a.Slot.Pid)
-	record.setState(SlotRunning)
 	p := &process{
 		id: a.Slot.ID, slot: record, pipe: -1,
 		pid: a.Slot.Pid, group: a.Slot.Pid, running: true,
+	}
+	beforeExec := s.pickUp(p, a)
+	if p.running {
+		record.setState(SlotRunning)
 	}
 	if a.Slot.Helper != 0 {
 		p.group = a.Slot.Helper
@@ -130,13 +146,19 @@ func (s *Supervisor) adopt(a Adoptee) {
 		s.unrecorded = append(s.unrecorded, p)
 	}
 	s.own(p, a.Owner)
+	if a.Slot.State != SlotEnded {
+		s.claim(p)
+		s.adoptNotify(p, a.Spec)
+	}
 	if p.owner != nil {
 		p.owner.since = min(p.owner.since, uint64(a.Slot.Asked/clockTick))
 	}
-	if !a.Reported {
+	if p.running && !a.Reported {
 		s.emit(Spawned{p.id, p.pid})
 	}
-	record.index = uint32(a.Slot.moves())
+	if p.running {
+		record.index = uint32(a.Slot.moves())
+	}
 	s.expectAgain(p, a)
 	if a.Slot.State == SlotEnded {
 		// What it left behind may have fallen to the keeper.
@@ -147,14 +169,19 @@ func (s *Supervisor) adopt(a Adoptee) {
 		return
 	}
 	s.byPid[p.pid] = p
-	if a.Spec != nil && a.Spec.Output == OutputFile {
+	if p.running && a.Spec != nil && a.Spec.Output == OutputFile {
 		s.outputs.capper.watch(p.id, a.Spec.Label, a.Spec.LogPath, a.Spec.LogLimit)
 	}
-	defer s.followOn(p)
+	if !beforeExec {
+		defer s.followOn(p)
+	}
 	st, there := statOf(p.pid)
 	switch {
-	case there && a.Slot.Is(st.start) && st.parent == s.self:
+	case s.isOurs(a.Slot):
 		// Our own, after a re-exec: it is waited for as ever.
+		if silent(p.pid) {
+			s.mute = append(s.mute, p)
+		}
 	case there && a.Slot.Is(st.start) && st.alive():
 		s.watchForeign(p)
 	default:
@@ -172,12 +199,15 @@ func (s *Supervisor) expectAgain(p *process, a Adoptee) {
 	}
 	f := &p.follow
 	f.way, f.want, f.forks, f.ready = a.Follow, wanted[a.Follow], a.Forks, time.Now()
-	f.orphans = a.Follow.traces()
+	f.orphans = a.Follow.traces() || a.Follow.announced()
 	for ; f.forks < min(a.Slot.moves(), f.want); f.forks++ {
 		s.emit(Forked{p.id, p.pid})
 	}
 	if f.want > 0 && f.forks >= f.want {
 		f.way = FollowNone
+	}
+	if f.way == FollowListen {
+		s.expectListen(p)
 	}
 }
 
@@ -219,6 +249,13 @@ func (s *Supervisor) endedUnknown(p *process) {
 	p.unknown = true
 	delete(s.byPid, p.pid)
 	s.mainEnded(p, 0)
+}
+
+// isOurs tells whether the process of a slot is our child still: an earlier
+// image of us has made it.
+func (s *Supervisor) isOurs(slot Slot) bool {
+	st, there := statOf(slot.Pid)
+	return there && slot.Is(st.start) && st.parent == s.self
 }
 
 func isZombie(pid int) bool {

@@ -17,7 +17,9 @@ import (
 // subreaper. So to belong is certain, and only the question is to whom:
 //
 //   - a process that we made is its Spec.Owner's, and so is all below it;
-//   - of one that came to us, its session tells, when it is one that we made:
+//   - of one that came to us its cgroup tells, where each owner has one; it is
+//     inherited and left only by who may write there (cgroup.go);
+//   - else its session, when it is one that we made:
 //     a session is inherited and cannot be entered from outside;
 //   - or that it was seen below a process of the owner before;
 //   - or the mark, for one that made a session of its own.
@@ -188,6 +190,7 @@ func (s *Supervisor) settleBelongings() {
 		return
 	}
 	s.lookForStrays()
+	s.lookIntoEnded()
 	for i, ev := range s.out {
 		var id ProcID
 		switch ev := ev.(type) {
@@ -220,6 +223,7 @@ func (s *Supervisor) drop(o *owner) {
 		return
 	}
 	b := &s.belong
+	s.groups.giveBack(o.id)
 	delete(b.owners, o.id)
 	for _, group := range o.made {
 		if b.sessions[group] == o {
@@ -252,6 +256,7 @@ func (s *Supervisor) hasLeft(o *owner) bool {
 		// What these left may have come to us since we looked.
 		dead = n
 		s.lookForStrays()
+		s.lookInto(o)
 	}
 }
 
@@ -311,6 +316,9 @@ func (s *Supervisor) findOwner(pid int) *owner {
 	st, ok := statOf(pid)
 	if !ok {
 		return nil
+	}
+	if o := s.groupOf(pid); o != nil && st.start >= o.since {
+		return o
 	}
 	if was, seen := b.seen[pid]; seen && was.start == st.start {
 		return was.owner

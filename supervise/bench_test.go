@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/testkit"
+	"github.com/session-init/session-init/supervise/cgroup"
 )
 
 // cpuTimer adds the CPU time of this process, which makes children, and that
@@ -44,9 +47,9 @@ func withHeaps(b *testing.B, f func(b *testing.B)) {
 	}
 }
 
-// benchSpawn takes processes from Start to Exited, some in flight at a time.
-func benchSpawn(b *testing.B, inFlight int, sharing, file bool, spec Spec) {
-	var opts Options
+// benchSpawn takes processes from Start to Exited, some in flight at a time;
+// with an owner in the Spec each has one of its own.
+func benchSpawn(b *testing.B, inFlight int, sharing, file bool, spec Spec, opts Options) {
 	if file {
 		opts.SlotFile = filepath.Join(b.TempDir(), "slots")
 	}
@@ -77,6 +80,9 @@ func benchSpawn(b *testing.B, inFlight int, sharing, file bool, spec Spec) {
 			wait()
 		}
 		spec.ID = ProcID(i + 1)
+		if spec.Owner != 0 {
+			spec.Owner = uint64(i + 1)
+		}
 		s.Start(spec)
 	}
 	for range min(b.N, inFlight) {
@@ -106,10 +112,93 @@ func BenchmarkSpawn(b *testing.B) {
 				continue // memory for hundreds of copies is not what we measure
 			}
 			b.Run(fmt.Sprintf("%s/inflight=%d", way.name, n), func(b *testing.B) {
-				withHeaps(b, func(b *testing.B) { benchSpawn(b, n, way.sharing, way.file, way.spec) })
+				withHeaps(b, func(b *testing.B) { benchSpawn(b, n, way.sharing, way.file, way.spec, Options{}) })
 			})
 		}
 	}
+}
+
+// BenchmarkGroups: the same with an owner for each process, without cgroups and
+// with them.
+func BenchmarkGroups(b *testing.B) {
+	for _, groups := range []bool{false, true} {
+		b.Run(fmt.Sprintf("groups=%t", groups), func(b *testing.B) {
+			if groups {
+				dir, _, err := cgroup.Open("", "")
+				testkit.NeedGroups(b, err)
+				dir.Close()
+			}
+			benchSpawn(b, 8, true, false, Spec{Path: "/bin/true", Owner: 1}, Options{Groups: groups})
+		})
+	}
+}
+
+// BenchmarkGroupsRunning: owners that all run at once, each with a group that
+// was not there before, from the first start to the last end.
+func BenchmarkGroupsRunning(b *testing.B) {
+	for _, groups := range []bool{false, true} {
+		b.Run(fmt.Sprintf("groups=%t", groups), func(b *testing.B) {
+			if groups {
+				dir, _, err := cgroup.Open("", "")
+				testkit.NeedGroups(b, err)
+				dir.Close()
+			}
+			benchRunning(b, Options{Groups: groups})
+		})
+	}
+}
+
+// benchRunning starts 200 processes, waits until they run, and ends them.
+func benchRunning(b *testing.B, opts Options) {
+	const n = 200
+	news := make(chan error, n)
+	s, err := New(opts, func(batch []Event) {
+		for _, ev := range batch {
+			switch ev := ev.(type) {
+			case Spawned, Exited:
+				news <- nil
+			case SpawnFailed:
+				news <- ev.SpawnError
+			}
+		}
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	wait := func() {
+		for range n {
+			if err := <-news; err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	id := ProcID(0)
+	stop := cpuTimer(b)
+	for range b.N {
+		first := id
+		for range n {
+			id++
+			s.Start(Spec{ID: id, Owner: uint64(id), Path: "/bin/sleep", Argv: []string{"sleep", "1000"}})
+		}
+		wait()
+		for one := first + 1; one <= id; one++ {
+			s.Kill(one, unix.SIGKILL, false)
+		}
+		wait()
+		// The next have to make theirs.
+		done := make(chan bool)
+		s.send(func() {
+			for len(s.groups.free) > 0 {
+				last := len(s.groups.free) - 1
+				s.groups.discard(s.groups.free[last])
+				s.groups.free = s.groups.free[:last]
+			}
+			done <- true
+		})
+		<-done
+	}
+	stop()
 }
 
 // BenchmarkForkExec is Go's own way, which makes session leaders only.

@@ -17,6 +17,8 @@ import (
 type child struct {
 	slot   *slot
 	leader bool
+	// lost: it writes to a slot that only an earlier daemon had.
+	lost bool
 
 	stack  uintptr // upper end of the stacks; 0 when our memory is not shared
 	second bool    // set by the first child for the second that shares memory
@@ -25,6 +27,7 @@ type child struct {
 	nullFD   int
 	outFD    int // standard output and error: the null device or a terminal of our own
 	scriptFD int // or -1
+	cgroup   int // to be cloned into, or -1
 
 	terminal    *byte // nil when none is wanted
 	ownTerminal bool
@@ -50,6 +53,7 @@ type child struct {
 	programs []*byte // to be tried in turn
 	argv     []*byte
 	env      []*byte
+	pids     [][]byte // values in env that are to be the pid of the process, maxPid bytes each
 
 	trace  askTrace
 	action [4]uint64 // a sigaction that is all zero, larger than any
@@ -372,6 +376,9 @@ func childExec(c *child) {
 		}
 		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(action)), 0, 8, 0, 0)
 	}
+	for i := 0; i < len(c.pids); i++ {
+		childPid(c.pids[i])
+	}
 	childAt(c, StepExec, 0)
 	// A signal that came since the clone is taken here.
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.mask)), 0, 8, 0, 0)
@@ -403,4 +410,24 @@ func childExec(c *child) {
 		c.slot.hint = hintNone
 	}
 	childDid(c, errno)
+}
+
+// maxPid is how many bytes the text of a pid takes at most, with its end.
+const maxPid = 11
+
+// childPid writes our pid.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func childPid(to []byte) {
+	pid, _, _ := syscall.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
+	n := 0
+	for rest := pid; rest > 0; rest /= 10 {
+		n++
+	}
+	for ; n > 0; n-- {
+		to[n-1] = byte('0' + pid%10)
+		pid /= 10
+	}
 }

@@ -45,6 +45,7 @@ func (s *Supervisor) signalTree(sig syscall.Signal) {
 				return children(pid)
 			}, sig, told, spared)
 		}
+		fresh += s.signalOutside(sig, told)
 		if fresh == 0 {
 			return
 		}

@@ -11,9 +11,9 @@
 // a child: whatever may block (opening a log, a terminal or a directory, the
 // exec itself) is done in the child. It sleeps in epoll and is woken by four
 // things only: a command, the death or a stop of a child, the outcome of a
-// spawn, the end of what a pidfd watches. Nothing is polled. Its owner takes turns
-// on it (Options.Turn), so that news and what follows from them need no other
-// thread.
+// spawn, the end of what a pidfd watches. Nothing is polled but what listens,
+// while that is waited for. Its owner takes turns on it (Options.Turn), so that
+// news and what follows from them need no other thread.
 //
 //	Start, Kill, Sweep ... --> mailbox --\
 //	SIGCHLD (death.go)  ------ eventfd ----> epoll --> commands --> reap --> report --> turn
@@ -59,7 +59,9 @@
 // see trace.go. Such a child asks for the trace before its exec, so its pipe is
 // a socket. What cannot be traced, and what was given up by Settle, is followed
 // to what it leaves to us when it ends well. One that is followed while its own
-// parent lives on is not ours to wait for: a pidfd tells its end.
+// parent lives on is not ours to wait for: a pidfd tells its end. One that is to
+// listen on a socket is not traced: while it is waited for, the thread looks which
+// sockets listen, and who holds them; see listen.go.
 //
 // # Dying at any moment
 //
@@ -77,7 +79,8 @@
 // A process may leave others behind when it ends. They come to us, since we are
 // a subreaper, and belong to the Spec.Owner of the process that they descend
 // from; belong.go says how that is known. Exited tells whether something was
-// left, and Sweep ends it. The thread is never that of the thread group's leader,
+// left, and Sweep ends it. Where cgroups are delegated to us each owner has one,
+// which tells before all else; see cgroup.go. The thread is never that of the thread group's leader,
 // whose children are then those that came to us, and no others.
 //
 // # Output

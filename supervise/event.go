@@ -8,8 +8,8 @@ import (
 
 // Event is what the supervisor reports of a process. For each Spec that
 // Start was given there is exactly one Spawned or SpawnFailed; after Spawned
-// any number of Forked, SelfStopped, UnexpectedStop, Settled and Degraded, then
-// exactly one Exited, which is the last. Events of one process come in this order.
+// any number of Forked, SelfStopped, Listens, UnexpectedStop, Settled and Degraded,
+// then exactly one Exited, which is the last. Events of one process come in this order.
 type Event interface{ event() }
 
 // Spawned: the process runs its program.
@@ -67,6 +67,14 @@ type Degraded struct {
 	Label string // Spec.Label
 	Pid   int
 	Errno syscall.Errno
+}
+
+// Listens: a process of the owner has called listen(2), Pid or one that handed
+// it on, so that the one that is followed is ready.
+type Listens struct {
+	ID  ProcID
+	Pid int
+	On  []string // "unix:/run/x", "unix:@abstract", "tcp 127.0.0.1:80"; at least one
 }
 
 // SelfStopped: the process raised SIGSTOP; it has been continued.
@@ -148,6 +156,7 @@ func (SpawnFailed) event()    {}
 func (Retrying) event()       {}
 func (Forked) event()         {}
 func (SelfStopped) event()    {}
+func (Listens) event()        {}
 func (UnexpectedStop) event() {}
 func (Settled) event()        {}
 func (Degraded) event()       {}
@@ -182,6 +191,7 @@ const (
 	StepUID
 	StepChdir
 	StepExec
+	StepNotify // of the daemon, before the clone: slots hold these numbers
 	numSteps
 )
 
@@ -207,6 +217,7 @@ var stepText = [numSteps]string{
 	StepUID:         "cannot set user %s",
 	StepChdir:       "cannot change directory to %s",
 	StepExec:        "cannot execute %s",
+	StepNotify:      "cannot make the notify socket %s",
 }
 
 // SpawnError is why a process could not be made, as data: the step, what it

@@ -66,8 +66,12 @@ func (s *Supervisor) fork(c *child) (pid int, errno syscall.Errno) {
 			}
 			s.stacks.put(c.stack)
 			c.stack = 0
-			switch errno = syscall.Errno(-pid); errno {
-			case unix.EINVAL, unix.ENOSYS, unix.EPERM:
+			errno = syscall.Errno(-pid)
+			switch {
+			case c.cgroup >= 0:
+				// It may be the group that is refused.
+				return 0, errno
+			case errno == unix.EINVAL, errno == unix.ENOSYS, errno == unix.EPERM:
 				// An emulator or a filter of system calls does not know
 				// children that share memory: copies from now on.
 				s.sharing = false
@@ -101,24 +105,47 @@ func (s *Supervisor) forkSharing(c *child) (pid int) {
 	if !s.handling {
 		c.ignored, c.cleared = s.ignored, true
 		pid = forkCleared(c)
-		switch syscall.Errno(-pid) {
-		case unix.EINVAL, unix.ENOSYS, unix.EPERM:
+		errno := syscall.Errno(-pid)
+		switch {
+		case pid > 0 || c.cgroup >= 0:
+			return pid
+		case errno == unix.EINVAL, errno == unix.ENOSYS, errno == unix.EPERM:
 			// Linux before 5.5, or a filter of system calls.
 			s.handling, c.cleared = true, false
 		default:
 			return pid
 		}
 	}
+	if c.cgroup >= 0 {
+		// Such a kernel does not clone into a group either.
+		return -int(unix.ENOSYS)
+	}
 	return forkHandling(c)
 }
 
-// cloneArgs is the first version of what clone3(2) takes.
+// cloneArgs is what clone3(2) takes; of its first version, which does for a
+// child that is not put into a cgroup, are cloneArgsFirst bytes.
 type cloneArgs struct {
-	flags, _, _, parentTID, exitSignal, stack, stackSize, _ uint64
+	flags, _, _, parentTID, exitSignal, stack, stackSize, _, _, _, cgroup uint64
 }
 
-// cloneClearSighand is CLONE_CLEAR_SIGHAND.
-const cloneClearSighand = 0x100000000
+const cloneArgsFirst = 64
+
+// What clone3(2) knows beyond the flags of clone(2).
+const (
+	cloneClearSighand = 0x100000000 // CLONE_CLEAR_SIGHAND
+	cloneIntoCgroup   = 0x200000000 // CLONE_INTO_CGROUP
+)
+
+// into has a child cloned into its cgroup, and returns the size of args.
+func (args *cloneArgs) into(group int) uintptr {
+	if group < 0 {
+		return cloneArgsFirst
+	}
+	args.flags |= cloneIntoCgroup
+	args.cgroup = uint64(group)
+	return unsafe.Sizeof(*args)
+}
 
 //go:noinline
 //go:norace
@@ -132,8 +159,9 @@ func forkCleared(c *child) (pid int) {
 		stack:      uint64(c.stack - firstStack),
 		stackSize:  firstStack,
 	}
+	size := args.into(c.cgroup)
 	beforeFork()
-	pid = vmclone3(&args, unsafe.Sizeof(args), c)
+	pid = vmclone3(&args, size, c)
 	afterFork()
 	return pid
 }
@@ -154,9 +182,19 @@ func forkHandling(c *child) (pid int) {
 //go:nocheckptr
 func forkCopy(c *child) (pid int, errno syscall.Errno) {
 	told, flags := c.told(), c.flags()
+	args := cloneArgs{
+		flags:      uint64(flags &^ 0xff),
+		parentTID:  uint64(uintptr(unsafe.Pointer(told))),
+		exitSignal: uint64(flags & 0xff),
+	}
+	size := args.into(c.cgroup)
 	var r uintptr
 	beforeFork()
-	r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, flags, 0, uintptr(unsafe.Pointer(told)), 0, 0, 0)
+	if c.cgroup >= 0 {
+		r, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), size, 0)
+	} else {
+		r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, flags, 0, uintptr(unsafe.Pointer(told)), 0, 0, 0)
+	}
 	if errno == 0 && r == 0 {
 		childMain(c)
 	}

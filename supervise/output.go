@@ -120,7 +120,7 @@ func (o *outputs) stop() <-chan struct{} {
 // Without a terminal the process gets the log itself, and it is said; slave
 // is -1 then.
 func (s *Supervisor) makeTerminal(spec *Spec, c *child) (slave int) {
-	master, slave, err := openPTY()
+	t, slave, err := openPTY(spec.ID)
 	if err != nil {
 		s.emit(OutputFault{spec.ID, spec.Label, spec.LogPath, ProblemTerminal, errnoOf(err)})
 		return -1
@@ -131,6 +131,7 @@ func (s *Supervisor) makeTerminal(spec *Spec, c *child) (slave int) {
 		unix.Fchown(slave, int(spec.Credential.UID), -1)
 	}
 	c.outFD, c.logPath = slave, nil
-	s.outputs.copiers.copy(master, spec)
+	s.outputs.copiers.hold(masterPrefix, t, t.fd)
+	s.outputs.copiers.copy(t, spec.Label, spec.LogPath, spec.LogLimit)
 	return slave
 }

@@ -17,7 +17,9 @@ import (
 
 // A process of OutputPTY writes to a terminal of its own, and a goroutine of
 // ours copies what comes out at the other end to the log. It is the only
-// output that passes through the daemon: it stops when the daemon does.
+// output that passes through the daemon. What is needed to go on is held for
+// the next one (Options.Holder): while there is none the process waits as soon
+// as the terminal is full. See output_hold.go.
 //
 // A log that does not answer holds the goroutine, and then the process, as it
 // would hold a process that had the log itself. A log that refuses does not:
@@ -27,6 +29,15 @@ import (
 // copyBuffer is what a copier holds of output that is not in the log yet.
 const copyBuffer = 8 << 10
 
+// terminal is the other end of what a process writes to.
+type terminal struct {
+	id     ProcID
+	number int      // of the terminal, nobody else's while we have it
+	master *os.File // of the runtime's poller
+	fd     int      // the same: Fd would make it block
+	log    int      // -1 while it is not open; an earlier daemon may have opened it
+}
+
 // copiers are the goroutines that copy from terminals to logs. Its methods
 // may be called from any goroutine.
 type copiers struct {
@@ -34,16 +45,17 @@ type copiers struct {
 	guard  *guard.Guard
 	// opened is told of each log when it is open.
 	opened func(id ProcID, label, path string, limit LogLimit)
+	holder Holder
 
-	mu      sync.Mutex
-	masters map[*os.File]bool
-	stopped bool
-	running sync.WaitGroup
+	mu        sync.Mutex
+	terminals map[*terminal]bool
+	stopped   bool
+	running   sync.WaitGroup
 }
 
 // openPTY makes a terminal. The master belongs to the runtime's poller,
 // the slave is for the child. It does not block.
-func openPTY() (master *os.File, slave int, err error) {
+func openPTY(id ProcID) (t *terminal, slave int, err error) {
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, -1, err
@@ -52,7 +64,13 @@ func openPTY() (master *os.File, slave int, err error) {
 		unix.Close(fd)
 		return nil, -1, err
 	}
-	return os.NewFile(uintptr(fd), "/dev/ptmx"), slave, nil
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		unix.Close(fd)
+		unix.Close(slave)
+		return nil, -1, err
+	}
+	return &terminal{id: id, number: number, master: os.NewFile(uintptr(fd), "/dev/ptmx"), fd: fd, log: -1}, slave, nil
 }
 
 // openSlave opens the other end, without a look at /dev/pts, which may be
@@ -85,28 +103,37 @@ func openSlave(master int) (int, error) {
 }
 
 // copy begins to copy what comes from the terminal, until the last process
-// that has it is gone. It takes the master over.
-func (c *copiers) copy(master *os.File, spec *Spec) {
+// that has it is gone. It takes the terminal over.
+func (c *copiers) copy(t *terminal, label, path string, limit LogLimit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopped {
-		master.Close()
+		t.close()
 		return
 	}
-	if c.masters == nil {
-		c.masters = make(map[*os.File]bool)
+	if c.terminals == nil {
+		c.terminals = make(map[*terminal]bool)
 	}
-	c.masters[master] = true
-	w := copier{copiers: c, id: spec.ID, label: spec.Label, path: spec.LogPath, limit: spec.LogLimit, log: -1, whole: true}
+	c.terminals[t] = true
+	w := copier{copiers: c, terminal: t, label: label, path: path, limit: limit, whole: true}
 	c.guard.GoIn(&c.running, "copier of a terminal", func() {
-		defer func() {
-			c.mu.Lock()
-			delete(c.masters, master)
-			c.mu.Unlock()
-			master.Close()
-		}()
-		w.run(master)
+		over := w.run(t.master)
+		c.mu.Lock()
+		delete(c.terminals, t)
+		c.mu.Unlock()
+		if over {
+			c.drop(t)
+		}
+		t.close()
 	})
+}
+
+// close gives the descriptors back, but for those that are held.
+func (t *terminal) close() {
+	t.master.Close()
+	if t.log >= 0 {
+		unix.Close(t.log)
+	}
 }
 
 // stop makes all copiers end with what the terminals hold at this moment.
@@ -114,29 +141,29 @@ func (c *copiers) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopped = true
-	for master := range c.masters {
-		master.SetReadDeadline(time.Unix(1, 0))
+	for t := range c.terminals {
+		t.master.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
 // copier copies for one process.
 type copier struct {
 	*copiers
-	id          ProcID
+	*terminal
 	label, path string
 	limit       LogLimit
 
-	log     int // -1 when it could not be opened
 	whole   bool
 	missing int64 // bytes that the log has refused
 	why     error // and why
 }
 
-func (w *copier) run(master *os.File) {
+// run copies until nobody has the other end any more, or, and then it is false,
+// until it is told to stop.
+func (w *copier) run(master *os.File) (over bool) {
 	if err := w.open(); err != nil {
 		w.report(OutputLost{w.id, w.label, w.path, errnoOf(err)})
 	} else {
-		defer unix.Close(w.log)
 		w.opened(w.id, w.label, w.path, w.limit)
 	}
 	buf := make([]byte, copyBuffer)
@@ -145,11 +172,11 @@ func (w *copier) run(master *os.File) {
 		w.write(buf[:max(n, 0)])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			w.drain(master, buf)
-			return
+			return false
 		}
 		if err != nil {
 			// EIO: nobody has the other end any more.
-			return
+			return true
 		}
 	}
 }
@@ -174,14 +201,29 @@ func (w *copier) drain(master *os.File, buf []byte) {
 	})
 }
 
-// open opens the log as a child does that has it itself.
-func (w *copier) open() (err error) {
-	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOCTTY | unix.O_CLOEXEC
-	if w.log, err = unix.Open(w.path, flags, 0o600); err == unix.ENOENT {
-		os.MkdirAll(filepath.Dir(w.path), 0o700)
-		w.log, err = unix.Open(w.path, flags, 0o600)
+// open opens the log as a child does that has it itself, unless an earlier
+// daemon has done so.
+func (w *copier) open() error {
+	w.mu.Lock()
+	opened := w.log >= 0
+	w.mu.Unlock()
+	if opened {
+		return nil
 	}
-	return err
+	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOCTTY | unix.O_CLOEXEC
+	log, err := unix.Open(w.path, flags, 0o600)
+	if err == unix.ENOENT {
+		os.MkdirAll(filepath.Dir(w.path), 0o700)
+		log, err = unix.Open(w.path, flags, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.log = log
+	w.mu.Unlock()
+	w.hold(logPrefix, w.terminal, log)
+	return nil
 }
 
 // write appends to the log. What the log refuses is counted, and told in its

@@ -88,7 +88,7 @@ func TestPTYOutlivesMain(t *testing.T) {
 	w.exited(1)
 	logged(t, log, "early\n")
 	w.outputs.copiers.mu.Lock()
-	if n := len(w.outputs.copiers.masters); n != 1 {
+	if n := len(w.outputs.copiers.terminals); n != 1 {
 		t.Errorf("%d terminals while a process has one", n)
 	}
 	w.outputs.copiers.mu.Unlock()
@@ -97,7 +97,7 @@ func TestPTYOutlivesMain(t *testing.T) {
 	poll(t, "the copier to end", func() bool {
 		w.outputs.copiers.mu.Lock()
 		defer w.outputs.copiers.mu.Unlock()
-		return len(w.outputs.copiers.masters) == 0
+		return len(w.outputs.copiers.terminals) == 0
 	})
 }
 
@@ -113,7 +113,7 @@ func TestPTYNotSpawned(t *testing.T) {
 	poll(t, "the copier to end", func() bool {
 		w.outputs.copiers.mu.Lock()
 		defer w.outputs.copiers.mu.Unlock()
-		return len(w.outputs.copiers.masters) == 0
+		return len(w.outputs.copiers.terminals) == 0
 	})
 }
 
@@ -189,7 +189,7 @@ func TestPTYNotToBeHad(t *testing.T) {
 func TestCopiersStop(t *testing.T) {
 	for round := range 20 {
 		dir := t.TempDir()
-		master, slave, err := openPTY()
+		master, slave, err := openPTY(1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,16 +200,16 @@ func TestCopiersStop(t *testing.T) {
 		var o outputs
 		o.open(func(ev Event) { t.Errorf("event %+v", ev) }, nil)
 		log := filepath.Join(dir, "below", "log")
-		o.copiers.copy(master, &Spec{ID: 1, LogPath: log, LogLimit: LogLimit{1 << 20, 1}})
+		o.copiers.copy(master, "", log, LogLimit{1 << 20, 1})
 		<-o.stop()
 		if got, err := os.ReadFile(log); string(got) != text || err != nil {
 			t.Errorf("round %d: the log = %q, %v; want %q", round, got, err, text)
 		}
-		late, lateSlave, err := openPTY()
+		late, lateSlave, err := openPTY(1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.copiers.copy(late, &Spec{LogPath: log})
+		o.copiers.copy(late, "", log, LogLimit{})
 		if _, err := unix.Write(lateSlave, []byte("x")); err != unix.EIO {
 			t.Errorf("a write after the end = %v; want EIO", err)
 		}
@@ -231,7 +231,7 @@ func TestCopierSaysWhatIsMissing(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			faults = append(faults, ev)
-		}}, id: 1, path: "log", log: ends[1], whole: true}
+		}}, terminal: &terminal{id: 1, log: ends[1]}, path: "log", whole: true}
 		read := func() string {
 			var all []byte
 			buf := make([]byte, 1<<20)

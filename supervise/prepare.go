@@ -18,6 +18,7 @@ func (s *Supervisor) prepare(spec *Spec) (*child, *SpawnError) {
 		nullFD:   s.nullFD,
 		outFD:    s.nullFD,
 		scriptFD: -1,
+		cgroup:   -1,
 		nofile:   s.restoredNofile(),
 		mark:     s.markOf(spec.Owner),
 		trace:    askTrace{wanted: spec.Follow.traces(), careful: !s.mayTrace},
@@ -85,12 +86,27 @@ func (s *Supervisor) prepare(spec *Spec) (*child, *SpawnError) {
 		name, _, _ := strings.Cut(spec.Env[at], "=")
 		return nil, &SpawnError{Step: StepExec, Arg: spec.Path, Errno: unix.EINVAL, Hint: fmt.Sprintf("variable %q holds a NUL byte", name)}
 	}
+	for _, name := range spec.PidVariables {
+		entry := make([]byte, len(name)+1+maxPid)
+		value := copy(entry, name+"=")
+		c.env[len(c.env)-1] = &entry[0]
+		c.env, c.pids = append(c.env, nil), append(c.pids, entry[value:])
+	}
 	if strings.Contains(spec.Path, "/") {
 		c.programs = []*byte{path}
 	} else {
 		// Parts of strings without a NUL byte: PATH was checked with env.
 		c.programs, _ = cstrings(candidates(spec.Path, spec.Env))
 		c.programs = c.programs[:len(c.programs)-1]
+	}
+	if c.trace.wanted && c.trace.careful {
+		c.trace.runs = append(c.trace.runs, c.programs)
+		for _, program := range execsOf(shellText(spec)) {
+			list, at := cstrings(candidates(program, spec.Env))
+			if at < 0 {
+				c.trace.runs = append(c.trace.runs, list[:len(list)-1])
+			}
+		}
 	}
 	return c, nil
 }

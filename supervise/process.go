@@ -28,7 +28,7 @@ type process struct {
 	helperEnd syscall.WaitStatus
 
 	running bool // Spawned was reported
-	silent  bool // no signal tells of its end: it has not come to its exec
+	silent  bool // no signal tells of its end: it has not come to its exec, and has closed its pipe
 	ended   bool // reaped: the pid is a stranger's from here on
 	end     syscall.WaitStatus
 	unknown bool   // nobody knows how it ended
@@ -38,6 +38,7 @@ type process struct {
 	asked   bool   // to end, by Kill, or by KillAll
 	owner   *owner // nil for nobody
 	follow  following
+	notify  *notifySocket // nil for none
 
 	signals []pendingSignal // asked for before the pid was known
 }
@@ -62,7 +63,7 @@ func (s *Supervisor) hangUp(p *process) {
 	}
 	s.learnPid(p)
 	if !p.child.signals() {
-		p.silent = p.pid != 0 && !p.ended && silent(p.pid)
+		p.silent = p.silent || p.pid != 0 && !p.ended && silent(p.pid)
 		s.unreaped = append(s.unreaped, p)
 	}
 }
@@ -89,15 +90,15 @@ func (s *Supervisor) advance(p *process) {
 		if p.pipe >= 0 {
 			return
 		}
-		step, index, errno, hint := p.slot.outcome()
-		if errno != 0 || step != StepExec {
+		step, index, errno, hint := p.child.slot.outcome()
+		if errno != 0 || step != StepExec && !p.child.lost || p.unexecuted() {
 			// Nothing may be left of it when it is reported.
 			if p.helper != 0 || p.pid != 0 && !p.ended {
 				return
 			}
 			err := explain(p.spec, s.opts.Terminal, step, index, errno, hint)
 			if errno == 0 {
-				err.Hint = "killed by " + signalName(p.killer())
+				err.Hint = p.cause()
 			}
 			spec, tries := p.spec, p.tries
 			if p.asked {
@@ -118,6 +119,7 @@ func (s *Supervisor) advance(p *process) {
 		}
 		s.emit(Spawned{p.id, p.pid})
 		s.began(p)
+		s.listenTo(p)
 	}
 	if p.ended && !s.inherit(p) {
 		s.forget(p)
@@ -128,12 +130,24 @@ func (s *Supervisor) advance(p *process) {
 	}
 }
 
-// killer returns the signal that ended a set-up which did not fail.
-func (p *process) killer() syscall.Signal {
+// unexecuted tells whether a process that has closed its pipe did not come to
+// its program: what is traced has not told of its exec, and any other child of
+// ours would have a signal for its end since. Of who is neither, such as a child
+// that fell to the keeper, that is not known: it counts as begun.
+func (p *process) unexecuted() bool {
+	return p.silent || p.child.signals() && p.follow.asked && p.follow.denied == 0 && !p.follow.execed
+}
+
+// cause says what ended a set-up which did not fail as far as we know.
+func (p *process) cause() string {
+	end := p.helperEnd
 	if p.ended {
-		return p.end.Signal()
+		end = p.end
 	}
-	return p.helperEnd.Signal()
+	if !end.Signaled() {
+		return "the reason was lost with an earlier daemon"
+	}
+	return "killed by " + signalName(end.Signal())
 }
 
 // settle gives back what a process holds while it is in flight.
@@ -149,6 +163,8 @@ func (s *Supervisor) settle(p *process) {
 // forget ends our knowledge of p. Its pid was taken out when it was reaped.
 func (s *Supervisor) forget(p *process) {
 	s.unfollow(p)
+	s.closeNotify(p.notify)
+	p.notify = nil
 	delete(s.byID, p.id)
 	s.disown(p)
 }

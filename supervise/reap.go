@@ -86,8 +86,14 @@ func (s *Supervisor) waitRecorded(child int) (pid int, ws syscall.WaitStatus, er
 		return 0, 0, errno
 	}
 	if !ws.Stopped() {
+		// Its last words, while it can be told who it is.
+		s.hear()
 		s.at("before-recorded")
 		if p := s.processOf(pid); p != nil {
+			if p.pipe >= 0 && !p.child.signals() {
+				// Once it is waited for nobody can tell.
+				p.silent = silent(pid)
+			}
 			p.slot.end(ws)
 		}
 		s.at("after-recorded")

@@ -30,6 +30,9 @@ type Slot struct {
 	Errno syscall.Errno
 	index int
 	hint  uint32
+	// pipe is the inode of the pipe, or socket, that the child closes at its
+	// exec, when State is SlotInFlight; 0 is unknown.
+	pipe uint32
 	// Status is how it ended, when State is SlotEnded.
 	Status syscall.WaitStatus
 }
@@ -148,11 +151,19 @@ func parseSlots(data []byte) (list []Slot, boot string, err error) {
 func parseSlot(data []byte) Slot {
 	var s slot
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&s)), slotSize), data)
+	var pipe uint32
+	switch SlotState(s.state) {
+	case SlotEnded:
+	case SlotInFlight:
+		pipe, s.status = s.status, 0
+	default:
+		s.status = 0
+	}
 	return Slot{
 		ID: ProcID(s.id), State: SlotState(s.state),
 		Pid: int(s.pid), Helper: int(s.helper),
 		Asked: time.Duration(s.asked), Began: time.Duration(s.began.Nano()),
-		Step: Step(s.step), Errno: syscall.Errno(s.errno), index: int(s.index), hint: uint32(s.hint),
+		Step: Step(s.step), Errno: syscall.Errno(s.errno), index: int(s.index), hint: uint32(s.hint), pipe: pipe,
 		Status: syscall.WaitStatus(s.status),
 	}
 }
@@ -169,4 +180,26 @@ func (s Slot) Environ() ([]string, bool) {
 		return nil, false
 	}
 	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"), true
+}
+
+// groupsIn returns the cgroup that stands in a file of slots of this boot;
+// empty when there is none. What is wrong with the file is told by who reads
+// the slots.
+func groupsIn(path string) string {
+	if path == "" {
+		return ""
+	}
+	data, err := os.ReadFile(path)
+	var h slotsHead
+	if err != nil || len(data) < int(unsafe.Sizeof(h)) || !bytes.Equal(data[:len(h.magic)], slotsMagic[:]) {
+		return ""
+	}
+	text := func(offset uintptr, size int) string {
+		return string(bytes.TrimRight(data[offset:][:size], "\x00"))
+	}
+	size := binary.NativeEndian.Uint32(data[unsafe.Offsetof(h.headSize):])
+	if uintptr(size) < unsafe.Sizeof(h) || text(unsafe.Offsetof(h.boot), len(h.boot)) != bootID() {
+		return ""
+	}
+	return text(unsafe.Offsetof(h.groups), len(h.groups))
 }

@@ -28,7 +28,7 @@ type slot struct {
 	hint   uint16        // one of the hints below
 	lost   uint16        // the errno of a log that could not be opened, or 0
 	state  uint32        // a SlotState
-	status uint32        // how it ended, as wait4(2) gives it, once it has
+	status uint32        // how it ended, as wait4(2) gives it, once it has; before its exec the inode of its pipe, or 0
 }
 
 // What a child found out about its failure beyond the errno.
@@ -61,6 +61,10 @@ type slotsHead struct {
 	daemon   int32  // the daemon's pid
 	_        uint32
 	boot     [40]byte // /proc/sys/kernel/random/boot_id, zeros after it
+	// groups is the cgroup that holds those of our processes, as
+	// /proc/PID/cgroup has it, zeros after it; all zeros when there is none,
+	// and when the name is longer.
+	groups [1024]byte
 }
 
 var slotsMagic = [8]byte{'s', 'i', '-', 's', 'l', 'o', 't', 's'}
@@ -85,6 +89,7 @@ type slots struct {
 	head []byte // its mapping
 	// unnamed: the file does not take its name before name is called.
 	unnamed bool
+	groups  string // for the head
 	chunks  [][]byte
 	free    []*slot
 	ended   []*slot // the oldest first
@@ -140,6 +145,9 @@ func (t *slots) writeHead() {
 		daemon: int32(os.Getpid()),
 	}
 	copy(h.boot[:], bootID())
+	if len(t.groups) <= len(h.groups) {
+		copy(h.groups[:], t.groups)
+	}
 }
 
 func (t *slots) header() *slotsHead { return (*slotsHead)(unsafe.Pointer(&t.head[0])) }

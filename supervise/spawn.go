@@ -19,7 +19,7 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 	if s.byID[spec.ID] != nil || s.isPostponed(spec.ID) {
 		return &SpawnError{Step: StepNone, Hint: "its number " + strconv.FormatUint(uint64(spec.ID), 10) + " is in use"}
 	}
-	if spec.Follow > FollowDaemon {
+	if spec.Follow > FollowNotify {
 		return &SpawnError{Step: StepFollow, Errno: unix.EINVAL, Hint: "there is no way " + strconv.Itoa(int(spec.Follow))}
 	}
 	c, failure := s.prepare(spec)
@@ -42,6 +42,7 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 	// Ours must be closed for the child's end to be a hang-up.
 	defer unix.Close(w)
 	c.pipeFD = w
+	c.slot.status = inodeOf(w)
 	if spec.Script != "" {
 		if c.scriptFD, err = openScript(spec.Script); err != nil {
 			unix.Close(r)
@@ -57,16 +58,32 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 		}
 	}
 
+	sock, err := s.openNotify(spec.Notify)
+	if err != nil {
+		unix.Close(r)
+		s.slots.put(c.slot)
+		return &SpawnError{Step: StepNotify, Arg: spec.Notify, Errno: errnoOf(err)}
+	}
+
+	var listen *awaiting
+	if spec.Follow == FollowListen {
+		listen = s.beforeListen()
+	}
 	s.at("before-clone")
-	pid, errno := s.forking(c)
+	pid, errno := s.forkInto(c, spec.Owner)
 	s.at("after-clone")
 	if errno != 0 {
+		s.closeNotify(sock)
 		unix.Close(r)
 		s.slots.put(c.slot)
 		return &SpawnError{Step: StepFork, Errno: errno}
 	}
 	p := &process{id: spec.ID, child: c, slot: c.slot, spec: spec, pipe: r, at: len(s.inFlight), group: pid, late: s.ending != 0}
 	p.follow.way, p.follow.want, p.follow.label = spec.Follow, wanted[spec.Follow], spec.Label
+	p.follow.listen = listen
+	if sock != nil {
+		s.bindNotify(p, sock)
+	}
 	s.byID[p.id] = p
 	s.own(p, spec.Owner)
 	s.byPipe[int32(r)] = p
@@ -106,6 +123,16 @@ func (s *Supervisor) openPipe(talk bool) (r, w int, err error) {
 		return -1, -1, err
 	}
 	return r, w, nil
+}
+
+// inodeOf returns the inode of a pipe or socket, which the kernel counts in 32
+// bits; 0 when that cannot be told.
+func inodeOf(fd int) uint32 {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return 0
+	}
+	return uint32(st.Ino)
 }
 
 // errnoOf returns the kernel's answer inside err.

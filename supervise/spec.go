@@ -13,6 +13,8 @@ const (
 	FollowStop                 // it raises SIGSTOP
 	FollowFork                 // the first child is the one to follow
 	FollowDaemon               // the second generation is
+	FollowListen               // a process of its owner listens on a socket
+	FollowNotify               // it says so: until then, who it leaves behind is followed
 )
 
 // Output says where standard output and error of a process lead.
@@ -86,6 +88,15 @@ type Spec struct {
 	Credential *Credential
 
 	Follow Follow
+
+	// Notify is the path of the socket on which the process, and all of its
+	// Owner, may say how they are, as sd_notify(3) does; one that begins with @
+	// is abstract, see unix(7). Empty for none. It is the caller's to name it
+	// in Env.
+	Notify string
+	// PidVariables name variables that Env is to have with the pid of the
+	// process for a value: nobody knows it before.
+	PidVariables []string
 }
 
 // Credential is whom a process runs as.

@@ -21,8 +21,8 @@ type Stray struct {
 }
 
 // Strays lists the processes that descend from us at this moment, zombies
-// left out, and those that fell to the keeper when an earlier daemon died. It
-// reads /proc, so it is not for the thread.
+// left out, those that fell to the keeper when an earlier daemon died, and who
+// else is in a cgroup of an owner. It reads /proc, so it is not for the thread.
 func (s *Supervisor) Strays() []Stray {
 	children := childrenOf
 	if !hasChildrenFiles() {
@@ -43,6 +43,14 @@ func (s *Supervisor) Strays() []Stray {
 			seen[pid] = true
 			queue = append(queue, pid)
 			if command, alive := commandOf(pid); alive {
+				strays = append(strays, Stray{Pid: pid, Command: command})
+			}
+		}
+	}
+	if s.groups.inherited.Load() {
+		for _, pid := range s.groups.dir.Owned() {
+			if command, alive := commandOf(pid); alive && !seen[pid] {
+				seen[pid] = true
 				strays = append(strays, Stray{Pid: pid, Command: command})
 			}
 		}
@@ -115,6 +123,7 @@ func (s *Supervisor) Processes(id uint64, f func([]Stray)) {
 		}
 		slices.Sort(roots)
 		if o := s.belong.owners[id]; o != nil {
+			s.lookInto(o)
 			roots = append(roots, s.roots(o)...)
 			// Who was found and has nobody any more was nobody's before.
 			s.drop(o)

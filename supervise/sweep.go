@@ -37,6 +37,7 @@ func (s *Supervisor) Sweep(id uint64, sig syscall.Signal, group ProcID) {
 				o.sweep.group = -1
 			}
 		}
+		s.lookInto(o)
 		ev := s.strike(o)
 		ev.Strays = append(s.hanging(o), ev.Strays...)
 		if len(ev.Strays)+len(ev.Spared) > 0 {
@@ -94,6 +95,9 @@ func (s *Supervisor) strike(o *owner) Swept {
 		if len(fresh) == 0 {
 			break
 		}
+	}
+	if len(found.Strays) > 0 {
+		s.killGroup(o)
 	}
 	return found
 }

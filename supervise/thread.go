@@ -43,6 +43,9 @@ type Options struct {
 	SlotFile string
 	// Keeper is the pid of the keeper above the daemon, 0 for none.
 	Keeper int
+	// Holder, when there is one, holds for the next daemon what this one would
+	// take with it; what an earlier one has left there is taken out by New.
+	Holder Holder
 	// Seed makes the mark of our processes: the daemon that takes over has
 	// the same. Empty: the mark is made by chance.
 	Seed string
@@ -50,6 +53,10 @@ type Options struct {
 	// Adopted says when that was the last. Until then no child is waited for,
 	// and its file of slots keeps its name.
 	Adopting bool
+	// Groups: owners get cgroups, where these are delegated to us.
+	Groups bool
+	// Renumbered: the numbers of owners are not those of the daemon before us.
+	Renumbered bool
 	// Turn, when there is one, is called on the thread, each time that it has
 	// reported what there is to report, and before it sleeps. It must not
 	// block, gives commands as anybody does, and tells how long the thread may
@@ -110,11 +117,17 @@ type Supervisor struct {
 	unreaped  []*process // set-up over, with a child of which no signal tells
 
 	belong  belongings
-	abroad  bool       // the keeper has, or had, children that are ours
-	adopted []*process // gone before we were there, and not told of yet
-	waiting bool       // for Adopted
+	groups  groups
+	abroad  bool        // the keeper has, or had, children that are ours
+	adopted []*process  // gone before we were there, and not told of yet
+	waiting bool        // for Adopted
+	held    []*terminal // left by an earlier daemon, for which nobody copies yet
+	mute    []*process  // adopted children of whose end no signal tells; until Adopted
+	former  formerSlots
 	// unrecorded are adopted and have no slot in the file yet.
 	unrecorded []*process
+
+	notify notifying // what jobs say of themselves
 
 	tracees  map[int]*tracee    // by thread
 	formers  map[int]*process   // what was followed before, not yet reaped
@@ -122,6 +135,7 @@ type Supervisor struct {
 	seize    func(pid int) syscall.Errno
 	mayTrace bool // also what gains privileges
 	degraded bool // it was reported that nothing can be traced
+	listens  listening
 
 	ending syscall.Signal // of KillAll, until no child is left; else 0
 	reaped bool           // a child, since KillAll last looked
@@ -149,21 +163,31 @@ func New(opts Options, report func([]Event)) (*Supervisor, error) {
 		waiting: opts.Adopting,
 		sharing: haveVM,
 		belong:  belongings{list: -1},
+		listens: listening{diag: diag{fd: -1}},
+		notify:  notifying{epoll: -1, byFD: make(map[int32]*notifySocket), byPath: make(map[string]*notifySocket)},
 	}
 	s.forking = s.fork
 	if err := s.open(); err != nil {
 		s.release()
 		return nil, fmt.Errorf("cannot supervise processes: %w", err)
 	}
+	if opts.Groups {
+		s.openGroups(groupsIn(opts.SlotFile))
+		s.slots.groups = s.groups.path()
+	}
 	if opts.SlotFile != "" {
 		// What hinders this hinders a start too, which tells it.
 		_ = s.slots.open()
 	}
 	s.nofile, s.raised = originalNofile()
+	s.outputs.copiers.holder = opts.Holder
 	s.outputs.open(func(ev Event) { s.send(func() { s.emit(ev) }) }, opts.Guard)
 	s.belong = newBelongings(s.self, opts.Seed)
 	s.mayTrace = mayTraceAny()
 	s.ignored = ignoredSignals()
+	if s.held = takeHeld(opts.Holder); !opts.Adopting {
+		s.resumeCopy(nil)
+	}
 	s.deaths.begin(s.deathFD, opts.Guard)
 	opts.Guard.Go("supervisor", s.run)
 	return s, nil
@@ -218,7 +242,8 @@ func originalNofile() (original *unix.Rlimit, now unix.Rlimit) {
 
 // Close ends the thread after the commands that were given before, and what
 // works on output; it waits for that until ctx is done. Processes live on and
-// are nobody's then, those of OutputPTY without their terminal; of those in
+// are nobody's then, those of OutputPTY without their terminal unless that is
+// held or was handed over; of those in
 // flight nothing more is reported. Later commands are dropped.
 func (s *Supervisor) Close(ctx context.Context) error {
 	s.send(func() { s.closing = true })
@@ -341,12 +366,19 @@ func (s *Supervisor) sleep(wait time.Duration) {
 			s.died = s.died || ev.Fd == int32(s.deathFD)
 			continue
 		}
+		if s.notify.epoll >= 0 && ev.Fd == int32(s.notify.epoll) {
+			s.hear()
+			continue
+		}
 		if p := s.byPipe[ev.Fd]; p != nil && !s.asks(p) {
 			s.hangUp(p)
 			s.advance(p)
 		}
 		if p := s.byWatch[ev.Fd]; p != nil {
 			s.watchEnded(p)
+		}
+		if _, is := s.groups.outside[ev.Fd]; is {
+			s.outsideEnded(ev.Fd)
 		}
 	}
 }
@@ -376,7 +408,7 @@ func (s *Supervisor) turn() time.Duration {
 	if len(s.unreaped) > 0 && (wait < 0 || wait > lateCheck) {
 		wait = lateCheck
 	}
-	return s.tryAgain(wait)
+	return s.tryAgain(s.awaitListeners(wait))
 }
 
 // fetch empties the mailbox.
@@ -459,8 +491,15 @@ func (s *Supervisor) release() {
 	for fd := range s.byWatch {
 		unix.Close(int(fd))
 	}
+	s.releaseNotify()
 	s.releaseMemory()
+	s.former.close()
+	for _, t := range s.held {
+		t.close()
+	}
 	s.belong.close()
+	s.listens.close()
+	s.groups.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

@@ -12,8 +12,10 @@ type askTrace struct {
 	wanted bool
 	// careful: a program that gains privileges runs without.
 	careful bool
-	word    [1]byte
-	file    unix.Statx_t
+	// runs are the programs that this goes for, each with its candidates.
+	runs [][]*byte
+	word [1]byte
+	file unix.Statx_t
 }
 
 // capabilityName is the attribute of a file that gives capabilities.
@@ -27,8 +29,13 @@ var capabilityName = [...]byte{'s', 'e', 'c', 'u', 'r', 'i', 't', 'y', '.', 'c',
 //go:norace
 //go:nocheckptr
 func childTrace(c *child) bool {
-	if !c.trace.wanted || c.trace.careful && childGains(c) {
+	if !c.trace.wanted {
 		return true
+	}
+	for i := 0; i < len(c.trace.runs); i++ {
+		if childGains(c, c.trace.runs[i]) {
+			return true
+		}
 	}
 	childAt(c, StepFollow, 0)
 	syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(c.pipeFD), uintptr(unsafe.Pointer(&c.trace.word)), 1, unix.MSG_NOSIGNAL, 0, 0)
@@ -40,7 +47,8 @@ func childTrace(c *child) bool {
 	}
 }
 
-// childGains tells whether the program is one that gains privileges by its
+// childGains tells whether a program, the first of its candidates that there is,
+// is one that gains privileges by its
 // exec: set-user-ID, set-group-ID or with capabilities. The kernel does not
 // give them to a program that is traced by somebody without CAP_SYS_PTRACE;
 // see execve(2). To look may hang as the exec may: that is why it is done here.
@@ -48,9 +56,9 @@ func childTrace(c *child) bool {
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func childGains(c *child) bool {
-	for i := 0; i < len(c.programs); i++ {
-		path := uintptr(unsafe.Pointer(c.programs[i]))
+func childGains(c *child, candidates []*byte) bool {
+	for i := 0; i < len(candidates); i++ {
+		path := uintptr(unsafe.Pointer(candidates[i]))
 		_, _, errno := syscall.RawSyscall6(unix.SYS_STATX, atCWD, path, 0, unix.STATX_TYPE|unix.STATX_MODE, uintptr(unsafe.Pointer(&c.trace.file)), 0)
 		mode := c.trace.file.Mode
 		if errno != 0 || mode&unix.S_IFMT != unix.S_IFREG || mode&0o111 == 0 {

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"math"
 	"syscall"
 	"time"
 
@@ -11,11 +12,12 @@ import (
 // it has come. Its zero value is FollowNone.
 type following struct {
 	// way is what is still waited for; FollowNone when nothing is.
-	way   Follow
-	forks int    // followed so far
-	label string // Spec.Label
-	tasks []int  // traced for it, in the order of their making
-	asked bool   // the child has been seized, or that was tried
+	way    Follow
+	forks  int    // followed so far
+	label  string // Spec.Label
+	tasks  []int  // traced for it, in the order of their making
+	asked  bool   // the child has been seized, or that was tried
+	execed bool   // the seized child has come to its program
 	// denied is why it is not traced; by orphans only its heirs are
 	// followed: what it leaves to us when it ends.
 	denied  syscall.Errno
@@ -31,13 +33,20 @@ type following struct {
 	stopEarly bool // it stopped before Spawned was reported
 	stopTold  bool // it was continued once
 	settle    bool // Settle came before Spawned
+
+	listen *awaiting // of FollowListen
+	serves bool      // it was ready since it listens
 }
 
 // wanted is how many forks each way follows.
-var wanted = [...]int{FollowNone: 0, FollowStop: 0, FollowFork: 1, FollowDaemon: 2}
+var wanted = [...]int{FollowNone: 0, FollowStop: 0, FollowFork: 1, FollowDaemon: 2, FollowNotify: math.MaxInt32, FollowListen: math.MaxInt32}
 
 // traces tells whether the way needs a trace.
 func (f Follow) traces() bool { return f == FollowFork || f == FollowDaemon }
+
+// announced tells whether something else than forks says that it is ready: who
+// is left behind until then is followed, however often.
+func (f Follow) announced() bool { return f == FollowNotify || f == FollowListen }
 
 // Settle ends the wait for forks or a stop that do not come: the process
 // that is followed stays so, and is let go. Settled is reported, also when
@@ -95,12 +104,16 @@ func (s *Supervisor) asks(p *process) bool {
 func (s *Supervisor) began(p *process) {
 	f := &p.follow
 	f.ready = time.Now()
+	f.orphans = f.orphans || f.way.announced()
 	if f.way.traces() && (!f.asked || f.denied != 0) {
 		f.orphans = true
 		if !f.asked || !s.degraded {
 			s.emit(Degraded{p.id, f.label, p.pid, f.denied})
 		}
 		s.degraded = s.degraded || f.asked
+	}
+	if f.way == FollowListen {
+		s.expectListen(p)
 	}
 	if f.settle {
 		s.giveUp(p)
@@ -144,6 +157,9 @@ func (s *Supervisor) succeed(p *process, pid int) {
 	s.at("before-move")
 	s.unpin(p)
 	delete(s.byPid, p.pid)
+	if p.follow.listen != nil {
+		p.follow.listen.mains = append(p.follow.listen.mains, p.pid)
+	}
 	if !p.ended {
 		s.formers[p.pid] = p
 		p.follow.formers = append(p.follow.formers, p.pid)
@@ -175,12 +191,18 @@ func (s *Supervisor) execed(t *tracee, tid int) {
 	if p == nil || t.tgid != p.pid {
 		return
 	}
-	if p.pipe >= 0 {
-		s.hangUp(p)
+	if !s.mayTrace && lostPrivileges(p.pid) {
+		s.emit(Unprivileged{p.id, p.follow.label, p.pid})
+	}
+	if !p.running {
+		p.follow.execed = true
+		if p.pipe >= 0 {
+			s.hangUp(p)
+		}
 		s.advance(p)
 		return
 	}
-	if p.running && p.follow.forks > 0 && p.follow.way != FollowNone {
+	if p.follow.forks > 0 && p.follow.way != FollowNone {
 		s.settled(p, tid, Settled{Exec: true})
 	}
 }

@@ -148,7 +148,11 @@ func (s *Supervisor) inherit(p *process) bool {
 	if !f.orphans || f.forks >= f.want || p.owner == nil || s.ending != 0 || p.end != 0 {
 		return false
 	}
-	heirs := s.heirs(p)
+	list := s.heirs
+	if f.serves {
+		list = s.servers
+	}
+	heirs := list(p)
 	if len(heirs) == 0 {
 		return false
 	}
@@ -156,16 +160,21 @@ func (s *Supervisor) inherit(p *process) bool {
 	s.succeed(p, oldest)
 	p.ended, p.unknown = false, false
 	s.adopted = slices.DeleteFunc(s.adopted, func(one *process) bool { return one == p })
+	s.fetchHome(p)
+	if f.way.traces() {
+		s.settled(p, 0, Settled{Blind: true})
+	}
+	return true
+}
+
+// fetchHome has the end of p told, which came to be main by what is left behind.
+func (s *Supervisor) fetchHome(p *process) {
 	if parent, ok := parentOf(p.pid); ok && parent != s.self {
 		// It fell to the keeper, when an earlier daemon died.
 		s.watchForeign(p)
 	} else {
 		p.foreign = false
 	}
-	if f.way != FollowNone {
-		s.settled(p, 0, Settled{Blind: true})
-	}
-	return true
 }
 
 // heirs lists what is alive of what p and those before it have left to us.

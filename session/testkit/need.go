@@ -39,6 +39,17 @@ func NeedMounts(t testing.TB) *syscall.SysProcAttr {
 	return attr
 }
 
+// NeedNetworks returns the words before a command that give it a network of its
+// own, and skips the test where that is denied.
+func NeedNetworks(t testing.TB) []string {
+	t.Helper()
+	words := []string{Need(t, "unshare"), "--user", "--map-root-user", "--net"}
+	if exec.Command(words[0], append(words[1:len(words):len(words)], "true")...).Run() != nil {
+		t.Skip("missing: name spaces of one's own for networks")
+	}
+	return words
+}
+
 // NeedFUSE skips a test where no program may serve a file system.
 func NeedFUSE(t testing.TB) {
 	t.Helper()
@@ -71,4 +82,13 @@ func NeedPython(t testing.TB, module string) string {
 	}
 	t.Skip("missing: python3-" + module)
 	return ""
+}
+
+// NeedGroups skips a test where no cgroup v2 is delegated to us, as the error
+// of making one says.
+func NeedGroups(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Skip("missing: a cgroup v2 that we may write")
+	}
 }

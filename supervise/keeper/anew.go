@@ -109,22 +109,22 @@ func (k *keeper) execute() error {
 		return err
 	}
 	defer state.Close()
-	files := append([]*os.File{state, k.link}, k.held...)
-	if err = inherit(files, true); err == nil {
+	fds := append([]int{int(state.Fd()), int(k.link.Fd())}, k.held...)
+	if err = inherit(fds, true); err == nil {
 		env := append(Without(k.cfg.Env), keptVariable+"="+strconv.Itoa(int(state.Fd())))
 		err = fmt.Errorf("cannot execute %s: %w", k.cfg.Path, syscall.Exec(k.cfg.Path, k.cfg.Argv, env))
 	}
-	return errors.Join(err, inherit(files, false))
+	return errors.Join(err, inherit(fds, false))
 }
 
 // inherit says whether descriptors survive an exec.
-func inherit(files []*os.File, survive bool) (err error) {
+func inherit(fds []int, survive bool) (err error) {
 	flag := unix.FD_CLOEXEC
 	if survive {
 		flag = 0
 	}
-	for _, f := range files {
-		if _, errno := unix.FcntlInt(f.Fd(), unix.F_SETFD, flag); errno != nil {
+	for _, fd := range fds {
+		if _, errno := unix.FcntlInt(uintptr(fd), unix.F_SETFD, flag); errno != nil {
 			err = errno
 		}
 	}
@@ -137,7 +137,7 @@ func (k *keeper) save() (*os.File, error) {
 	fmt.Fprintf(&text, "daemon %d %t %t\nseries %d %d %d\nlink %d\n", k.pid, k.ready, k.deaths.ever,
 		k.deaths.series, k.deaths.unready, k.deaths.delay, k.link.Fd())
 	for i, name := range k.names {
-		fmt.Fprintf(&text, "hold %s %d\n", name, k.held[i].Fd())
+		fmt.Fprintf(&text, "hold %s %d\n", name, k.held[i])
 	}
 	for _, e := range k.exits {
 		// Those with the pid 0 are answers, and keep their place.
@@ -198,7 +198,7 @@ func (k *keeper) load() bool {
 			}
 		case "hold":
 			if _, err := fmt.Sscan(rest, &name, &number); err == nil {
-				k.names, k.held = append(k.names, name), append(k.held, os.NewFile(uintptr(number), "held"))
+				k.names, k.held = append(k.names, name), append(k.held, number)
 			}
 		case "exit":
 			if _, err := fmt.Sscan(rest, &number, &status); err == nil {
@@ -213,5 +213,5 @@ func (k *keeper) load() bool {
 	if k.pid <= 0 || k.link == nil {
 		return false
 	}
-	return inherit(append([]*os.File{k.link}, k.held...), false) == nil
+	return inherit(append([]int{int(k.link.Fd())}, k.held...), false) == nil
 }

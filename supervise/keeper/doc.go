@@ -15,6 +15,7 @@
 //
 //	daemon -> keeper   "ready"            the daemon has started
 //	                   "hold NAME" + fd   keep this, for the next daemon
+//	                   "drop NAME"        close it
 //	                   "seen PID"         the end of PID is on record
 //	                   "again"            tell all again that was not seen
 //	                   "anew"             execute yourself anew, as the daemon

@@ -32,7 +32,7 @@ const (
 	// linkPatience is how long a dead daemon's last words are waited for.
 	linkPatience = time.Second
 	// maxHeld bounds what a daemon can have held.
-	maxHeld = 64
+	maxHeld = 1024
 )
 
 // Config says what to keep.
@@ -56,7 +56,7 @@ type keeper struct {
 	ready  bool
 	passed []syscall.Signal // each once
 	names  []string
-	held   []*os.File
+	held   []int // descriptors: files of ours would be watched by the runtime
 	link   *os.File
 	// served is closed when all that the daemon said has been taken.
 	served chan struct{}
@@ -221,13 +221,13 @@ func (k *keeper) spawn(unready int) error {
 	defer k.mu.Unlock()
 	files := []uintptr{0, 1, 2}
 	handed := []string{fmt.Sprint(unready), fmt.Sprint(os.Getpid())}
-	hand := func(name string, f *os.File) {
+	hand := func(name string, fd uintptr) {
 		handed = append(handed, fmt.Sprintf("%s=%d", name, len(files)))
-		files = append(files, f.Fd())
+		files = append(files, fd)
 	}
-	hand(linkName, theirs)
-	for i, f := range k.held {
-		hand(k.names[i], f)
+	hand(linkName, theirs.Fd())
+	for i, fd := range k.held {
+		hand(k.names[i], uintptr(fd))
 	}
 	env := append(Without(k.cfg.Env), variable+"="+strings.Join(handed, " "))
 	// Threads of an image that began with signals blocked have them blocked; a
@@ -340,40 +340,44 @@ func (k *keeper) take(line string, oob []byte) {
 		}
 		return
 	}
-	file := received(oob)
-	if file == nil {
+	if name, isDrop := strings.CutPrefix(line, "drop "); isDrop {
+		if i := slices.Index(k.names, name); i >= 0 {
+			unix.Close(k.held[i])
+			k.names, k.held = slices.Delete(k.names, i, i+1), slices.Delete(k.held, i, i+1)
+		}
+	}
+	fd := received(oob)
+	if fd < 0 {
 		return
 	}
 	if !isHold {
-		file.Close()
+		unix.Close(fd)
 		return
 	}
-	for i, have := range k.names {
-		if have == name {
-			k.held[i].Close()
-			k.held[i] = file
-			return
-		}
+	if i := slices.Index(k.names, name); i >= 0 {
+		unix.Close(k.held[i])
+		k.held[i] = fd
+		return
 	}
 	if len(k.held) == maxHeld || name == "" || name == linkName || strings.ContainsAny(name, " =\x00") {
-		file.Close()
+		unix.Close(fd)
 		return
 	}
-	k.names, k.held = append(k.names, name), append(k.held, file)
+	k.names, k.held = append(k.names, name), append(k.held, fd)
 }
 
-// received takes the one descriptor out of a control message.
-func received(oob []byte) *os.File {
+// received takes the one descriptor out of a control message; -1 for none.
+func received(oob []byte) int {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
-		return nil
+		return -1
 	}
 	for i := range messages {
 		if fds, err := unix.ParseUnixRights(&messages[i]); err == nil && len(fds) == 1 {
-			return os.NewFile(uintptr(fds[0]), "held")
+			return fds[0]
 		}
 	}
-	return nil
+	return -1
 }
 
 // wait reaps until the daemon has ended. The end of a process that fell to

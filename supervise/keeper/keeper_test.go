@@ -88,6 +88,14 @@ func daemon() int {
 				err = link.Hold("a", fd)
 			}
 			say("holding %v", err)
+		case "drop":
+			say("dropping %v", link.Drop("a"))
+		case "take":
+			file := link.Take("a")
+			say("took %t, left %q, again %t", file != nil, link.Names(), link.Take("a") != nil)
+			if file != nil {
+				file.Close()
+			}
 		case "child":
 			pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", "kill -STOP $$; exit 5"}, &syscall.ProcAttr{
 				Env: os.Environ(), Files: []uintptr{0, 1, 2}})
@@ -279,6 +287,28 @@ func TestDaemonDies(t *testing.T) {
 	}
 }
 
+// What was dropped is not there for the next; what was taken is, until then.
+func TestDrop(t *testing.T) {
+	k := start(t)
+	k.lines("daemon unready 0")
+	k.say("hold one")
+	k.expect("holding <nil>")
+	unix.Kill(k.daemon, unix.SIGKILL)
+	k.lines("held one", "daemon unready 0")
+	k.say("take")
+	k.expect(`took true, left [], again false`)
+	unix.Kill(k.daemon, unix.SIGKILL)
+	k.lines("held one", "daemon unready 0")
+	k.say("drop")
+	k.expect("dropping <nil>")
+	k.say("drop") // of what is not there
+	k.expect("dropping <nil>")
+	unix.Kill(k.daemon, unix.SIGKILL)
+	k.lines("daemon unready 0")
+	k.say("end")
+	k.status()
+}
+
 func TestSignalsArePassedOn(t *testing.T) {
 	k := start(t)
 	k.lines("daemon unready 0")
@@ -301,7 +331,7 @@ func TestOpenWithoutKeeper(t *testing.T) {
 		}
 	}
 	// Without a keeper, telling it is no error.
-	if err := errors.Join(l.Ready(), l.Seen(1), l.Hold("x", 0)); err != nil || l.Held("x") != nil {
+	if err := errors.Join(l.Ready(), l.Seen(1), l.Hold("x", 0), l.Drop("x")); err != nil || l.Held("x") != nil || l.Take("x") != nil || l.Names() != nil {
 		t.Errorf("a link that is not there: %v", err)
 	}
 	if got := Without([]string{"A=1", variable + "=0", "B=2"}); !slices.Equal(got, []string{"A=1", "B=2"}) {

@@ -3,6 +3,7 @@ package keeper
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -133,6 +134,38 @@ func (l *Link) Held(name string) *os.File {
 		}
 	}
 	return nil
+}
+
+// Names lists what an earlier daemon had held and nobody has taken, in the
+// order in which it was given.
+func (l *Link) Names() []string {
+	if l == nil {
+		return nil
+	}
+	return slices.Clone(l.names)
+}
+
+// Take returns what an earlier daemon had held under a name, or nil: the
+// caller's from here on. The keeper's own stays until Drop.
+func (l *Link) Take(name string) *os.File {
+	if l == nil {
+		return nil
+	}
+	i := slices.Index(l.names, name)
+	if i < 0 {
+		return nil
+	}
+	file := l.held[i]
+	l.names, l.held = slices.Delete(l.names, i, i+1), slices.Delete(l.held, i, i+1)
+	return file
+}
+
+// Drop has the keeper close what it holds under a name.
+func (l *Link) Drop(name string) error {
+	if l == nil || l.file == nil {
+		return nil
+	}
+	return l.send("drop "+name, nil)
 }
 
 // Pid returns the keeper's pid, 0 when there is none, or none any more.
