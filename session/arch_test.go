@@ -34,16 +34,18 @@ var directions = []direction{
 	{"session/foresee", in("events", "session/job", "session/engine"), "what would happen is worked out on a copy, which can touch nothing"},
 	{"session/lint", in("events", "session/job"), "what is said of job files depends on them and on the answers that are handed in"},
 	{"guard", nil, "what starts every goroutine must not depend on what runs there"},
-	{"session/api", []string{dbus}, "a client must not pull in the daemon"},
-	{"session/bus", append(in("events", "guard", "session/api", "session/engine", "session/foresee", "session/job"), dbus, unix),
+	{"session/wire", nil, "bytes and values are the same everywhere: what a message means is said elsewhere"},
+	{"session/api", in("session/wire"), "a client must not pull in the daemon, and must start fast"},
+	{"session/bus", append(in("events", "guard", "session/api", "session/engine", "session/foresee", "session/job", "session/wire"), dbus, unix),
 		"the bus translates calls into inputs; it knows no rules and no processes"},
 	{"session/state", in("events", "guard", "session/job", "session/engine"), "what survives us is the engine's state and nothing else"},
 	{"session/login", append(in("events", "session/job"), xdg, fsnotify), "login sessions become classes and events; they do not act by themselves"},
 	{"session/conf", append(in("guard", "session/job"), xdg, fsnotify, unix), "loading files ends in definitions; it does not know what becomes of them"},
 	{"session/testkit", nil, "the helpers of tests must be usable by every package"},
 	{"session/testkit/mutate", nil, "what judges the tests of packages needs none of them"},
-	{"supervise", append(in("guard", "supervise/began"), unix), "processes are kept apart from rules: supervise must be usable, and testable, without jobs"},
+	{"supervise", append(in("guard", "supervise/began", "supervise/cgroup"), unix), "processes are kept apart from rules: supervise must be usable, and testable, without jobs"},
 	{"supervise/began", nil, "what reads the state before Go changed it must be initialised before everything else"},
+	{"supervise/cgroup", []string{unix}, "directories and who is in them: what follows from that is decided above"},
 	{"supervise/footprint", []string{unix}, "it serves any process, the keeper's above all"},
 	{"supervise/keeper", append(in("supervise/footprint"), unix), "what must not fail must be small"},
 	{"supervise/pid1", []string{unix}, "boot steps are values; deciding them is not their work"},
@@ -67,7 +69,7 @@ func in(dirs ...string) []string {
 
 // pureDirs are the packages that must give the same results for the same
 // calls, byte for byte.
-var pureDirs = []string{"events", "session/job", "session/lint", "session/engine", "session/foresee", "session/sim"}
+var pureDirs = []string{"events", "session/job", "session/lint", "session/engine", "session/foresee", "session/sim", "session/wire"}
 
 // pureStdlib is what of the standard library neither asks the world nor
 // changes it.
@@ -92,8 +94,8 @@ var rules = []rule{
 		pure, banNames("fmt.Print", "fmt.Printf", "fmt.Println", "fmt.Scan", "fmt.Scanf", "fmt.Scanln")},
 	{"map keys unsorted", "map iteration never decides an order",
 		code, banUnsortedMapKeys},
-	{"no os/exec", "its Wait competes with the reaper, which takes every child there is",
-		outside(code, "session/testkit"), banImports("os/exec")},
+	{"no os/exec", "its Wait competes with the reaper, which takes every child there is (sctl has none, and runs the user's editor)",
+		outside(code, "session/testkit", "cmd/sctl"), banImports("os/exec")},
 	{"no cgo", "the binaries are static and pure Go",
 		anyFile, banImports("C")},
 	{"one log", "the log is structured and handed in: use log/slog, without its global logger",

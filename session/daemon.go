@@ -164,7 +164,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	d.Loop = l
 	l.clock = monotonic
 
-	l.translate = translator{console: opts.Console}
+	l.translate = translator{console: opts.Console, notifyDir: d.runtime.notifyDir()}
 	if l.translate.console == job.ConsoleDefault {
 		l.translate.console = job.ConsoleLog
 	}
@@ -178,7 +178,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	}
 
 	server, err := bus.Listen(d.runtime.socket(), d, bus.Options{
-		Version: "session-init " + opts.Version, Logger: log, Socket: opts.Keeper.Held(socketName), Guard: d.guard})
+		Version: "session-init " + opts.Version, Logger: log, Socket: opts.Keeper.Held(socketName), Guard: d.guard, Fail: opts.Fail})
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		}
 	}
 	d.processes, err = supervise.New(supervise.Options{Terminal: terminal, SlotFile: d.slotPath(),
-		Keeper: opts.Keeper.Pid(), Adopting: d.resumed || d.lost, Fail: opts.Fail, Guard: d.guard, Turn: l.turn, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
+		Keeper: opts.Keeper.Pid(), Holder: opts.Keeper, Adopting: d.resumed || d.lost, Groups: true, Renumbered: !d.resumed, Fail: opts.Fail, Guard: d.guard, Turn: l.turn, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
 	if err != nil {
 		return err
 	}

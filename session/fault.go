@@ -102,7 +102,12 @@ func (d *Daemon) fault(f guard.Fault) {
 	if time.Since(h.began) < shortLife {
 		<-time.After(shortRest)
 	}
-	if err := d.execute(unready, h.names, h.fds); err != nil {
+	names, fds := h.names, h.fds
+	if d.ready.Load() {
+		more, of := d.processes.Terminals()
+		names, fds = append(names, more...), append(fds, of...)
+	}
+	if err := d.execute(unready, names, fds); err != nil {
 		fmt.Fprintf(d.opts.Stderr, "session-init: %v\n", err)
 	}
 }

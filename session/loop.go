@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
@@ -232,6 +234,7 @@ func (l *Loop) spawn(effect engine.Spawn) {
 			spec.Credential, err = lookupCredential(setuid, setgid)
 		}
 		spec.Env = env
+		l.translate.notifies(&spec, effect)
 		l.Read(func(engine.View) {
 			killed := l.credentials[effect.Proc]
 			delete(l.credentials, effect.Proc)
@@ -294,6 +297,15 @@ func (l *Loop) supervised(batch []supervise.Event) {
 			messages = append(messages, message{call: func(engine.View) { l.complain(event.Label, 0, event.Errno, event) }})
 		case supervise.OutputFault:
 			messages = append(messages, message{call: func(engine.View) { l.complain(event.Label, 1+event.Problem, event.Errno, event) }})
+		case supervise.Ungrouped:
+			l.log.Info(event.Error())
+		case supervise.NotifyRefused:
+			l.log.Warn(event.Error(), "job", event.Label)
+		case supervise.Barrier:
+			// After all that was said before has been dealt with.
+			messages = append(messages, message{call: func(engine.View) { unix.Close(event.FD) }})
+		case supervise.Unprivileged:
+			l.log.Warn(event.Error(), "job", event.Label)
 		case supervise.Degraded:
 			l.log.Warn(event.Error(), "job", event.Label)
 		case supervise.Retrying:

@@ -11,7 +11,10 @@ import (
 
 // Restart has the daemon executed anew; see bus.Backend.
 func (d *Daemon) Restart() {
-	d.Read(func(engine.View) { d.restart, d.quit = true, true })
+	d.Read(func(engine.View) {
+		d.restart, d.quit = true, true
+		d.processes.Deafen()
+	})
 }
 
 // handOver executes the daemon's program, which an upgrade may have replaced,
@@ -22,6 +25,7 @@ func (d *Daemon) handOver() error {
 	d.log.Log(context.Background(), levelMessage, "executes itself anew")
 	d.disinherit()
 	d.watcher.Close()
+	names, fds := d.processes.Terminals()
 	// What is traced is let go with the supervisor's thread, and seized
 	// again by the next.
 	ctx, cancel := context.WithTimeout(context.Background(), remainderTimeout)
@@ -29,7 +33,6 @@ func (d *Daemon) handOver() error {
 	if err := d.processes.Close(ctx); err != nil {
 		d.log.Error(err.Error())
 	}
-	names, fds := []string{}, []int{}
 	err := d.server.WithSocket(func(fd int) error {
 		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 		names, fds = append(names, socketName), append(fds, copied)
@@ -38,6 +41,8 @@ func (d *Daemon) handOver() error {
 	if d.runtime.lock != nil {
 		names, fds = append(names, lockName), append(fds, int(d.runtime.lock.Fd()))
 	}
+	sockets, sfds := d.processes.NotifySockets()
+	names, fds = append(names, sockets...), append(fds, sfds...)
 	d.server.Leave(time.Second)
 	if err != nil {
 		return err

@@ -102,6 +102,10 @@ func (d *Daemon) adopt(slots []supervise.Slot) {
 				adoptee.Spec = &spec
 			}
 			d.processes.Adopt(adoptee)
+			if live.Watched {
+				// It may have said so while nobody listened.
+				d.Step(engine.Notified{Proc: live.Proc, Alive: true})
+			}
 			continue
 		}
 		if ok {

@@ -23,6 +23,7 @@ import (
 //	session-init/slots       the processes, for whoever comes after a crash
 //	session-init/state       the engine, likewise
 //	session-init/bin/        command links, at the end of every job's PATH
+//	session-init/notify/     the sockets of jobs that say how they are
 //	session-init/PID/        all of this but the lock, of a private daemon (--confdir)
 //	upstart/sessions/PID.session
 //
@@ -145,6 +146,9 @@ func (r *runtimeDir) prepare(link *keeper.Link) error {
 	if err := os.MkdirAll(r.sessions, 0o700); err != nil {
 		return fmt.Errorf("cannot make %s: %w", r.sessions, err)
 	}
+	if err := os.Mkdir(r.notifyDir(), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("cannot make %s: %w", r.notifyDir(), err)
+	}
 	r.sweep()
 	return nil
 }
@@ -195,6 +199,8 @@ func (r *runtimeDir) takeLock() error {
 	}
 	return nil
 }
+
+func (r *runtimeDir) notifyDir() string { return filepath.Join(r.own, "notify") }
 
 func (r *runtimeDir) socket() string { return filepath.Join(r.own, "socket") }
 
@@ -263,6 +269,7 @@ func (r *runtimeDir) close() {
 		os.RemoveAll(r.base)
 	} else if r.ours {
 		os.RemoveAll(filepath.Join(r.own, "bin"))
+		os.RemoveAll(r.notifyDir())
 		os.Remove(filepath.Join(r.own, "slots"))
 		if r.private {
 			os.RemoveAll(r.own)

@@ -21,6 +21,8 @@ type translator struct {
 	console job.Console
 	// terminal says whether the daemon was started on one.
 	terminal bool
+	// notifyDir is where the sockets of NOTIFY_SOCKET are.
+	notifyDir string
 }
 
 // spec describes a process. warning is a sentence for the log, or empty.
@@ -62,6 +64,7 @@ func (t translator) spec(s engine.Spawn) (spec supervise.Spec, warning string) {
 		spec.LogLimit = supervise.LogLimit(def.LogLimit)
 		spec.Label = def.Name
 	}
+	t.notifies(&spec, s)
 	return spec, warning
 }
 
@@ -93,6 +96,8 @@ var follow = [...]supervise.Follow{
 	job.ExpectStop:   supervise.FollowStop,
 	job.ExpectDaemon: supervise.FollowDaemon,
 	job.ExpectFork:   supervise.FollowFork,
+	job.ExpectListen: supervise.FollowListen,
+	job.ExpectNotify: supervise.FollowNotify,
 }
 
 // maxLogName keeps the names of log files below what file systems take
@@ -135,6 +140,10 @@ func input(event supervise.Event) engine.Input {
 			return engine.Forked{Proc: engine.ProcID(event.ID), Pid: event.Pid}
 		}
 		return engine.FollowEnded{Proc: engine.ProcID(event.ID), Forks: event.Forks}
+	case supervise.Listens:
+		return engine.Ready{Proc: engine.ProcID(event.ID), How: "listens on " + strings.Join(event.On, ", ")}
+	case supervise.Notified:
+		return notified(event)
 	case supervise.SelfStopped:
 		return engine.SelfStopped{Proc: engine.ProcID(event.ID)}
 	case supervise.Exited:

@@ -48,11 +48,15 @@ func (r *rig) newMirror(name, of string) *mirror {
 	return m
 }
 
-// hanging lists the daemon's children that are in an exec or a change of
-// directory.
+// hanging lists the daemon's children, and those that fell to its keeper, that
+// are in an exec or a change of directory.
 func (r *rig) hanging() []int {
 	var pids []int
-	for _, pid := range children(r.pid()) {
+	below := children(r.pid())
+	if keeper := r.daemon.Process.Pid; keeper != r.pid() {
+		below = append(below, children(keeper)...)
+	}
+	for _, pid := range below {
 		where, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
 		call, _, _ := strings.Cut(string(where), " ")
 		if call == strconv.Itoa(unix.SYS_EXECVE) || call == strconv.Itoa(unix.SYS_CHDIR) {

@@ -15,6 +15,9 @@ func TestPanics(t *testing.T) {
 		{"before-clone", "supervisor"}, // beside it
 		{"reporting", "supervisor"},
 		{"applying", "watcher of job files"},
+		{"bus-accepting", "bus, where clients come in"},
+		{"bus-reading", "reader of a client"},
+		{"bus-writing", "writer of a client"},
 	} {
 		for _, kept := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, keeper %t", c.point, kept), func(t *testing.T) {

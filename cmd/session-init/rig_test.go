@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/supervise/cgroup"
 )
 
 // The tests of this package run the built programs as a stranger would: in a
@@ -54,7 +56,13 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	status := m.Run()
+	// The cgroups of daemons that were killed are removed by the next daemon,
+	// and this is none.
+	if d, _, err := cgroup.Open("", ""); err == nil {
+		d.Close()
+	}
+	return status
 }
 
 // patience bounds every wait. It is no expectation: a test that runs into it

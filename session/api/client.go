@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,7 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/godbus/dbus/v5"
+	"github.com/session-init/session-init/session/wire"
 )
 
 // Client talks to a session-init over its private socket. It is synchronous
@@ -35,7 +34,8 @@ type Client struct {
 
 	conn   net.Conn
 	in     *bufio.Reader
-	out    bytes.Buffer // what the next call has to send first
+	hello  string // what the next call has to send first
+	out    wire.Writer
 	serial uint32
 	begun  bool  // the server has said OK
 	broken error // why nothing more can be said
@@ -48,8 +48,8 @@ type Signal struct {
 	Body                    []any
 }
 
-// Request is a method call. Args are string, bool or []string; GetAll and
-// SetProperty make requests with others.
+// Request is a method call. Args are values that say by themselves what type
+// they are on the bus, as string, bool and []string do; see wire.SignatureOf.
 type Request struct {
 	Path, Interface, Member string
 	Args                    []any
@@ -96,9 +96,6 @@ var ErrDisconnected = errors.New("session-init closed the connection")
 // this user.
 var ErrRejected = errors.New("session-init does not accept this user")
 
-// maxMessage is the largest message that D-Bus allows, in bytes.
-const maxMessage = 1 << 27
-
 // Dial connects to the first socket of a D-Bus address that takes the
 // connection. The caller closes the client.
 func Dial(ctx context.Context, address string) (*Client, error) {
@@ -131,10 +128,8 @@ func Dial(ctx context.Context, address string) (*Client, error) {
 }
 
 func newClient(conn net.Conn) *Client {
-	c := &Client{conn: conn, in: bufio.NewReader(conn)}
 	uid := hex.EncodeToString([]byte(strconv.Itoa(os.Geteuid())))
-	c.out.WriteString("\x00AUTH EXTERNAL " + uid + "\r\nBEGIN\r\n")
-	return c
+	return &Client{conn: conn, in: bufio.NewReader(conn), hello: "\x00AUTH EXTERNAL " + uid + "\r\nBEGIN\r\n"}
 }
 
 // Close ends the connection. Calls that the daemon has not answered run on.
@@ -193,14 +188,19 @@ func (c *Client) CallAll(ctx context.Context, requests []Request) ([]Reply, erro
 // reply.
 func (c *Client) exchange(requests []Request, replies []Reply) error {
 	first := c.serial + 1
+	c.out.Reset(keepBuffer)
 	for _, request := range requests {
 		c.serial++
 		if err := encodeCall(&c.out, request, c.serial); err != nil {
 			return err
 		}
 	}
-	_, err := c.out.WriteTo(c.conn)
-	if err != nil {
+	calls := c.out.Bytes()
+	if c.hello != "" {
+		calls = append([]byte(c.hello), calls...)
+		c.hello = ""
+	}
+	if _, err := c.conn.Write(calls); err != nil {
 		return lost(err)
 	}
 	if !c.begun {
@@ -211,29 +211,23 @@ func (c *Client) exchange(requests []Request, replies []Reply) error {
 	}
 	for missing := len(requests); missing > 0; {
 		msg, err := readMessage(c.in, c.OnSignal == nil)
-		switch {
-		case err != nil:
+		if err != nil {
 			return lost(err)
-		case msg == nil:
-			continue // a signal that nobody wants
-		case msg.Type == dbus.TypeSignal:
+		}
+		switch msg.Kind {
+		case wire.Signal:
 			if c.OnSignal != nil {
-				c.OnSignal(Signal{
-					Path:      headerString(msg, dbus.FieldPath),
-					Interface: headerString(msg, dbus.FieldInterface),
-					Member:    headerString(msg, dbus.FieldMember),
-					Body:      plainList(msg.Body),
-				})
+				c.OnSignal(newSignal(&msg))
 			}
-		case msg.Type == dbus.TypeMethodReply, msg.Type == dbus.TypeError:
-			serial, _ := msg.Headers[dbus.FieldReplySerial].Value().(uint32)
-			i := serial - first // wraps round for a serial that is not ours
+		case wire.MethodReply, wire.Error:
+			i := msg.ReplyTo - first // wraps round for a serial that is not ours
 			if i >= uint32(len(requests)) {
 				continue
 			}
-			replies[i] = Reply{Body: plainList(msg.Body)}
-			if msg.Type == dbus.TypeError {
-				replies[i] = Reply{Err: newError(msg)}
+			if msg.Kind == wire.Error {
+				replies[i] = Reply{Err: newError(&msg)}
+			} else {
+				replies[i] = Reply{Body: plainList(msg.Values())}
 			}
 			missing--
 		}
@@ -264,33 +258,38 @@ func (c *Client) readOK() error {
 	return nil
 }
 
-// encodeCall appends the request as a message. The codec has no way to give a
-// message its serial, so it is put where the specification has it: at byte
-// 8 of the header.
-func encodeCall(out *bytes.Buffer, request Request, serial uint32) error {
-	msg := &dbus.Message{
-		Type: dbus.TypeMethodCall,
-		Headers: map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(request.Path)),
-			dbus.FieldInterface: dbus.MakeVariant(request.Interface),
-			dbus.FieldMember:    dbus.MakeVariant(request.Member),
-		},
-		Body: request.Args,
+// encodeCall adds the request as a message.
+func encodeCall(out *wire.Writer, request Request, serial uint32) error {
+	h := wire.Header{
+		Kind: wire.MethodCall, Serial: serial, Path: request.Path, Interface: request.Interface, Member: request.Member,
 	}
-	for _, arg := range request.Args {
+	for i, arg := range request.Args {
+		sig, ok := wire.SignatureOf(arg)
+		if !ok {
+			return fmt.Errorf("cannot call %s: D-Bus has no type for argument %d", request.Member, i+1)
+		}
 		if err := checkText(arg); err != nil {
 			return fmt.Errorf("cannot call %s: %w", request.Member, err)
 		}
+		h.Signature += sig
 	}
-	if len(request.Args) > 0 {
-		msg.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(request.Args...))
+	for _, name := range [...]struct {
+		what, text string
+		valid      func(string) bool
+	}{
+		{"an object path", request.Path, wire.ValidPath},
+		{"an interface", request.Interface, wire.ValidInterface},
+		{"a method", request.Member, wire.ValidMember},
+	} {
+		if !name.valid(name.text) {
+			return fmt.Errorf("cannot call %s: %q is no name of %s", request.Member, name.text, name.what)
+		}
 	}
-	start := out.Len()
-	if err := msg.EncodeTo(out, binary.LittleEndian); err != nil {
-		out.Truncate(start)
+	out.Begin(&h)
+	out.Values(h.Signature, request.Args)
+	if err := out.End(); err != nil {
 		return fmt.Errorf("cannot call %s: %w", request.Member, err)
 	}
-	binary.LittleEndian.PutUint32(out.Bytes()[start+8:], serial)
 	return nil
 }
 
@@ -302,8 +301,8 @@ func checkText(arg any) error {
 		texts = []string{v}
 	case []string:
 		texts = v
-	case dbus.Variant:
-		return checkText(v.Value())
+	case wire.Variant:
+		return checkText(v.Value)
 	}
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
@@ -316,61 +315,61 @@ func checkText(arg any) error {
 	return nil
 }
 
-// readMessage reads the next message. With skip it returns nil for a signal
-// and leaves it undecoded.
-func readMessage(in *bufio.Reader, skip bool) (*dbus.Message, error) {
-	// The fixed part: order, type, flags, version, length of the body,
-	// serial, length of the fields; they are padded to 8 bytes.
-	const fixed = 16
-	header, err := in.Peek(fixed)
-	if err != nil {
-		return nil, err
+// keepBuffer is the largest buffer that is kept for the next call, in bytes.
+const keepBuffer = 64 << 10
+
+// readMessage reads the next message. With skip it leaves signals out.
+func readMessage(in *bufio.Reader, skip bool) (wire.Message, error) {
+	for {
+		head, err := in.Peek(wire.FixedHeader)
+		if err != nil {
+			return wire.Message{}, err
+		}
+		size, err := wire.Size(head)
+		if err != nil {
+			return wire.Message{}, fmt.Errorf("cannot read a message that begins with %q: %w", head, err)
+		}
+		if skip && wire.Kind(head[1]) == wire.Signal {
+			if _, err := in.Discard(size); err != nil {
+				return wire.Message{}, err
+			}
+			continue
+		}
+		text, err := readText(in, size)
+		if err != nil {
+			return wire.Message{}, err
+		}
+		msg, err := wire.Parse(text)
+		if err != nil {
+			return msg, fmt.Errorf("cannot read a message: %w", err)
+		}
+		return msg, nil
 	}
-	var order binary.ByteOrder
-	switch header[0] {
-	case 'l':
-		order = binary.LittleEndian
-	case 'B':
-		order = binary.BigEndian
-	default:
-		return nil, fmt.Errorf("cannot read a message that begins with byte %#x", header[0])
-	}
-	kind := dbus.Type(header[1])
-	body, fields := uint64(order.Uint32(header[4:])), uint64(order.Uint32(header[12:]))
-	size := fixed + (fields+7)&^7 + body
-	if size > maxMessage {
-		return nil, fmt.Errorf("cannot read a message of %d bytes, D-Bus has at most %d", size, maxMessage)
-	}
-	if skip && kind == dbus.TypeSignal {
-		_, err := in.Discard(int(size))
-		return nil, err
-	}
-	// Grown by what arrives, so that a wrong length costs no memory.
-	var raw bytes.Buffer
-	if _, err := io.CopyN(&raw, in, int64(size)); err != nil {
-		return nil, err
-	}
-	msg, err := dbus.DecodeMessage(&raw)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read a message: %w", err)
-	}
-	return msg, nil
 }
 
-func headerString(msg *dbus.Message, field dbus.HeaderField) string {
-	switch v := msg.Headers[field].Value().(type) {
-	case string:
-		return v
-	case dbus.ObjectPath:
-		return string(v)
+// readText reads size bytes. Memory is taken as they arrive, so that a wrong
+// length costs none.
+func readText(in *bufio.Reader, size int) (string, error) {
+	if ahead, err := in.Peek(min(size, in.Size())); err != nil {
+		return "", err
+	} else if len(ahead) == size {
+		text := string(ahead)
+		_, err := in.Discard(size)
+		return text, err
 	}
-	return ""
+	var text strings.Builder
+	_, err := io.CopyN(&text, in, int64(size))
+	return text.String(), err
 }
 
-func newError(msg *dbus.Message) *Error {
-	e := &Error{Name: headerString(msg, dbus.FieldErrorName)}
-	if len(msg.Body) > 0 {
-		e.Message, _ = msg.Body[0].(string)
+func newError(msg *wire.Message) *Error {
+	e := &Error{Name: msg.ErrorName}
+	if strings.HasPrefix(msg.Signature, "s") {
+		e.Message = msg.Text(0)
 	}
 	return e
+}
+
+func newSignal(msg *wire.Message) Signal {
+	return Signal{Path: msg.Path, Interface: msg.Interface, Member: msg.Member, Body: plainList(msg.Values())}
 }

@@ -75,6 +75,16 @@ func (s *fakeServer) call() *dbus.Message {
 	return msg
 }
 
+func headerString(msg *dbus.Message, field dbus.HeaderField) string {
+	switch v := msg.Headers[field].Value().(type) {
+	case string:
+		return v
+	case dbus.ObjectPath:
+		return string(v)
+	}
+	return ""
+}
+
 // describe is a call as text: "path interface.member(args)".
 func describe(msg *dbus.Message) string {
 	if msg == nil {

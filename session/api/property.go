@@ -2,10 +2,8 @@ package api
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
-	"github.com/godbus/dbus/v5"
+	"github.com/session-init/session-init/session/wire"
 )
 
 // GetAll is the request for all properties of an interface; Properties reads
@@ -14,9 +12,10 @@ func GetAll(path, iface string) Request {
 	return Request{path, PropertiesInterface, "GetAll", []any{iface}}
 }
 
-// SetProperty is the request that changes a property.
+// SetProperty is the request that changes a property to a value that says by
+// itself what type it is.
 func SetProperty(path, iface, name string, value any) Request {
-	return Request{path, PropertiesInterface, "Set", []any{iface, name, dbus.MakeVariant(value)}}
+	return Request{path, PropertiesInterface, "Set", []any{iface, name, wire.MakeVariant(value)}}
 }
 
 // Properties returns the properties in the reply to a GetAll.
@@ -87,30 +86,34 @@ func plainList(body []any) []any {
 
 func plain(v any) any {
 	switch v := v.(type) {
-	case dbus.Variant:
-		return plain(v.Value())
-	case dbus.ObjectPath:
+	case wire.Variant:
+		return plain(v.Value)
+	case wire.ObjectPath:
 		return string(v)
-	case []dbus.ObjectPath:
+	case wire.Signature:
+		return string(v)
+	case wire.FD:
+		return uint32(v)
+	case []wire.ObjectPath:
 		out := make([]string, len(v))
 		for i, path := range v {
 			out[i] = string(path)
 		}
 		return out
-	case map[string]dbus.Variant:
+	case map[string]wire.Variant:
 		out := make(map[string]any, len(v))
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			out[key] = plain(v[key])
+		for key, value := range v {
+			out[key] = plain(value)
+		}
+		return out
+	case []wire.Entry:
+		out := make([]any, len(v))
+		for i, entry := range v {
+			out[i] = []any{plain(entry.Key), plain(entry.Value)}
 		}
 		return out
 	case []any:
 		return plainList(v)
-	case [][]any: // an array of structures
-		out := make([]any, len(v))
-		for i, fields := range v {
-			out[i] = plainList(fields)
-		}
-		return out
 	}
 	return v
 }

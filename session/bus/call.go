@@ -5,10 +5,9 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"github.com/godbus/dbus/v5"
-
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/wire"
 )
 
 // failure is the error that a call gets: a name and the sentence that
@@ -57,24 +56,19 @@ type call struct {
 	method *method
 	serial uint32
 	quiet  bool // no answer is wanted
-	body   []any
+	in     wire.Message
 }
 
-// str, strs and flag give an argument. The method's signature has been
-// checked. Strings are copied: the codec cuts them from large buffers, and
-// the engine may keep them for long.
-func (c *call) str(i int) string { return strings.Clone(c.body[i].(string)) }
+// str, strs and flag give an argument; c.in gives those of other types. The
+// method's signature has been checked. Strings are copied: those of c.in are
+// parts of the whole message, and the engine may keep them for long.
+func (c *call) str(i int) string { return strings.Clone(c.in.Text(i)) }
 
 func (c *call) strs(i int) []string {
-	in := c.body[i].([]string)
-	out := make([]string, len(in))
-	for i, s := range in {
-		out[i] = strings.Clone(s)
-	}
-	return out
+	return cloneAll(c.in.Texts(i))
 }
 
-func (c *call) flag(i int) bool { return c.body[i].(bool) }
+func (c *call) flag(i int) bool { return c.in.Bool(i) }
 
 // target is the instance that an instance's or a job's method is for.
 func (c *call) target() engine.Target {
@@ -141,7 +135,7 @@ func (s *Server) Reply(r engine.Reply) {
 	case r.Err != nil:
 		s.sendError(w.conn, w.serial, refusal(r.Err))
 	case w.path:
-		s.sendReply(w.conn, w.serial, "o", []any{dbus.ObjectPath(api.InstancePath(r.Class, r.Instance))})
+		s.sendReply(w.conn, w.serial, "o", []any{wire.ObjectPath(api.InstancePath(r.Class, r.Instance))})
 	default:
 		s.sendReply(w.conn, w.serial, "", nil)
 	}
@@ -186,8 +180,14 @@ func (c *call) fault(v any) *failure {
 	return failf(api.ErrFailed, "cannot handle %s: internal fault: %v", c.member, v)
 }
 
+// encode makes a message of ours and numbers it.
+func (s *Server) encode(h wire.Header, body ...any) ([]byte, error) {
+	h.Serial = s.nextSerial()
+	return s.encoder.encode(&h, body)
+}
+
 func (s *Server) sendReply(c *conn, serial uint32, sig string, values []any) {
-	message, err := encode(outgoing{kind: dbus.TypeMethodReply, replyTo: serial, signature: sig, body: values}, s.nextSerial())
+	message, err := s.encode(wire.Header{Kind: wire.MethodReply, ReplyTo: serial, Signature: sig}, values...)
 	if err != nil {
 		s.sendError(c, serial, failf(api.ErrFailed, "cannot send the answer: %v", err))
 		return
@@ -196,9 +196,7 @@ func (s *Server) sendReply(c *conn, serial uint32, sig string, values []any) {
 }
 
 func (s *Server) sendError(c *conn, serial uint32, fail *failure) {
-	message, err := encode(outgoing{
-		kind: dbus.TypeError, replyTo: serial, errorName: fail.name, signature: "s", body: []any{fail.msg},
-	}, s.nextSerial())
+	message, err := s.encode(wire.Header{Kind: wire.Error, ReplyTo: serial, ErrorName: fail.name, Signature: "s"}, fail.msg)
 	if err != nil {
 		s.log.Error("cannot encode an error", "error", err)
 		return

@@ -11,11 +11,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/wire"
 )
 
 const (
@@ -47,8 +47,15 @@ type conn struct {
 	pid   int
 	uid   uint32
 	asker *events.Caller
-	in    *frames
-	out   *outbox
+	// at is the object of the last call: most clients go on with one.
+	at  object
+	in  *frames
+	out *outbox
+	// Of the engine's goroutine: what writeNow writes, and how.
+	raw      syscall.RawConn
+	tryWrite func(fd uintptr) bool
+	now      []byte
+	wrote    int
 	// ahead holds a token for each batch of calls that the engine has not
 	// come to.
 	ahead        chan struct{}
@@ -65,7 +72,7 @@ type conn struct {
 }
 
 func newConn(s *Server, socket *net.UnixConn, id uint64) *conn {
-	return &conn{
+	c := &conn{
 		server:  s,
 		id:      id,
 		socket:  socket,
@@ -76,11 +83,14 @@ func newConn(s *Server, socket *net.UnixConn, id uint64) *conn {
 		writer:  make(chan struct{}),
 		waiting: map[engine.CallID]struct{}{},
 	}
+	c.prepare()
+	return c
 }
 
 // serve is the reader goroutine: it lives as long as the connection.
 func (c *conn) serve() {
 	defer c.in.closeFDs(maxHeldFDs + maxHeldFDs)
+	c.server.at("bus-reading")
 	err := c.authenticate()
 	if err == nil {
 		if c.server.admit(c) {
@@ -151,14 +161,19 @@ func past() time.Time { return time.Unix(1, 0) }
 
 // send queues a message. It is called on the engine's goroutine.
 func (c *conn) send(message []byte) {
-	if !c.out.push(message) {
+	ok, first := c.out.push(message)
+	if !ok {
 		c.drop(fmt.Sprintf("it does not read: more than %d bytes wait for it", c.out.limit))
+	}
+	if first {
+		c.server.flushLater(c)
 	}
 }
 
 // write is the writer goroutine.
 func (c *conn) write() {
 	defer close(c.writer)
+	c.server.at("bus-writing")
 	if err := c.out.drain(c.socket); err != nil {
 		c.out.close()
 		_ = c.socket.Close() // wakes the reader
@@ -246,15 +261,15 @@ func (c *conn) read() error {
 			return err
 		}
 		size := len(frame)
-		message, err := decode(frame, c.in.fds)
+		message, err := decode(frame, len(c.in.fds))
 		if err != nil {
 			return err
 		}
-		if message.kind == dbus.TypeMethodCall {
+		if message.Kind == wire.MethodCall {
 			c.server.handle(c, message)
 		}
 		// No call of ours keeps a descriptor.
-		c.in.closeFDs(message.fds)
+		c.in.closeFDs(int(message.FDs))
 		if !c.pace(size) {
 			return nil
 		}

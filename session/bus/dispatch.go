@@ -5,6 +5,7 @@ import (
 
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/wire"
 )
 
 // objectKind says what stands at an object path.
@@ -75,11 +76,29 @@ type arg struct{ name, sig string }
 
 // signature is that of all arguments together.
 func signature(args []arg) string {
+	switch len(args) {
+	case 0:
+		return ""
+	case 1:
+		return args[0].sig
+	}
 	var out strings.Builder
 	for _, a := range args {
 		out.WriteString(a.sig)
 	}
 	return out.String()
+}
+
+// takes tells whether sig is the signature of the arguments.
+func takes(args []arg, sig string) bool {
+	for _, a := range args {
+		rest, ok := strings.CutPrefix(sig, a.sig)
+		if !ok {
+			return false
+		}
+		sig = rest
+	}
+	return sig == ""
 }
 
 // method is an entry of the dispatch table. Introspection is made from the
@@ -130,19 +149,24 @@ func objects() map[objectKind][]*iface {
 }
 
 // handle takes a method call of a client, on its reader's goroutine.
-func (s *Server) handle(conn *conn, in incoming) {
+func (s *Server) handle(conn *conn, in wire.Message) {
+	if conn.at.path != in.Path {
+		conn.at = parseObject(strings.Clone(in.Path))
+	}
 	c := &call{
-		server: s, conn: conn, object: parseObject(in.path), member: in.member,
-		serial: in.serial, quiet: in.noReply, body: in.body,
+		server: s, conn: conn, object: conn.at, member: in.Member,
+		serial: in.Serial, quiet: in.Flags&wire.NoReplyExpected != 0, in: in,
 	}
 	defer func() {
 		if v := recover(); v != nil {
 			c.answer(nil, c.fault(v))
 		}
 	}()
-	method, fail := s.find(c.object, in)
-	if fail == nil && hasNUL(in.body) {
-		fail = failf(api.ErrInvalidArgs, "cannot call %s: a string holds a NUL byte", in.member)
+	method, fail := s.find(c.object, &c.in)
+	// The protocol forbids NUL in strings, and no variable or name can hold
+	// it. What is no UTF-8 it forbids too, but variables can hold that.
+	if fail == nil && in.NUL {
+		fail = failf(api.ErrInvalidArgs, "cannot call %s: a string holds a NUL byte", in.Member)
 	}
 	if fail != nil {
 		c.read(func(v engine.View) ([]any, *failure) {
@@ -159,47 +183,27 @@ func (s *Server) handle(conn *conn, in incoming) {
 
 // find looks a method up. Without an interface in the call, the first of the
 // object's interfaces that has the member counts.
-func (s *Server) find(o object, in incoming) (*method, *failure) {
-	known := in.iface == ""
+func (s *Server) find(o object, in *wire.Message) (*method, *failure) {
+	known := in.Interface == ""
 	for _, face := range s.objects[o.kind] {
-		if in.iface != "" && face.name != in.iface {
+		if in.Interface != "" && face.name != in.Interface {
 			continue
 		}
 		known = true
 		for i := range face.methods {
 			m := &face.methods[i]
-			if m.name != in.member {
+			if m.name != in.Member {
 				continue
 			}
-			if want := signature(m.in); in.signature != want {
+			if !takes(m.in, in.Signature) {
 				return nil, failf(api.ErrInvalidArgs, "cannot call %s: its arguments are (%s), not (%s)",
-					in.member, want, in.signature)
+					in.Member, signature(m.in), in.Signature)
 			}
 			return m, nil
 		}
 	}
 	if !known {
-		return nil, failf(api.ErrUnknownInterface, "No such interface on %s: %s", o.path, in.iface)
+		return nil, failf(api.ErrUnknownInterface, "No such interface on %s: %s", o.path, in.Interface)
 	}
-	return nil, failf(api.ErrUnknownMethod, "No such method on %s: %s", o.path, in.member)
-}
-
-// hasNUL tells whether a string among the arguments holds a NUL byte, which
-// the protocol forbids and no variable or name can hold.
-func hasNUL(body []any) bool {
-	for _, value := range body {
-		switch v := value.(type) {
-		case string:
-			if strings.IndexByte(v, 0) >= 0 {
-				return true
-			}
-		case []string:
-			for _, s := range v {
-				if strings.IndexByte(s, 0) >= 0 {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return nil, failf(api.ErrUnknownMethod, "No such method on %s: %s", o.path, in.Member)
 }

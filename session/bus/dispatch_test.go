@@ -18,6 +18,7 @@ import (
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/foresee"
 	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/session/wire"
 )
 
 // operand makes an operand of an expression.
@@ -174,7 +175,7 @@ func TestMethods(t *testing.T) {
 		}
 	}
 	all := p.mustCall(svc, props, "GetAll", "")[0].(map[string]dbus.Variant)
-	if len(all) != 11 || all["name"].Value() != "svc" {
+	if len(all) != 12 || all["name"].Value() != "svc" {
 		t.Errorf("GetAll of a job = %v", all)
 	}
 	info := p.mustCall(api.InstancePath("getty", "tty2"), props, "Get", inf, "processes")[0].(dbus.Variant)
@@ -337,15 +338,15 @@ func FuzzDispatch(f *testing.F) {
 	f.Add(encodeCall(f, 5, "/", api.PropertiesInterface, "Set", "a", "b", dbus.MakeVariant([]string{"x"})))
 	f.Add(encodeCall(f, 6, api.JobPath("svc"), "", "Introspect"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) < fixedHeader {
+		if len(data) < wire.FixedHeader {
 			return
 		}
 		size, err := frameSize(data)
 		if err != nil || size > len(data) {
 			return
 		}
-		message, err := decode(bytes.Clone(data[:size]), nil)
-		if err != nil || message.kind != dbus.TypeMethodCall {
+		message, err := decode(data[:size], 0)
+		if err != nil || message.Kind != wire.MethodCall {
 			return
 		}
 		b := &direct{engine: engine.New(engine.Config{})}
@@ -367,13 +368,14 @@ func FuzzDispatch(f *testing.F) {
 			}
 			if replyTo(msg) != 0 {
 				answers++
-				if replyTo(msg) != message.serial {
-					t.Fatalf("answer to %d; want %d", replyTo(msg), message.serial)
+				if replyTo(msg) != message.Serial {
+					t.Fatalf("answer to %d; want %d", replyTo(msg), message.Serial)
 				}
 			}
 		}
-		if want := 1; message.noReply && answers != 0 || !message.noReply && answers+len(s.waiting) != want {
-			t.Fatalf("answers = %d, waiting = %d; noReply %v", answers, len(s.waiting), message.noReply)
+		quiet := message.Flags&wire.NoReplyExpected != 0
+		if want := 1; quiet && answers != 0 || !quiet && answers+len(s.waiting) != want {
+			t.Fatalf("answers = %d, waiting = %d; no reply expected %v", answers, len(s.waiting), quiet)
 		}
 	})
 }
@@ -410,7 +412,7 @@ func (d *direct) SetLogPriority(s string) error { return fmt.Errorf("cannot set 
 // A frame's size is found without trusting it.
 func TestFrameSize(t *testing.T) {
 	head := func(order binary.ByteOrder, mark byte, body, fields uint32) []byte {
-		out := make([]byte, fixedHeader)
+		out := make([]byte, wire.FixedHeader)
 		out[0], out[3] = mark, 1
 		order.PutUint32(out[4:], body)
 		order.PutUint32(out[12:], fields)

@@ -9,7 +9,7 @@
 //
 // # Order
 //
-//	client --> reader --Step, Read--> engine's goroutine --Reply, Notify--> outbox --> writer --> client
+//	client --> reader --Step, Read--> engine's goroutine --Reply, Notify--> outbox --flush, or writer--> client
 //
 // One goroutine for each connection decodes its messages in order and hands
 // each to the backend before it looks at the next. Whatever goes to a client

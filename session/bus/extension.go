@@ -9,6 +9,7 @@ import (
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/foresee"
 	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/session/wire"
 )
 
 // managerExtension does what Upstart has no words for.
@@ -36,14 +37,31 @@ func managerExtension() *iface {
 	}
 }
 
-// line is a foresee.Line on the bus.
-type line struct {
-	At            int64
-	Kind          string
-	Job, Instance string
-	Process, Text string
-	Words         []string
-	Cause         int32
+// lines are the first value of Simulate's answer.
+type lines []foresee.Line
+
+// Signature is that of each line's fields; see wire.Encoder.
+func (lines) Signature() string { return "a(xsssssasi)" }
+
+// Encode writes them.
+func (l lines) Encode(w *wire.Writer) {
+	array := w.Array('(')
+	for _, line := range l {
+		w.Struct()
+		w.Int64(line.At.Microseconds())
+		w.String(line.Kind.String())
+		w.String(line.Job)
+		w.String(line.Instance)
+		process := ""
+		if line.HasProcess() {
+			process = line.Process.String()
+		}
+		w.String(process)
+		w.String(line.Text)
+		w.Strings(line.Words)
+		w.Int32(int32(line.Cause))
+	}
+	w.EndArray(array)
 }
 
 // simulate is answered some time later; it counts among the calls that wait.
@@ -73,7 +91,8 @@ func simulate(c *call) {
 
 // question reads the arguments of Simulate.
 func (c *call) question() (q foresee.Question, fail *failure) {
-	for _, entry := range c.body[0].([][]any) {
+	for _, value := range c.in.Value(0).([]any) {
+		entry := value.([]any)
 		in, err := asked(entry[0].(string), strings.Clone(entry[1].(string)), cloneAll(entry[2].([]string)), strings.Clone(entry[3].(string)))
 		if err != nil {
 			return q, failf(api.ErrInvalidArgs, "%s", err.Error())
@@ -87,7 +106,7 @@ func (c *call) question() (q foresee.Question, fail *failure) {
 		}
 		q.Assume = append(q.Assume, a)
 	}
-	if q.Lines = int(c.body[2].(uint32)); q.Lines > foresee.MaxLines {
+	if q.Lines = int(c.in.Value(2).(uint32)); q.Lines > foresee.MaxLines {
 		return q, failf(api.ErrInvalidArgs, "cannot simulate %d lines: %d is the most", q.Lines, foresee.MaxLines)
 	}
 	return q, nil
@@ -117,18 +136,6 @@ func asked(verb, name string, env events.Env, text string) (engine.Input, error)
 		return engine.SetClass{Class: class}, nil
 	}
 	return nil, fmt.Errorf("cannot simulate '%s': it is not emit, start, stop, force-stop, restart, define or remove", verb)
-}
-
-func lines(in []foresee.Line) []line {
-	out := make([]line, len(in))
-	for i, l := range in {
-		out[i] = line{At: l.At.Microseconds(), Kind: l.Kind.String(), Job: validString(l.Job), Instance: validString(l.Instance),
-			Text: validString(l.Text), Words: validStrings(l.Words), Cause: int32(l.Cause)}
-		if l.HasProcess() {
-			out[i].Process = l.Process.String()
-		}
-	}
-	return out
 }
 
 func cloneAll(in []string) []string {

@@ -1,12 +1,13 @@
 package bus
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/wire"
 )
 
 const (
@@ -20,8 +21,6 @@ const (
 	// maxHeldFDs is the most descriptors that one sendmsg carries. More
 	// than that never wait for their message.
 	maxHeldFDs = 253
-
-	fixedHeader = 16 // up to and with the length of the header's fields
 )
 
 // frames cuts what a client sends into messages. It reads on demand, never
@@ -115,7 +114,7 @@ func (f *frames) closeFDs(n int) {
 func (f *frames) next() ([]byte, error) {
 	for {
 		pending := f.pending()
-		if len(pending) >= fixedHeader {
+		if len(pending) >= wire.FixedHeader {
 			size, err := frameSize(pending)
 			if err != nil {
 				return nil, err
@@ -134,23 +133,12 @@ func (f *frames) next() ([]byte, error) {
 // frameSize returns the length of a message of which the fixed part of the
 // header is there.
 func frameSize(head []byte) (int, error) {
-	var order binary.ByteOrder
-	switch head[0] {
-	case 'l':
-		order = binary.LittleEndian
-	case 'B':
-		order = binary.BigEndian
-	default:
-		return 0, fmt.Errorf("a message begins with byte %#x, which is no byte order", head[0])
+	size, err := wire.Size(head)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read a message: %w", err)
 	}
-	if head[3] != 1 {
-		return 0, fmt.Errorf("a message has protocol version %d, not 1", head[3])
-	}
-	body := uint64(order.Uint32(head[4:]))
-	fields := uint64(order.Uint32(head[12:]))
-	size := fixedHeader + (fields+7)&^7 + body
 	if size > maxMessage {
 		return 0, fmt.Errorf("a message has %d bytes, more than %d", size, maxMessage)
 	}
-	return int(size), nil
+	return size, nil
 }

@@ -1,10 +1,13 @@
 package bus
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/session/wire"
 )
 
 func instanceInterface() *iface {
@@ -43,18 +46,27 @@ func instanceInterface() *iface {
 			ofInstance("goal", "s", func(in engine.InstanceInfo) any { return in.Goal.String() }),
 			ofInstance("state", "s", func(in engine.InstanceInfo) any { return in.State.String() }),
 			ofInstance("processes", "a(si)", func(in engine.InstanceInfo) any {
-				return processList(in.Processes)
+				return processes(in.Processes)
 			}),
 		},
 	}
 }
 
-func processList(list []engine.ProcessInfo) []process {
-	out := make([]process, len(list))
-	for i, p := range list {
-		out[i] = process{p.Kind.String(), int32(p.Pid)}
+// processes is the value of the property "processes".
+type processes []engine.ProcessInfo
+
+// Signature is that of kind and pid of each; see wire.Encoder.
+func (processes) Signature() string { return "a(si)" }
+
+// Encode writes them.
+func (l processes) Encode(w *wire.Writer) {
+	array := w.Array('(')
+	for _, p := range l {
+		w.Struct()
+		w.String(p.Kind.String())
+		w.Int32(int32(p.Pid))
 	}
-	return out
+	w.EndArray(array)
 }
 
 // ofInstance makes a property of what is seen of an instance.
@@ -65,19 +77,22 @@ func ofInstance(name, sig string, get func(engine.InstanceInfo) any) property {
 	}}
 }
 
-// stray is a process as it is listed beyond Upstart.
-type stray struct {
-	Pid     int32
-	Command string
-}
+// strays are processes as they are listed beyond Upstart.
+type strays []engine.Stray
 
-func strayList(list []engine.Stray) []stray {
-	out := make([]stray, len(list))
-	for i, s := range list {
+// Signature is that of pid and command line of each; see wire.Encoder.
+func (strays) Signature() string { return "a(is)" }
+
+// Encode writes them.
+func (l strays) Encode(w *wire.Writer) {
+	array := w.Array('(')
+	for _, s := range l {
+		w.Struct()
+		w.Int32(int32(s.Pid))
 		// A command line may hold any bytes, a D-Bus string may not.
-		out[i] = stray{int32(s.Pid), strings.ToValidUTF8(s.Command, "?")}
+		w.String(strings.ToValidUTF8(s.Command, "?"))
 	}
-	return out
+	w.EndArray(array)
 }
 
 // instanceExtension says what Upstart has no words for.
@@ -90,6 +105,8 @@ func instanceExtension() *iface {
 					return engine.ForceStop{Call: id, By: c.conn.caller(), Target: c.target(), Wait: c.flag(0)}
 				})
 			}},
+			// Sends a signal, such as USR1 or 10, to the main process.
+			{"Signal", []arg{{"signal", "s"}}, nil, sendSignal},
 			// All that is alive of the instance, whoever made it.
 			{"GetProcesses", nil, []arg{{"processes", "a(is)"}}, getProcesses},
 			// Why the instance is where it is; see why.go.
@@ -99,6 +116,11 @@ func instanceExtension() *iface {
 			// That the instance waits for its respawn, and how long yet, or a
 			// sentence about a main that is not what the job file declares.
 			ofInstance("note", "s", func(in engine.InstanceInfo) any { return in.Note }),
+			// How main became ready and how long that took, "notified (READY=1)
+			// after 1.2s"; empty when there was nothing to wait for.
+			ofInstance("readiness", "s", func(in engine.InstanceInfo) any { return in.Ready.String() }),
+			// What the job says of itself, as sd_notify(3) has it.
+			ofInstance("said", "s", func(in engine.InstanceInfo) any { return in.Said }),
 		},
 	}
 }
@@ -112,7 +134,26 @@ func getProcesses(c *call) {
 		}
 		c.server.backend.Processes(c.object.job, c.object.instance, func(list []engine.Stray) {
 			defer c.recover()
-			c.reply([]any{strayList(list)}, nil)
+			c.reply([]any{strays(list)}, nil)
 		})
 	})
 }
+
+// sendSignal is the method Signal.
+func sendSignal(c *call) {
+	text := c.str(0)
+	signal, known := job.ParseSignal(strings.ToUpper(text))
+	if number, err := strconv.Atoi(text); err == nil {
+		signal, known = number, number > 0 && number <= maxSignal
+	}
+	if !known {
+		c.answer(nil, failf(api.ErrInvalidArgs, "Unknown signal: %s", text))
+		return
+	}
+	c.step(false, func(id engine.CallID) engine.Input {
+		return engine.Reload{Call: id, Target: c.target(), Signal: signal}
+	})
+}
+
+// maxSignal is the largest number of a signal; see signal(7).
+const maxSignal = 64

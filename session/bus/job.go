@@ -1,11 +1,10 @@
 package bus
 
 import (
-	"github.com/godbus/dbus/v5"
-
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/session/wire"
 )
 
 func jobInterface() *iface {
@@ -77,11 +76,17 @@ func jobExtension() *iface {
 			}},
 			// The processes that finished runs left behind: pid and name.
 			{name: "left_behind", sig: "a(is)", get: func(_ *Server, v engine.View, o object) any {
-				return strayList(v.LeftBehind(o.job))
+				return strays(v.LeftBehind(o.job))
+			}},
+			// The file that the output of the instance with the empty name
+			// goes to, or "". Those of others are beside it.
+			{name: "log", sig: "s", get: func(s *Server, v engine.View, o object) any {
+				class, _ := v.Class(o.job)
+				return s.backend.LogPath(class, "")
 			}},
 			// Those among them that even KILL does not end.
 			{name: "unkillable", sig: "a(is)", get: func(_ *Server, v engine.View, o object) any {
-				return strayList(v.Unkillable(o.job))
+				return strays(v.Unkillable(o.job))
 			}},
 		},
 	}
@@ -109,7 +114,7 @@ func getDefinition(c *call) {
 	c.readObject(func(v engine.View) ([]any, *failure) {
 		why, _ := v.WhyClass(c.object.job)
 		def := why.Class
-		return []any{validString(def.Path), validString(def.Override), job.Print(def), why.Changed}, nil
+		return []any{def.Path, def.Override, job.Print(def), why.Changed}, nil
 	})
 }
 
@@ -117,7 +122,7 @@ func instancePath(v engine.View, class, name string) ([]any, *failure) {
 	if _, ok := v.Instance(class, name); !ok {
 		return nil, failf(api.ErrUnknownInstance, "Unknown instance: %s", engine.Label(class, name))
 	}
-	return []any{dbus.ObjectPath(api.InstancePath(class, name))}, nil
+	return []any{wire.ObjectPath(api.InstancePath(class, name))}, nil
 }
 
 func getInstance(c *call) {
@@ -140,9 +145,9 @@ func getInstanceByName(c *call) {
 
 func getAllInstances(c *call) {
 	c.readObject(func(v engine.View) ([]any, *failure) {
-		paths := []dbus.ObjectPath{}
+		paths := []wire.ObjectPath{}
 		for _, in := range v.Instances(c.object.job) {
-			paths = append(paths, dbus.ObjectPath(api.InstancePath(in.Class, in.Name)))
+			paths = append(paths, wire.ObjectPath(api.InstancePath(in.Class, in.Name)))
 		}
 		return []any{paths}, nil
 	})

@@ -352,6 +352,11 @@ func (p *peer) receive() *dbus.Message {
 	return msg
 }
 
+func header(msg *dbus.Message, field dbus.HeaderField) string {
+	s, _ := msg.Headers[field].Value().(string)
+	return s
+}
+
 func replyTo(msg *dbus.Message) uint32 {
 	serial, _ := msg.Headers[dbus.FieldReplySerial].Value().(uint32)
 	return serial

@@ -1,10 +1,9 @@
 package bus
 
 import (
-	"github.com/godbus/dbus/v5"
-
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/wire"
 )
 
 // notYet answers a method that is known and not built.
@@ -77,16 +76,16 @@ func getJobByName(c *call) {
 		if _, ok := v.Class(name); !ok {
 			return nil, failf(api.ErrUnknownJob, "Unknown job: %s", name)
 		}
-		return []any{dbus.ObjectPath(api.JobPath(name))}, nil
+		return []any{wire.ObjectPath(api.JobPath(name))}, nil
 	})
 }
 
 func getAllJobs(c *call) {
 	c.read(func(v engine.View) ([]any, *failure) {
 		names := v.ClassNames()
-		paths := make([]dbus.ObjectPath, len(names))
+		paths := make([]wire.ObjectPath, len(names))
 		for i, name := range names {
-			paths[i] = dbus.ObjectPath(api.JobPath(name))
+			paths[i] = wire.ObjectPath(api.JobPath(name))
 		}
 		return []any{paths}, nil
 	})

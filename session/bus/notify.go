@@ -1,10 +1,9 @@
 package bus
 
 import (
-	"github.com/godbus/dbus/v5"
-
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/wire"
 )
 
 // Notify announces a change to every client. It is called on the engine's
@@ -14,17 +13,17 @@ func (s *Server) Notify(n engine.Notify) {
 	if s.ready.Load() == 0 {
 		return
 	}
-	if out, ok := announcement(n); ok {
-		s.announce(out)
+	if signal, body, ok := announcement(n); ok {
+		s.announce(signal, body...)
 	}
 }
 
 // announce sends a signal to every client.
-func (s *Server) announce(out outgoing) {
-	out.kind = dbus.TypeSignal
-	message, err := encode(out, s.nextSerial())
+func (s *Server) announce(signal wire.Header, body ...any) {
+	signal.Kind = wire.Signal
+	message, err := s.encode(signal, body...)
 	if err != nil {
-		s.log.Error("cannot encode a signal", "path", out.path, "signal", out.member, "error", err)
+		s.log.Error("cannot encode a signal", "path", signal.Path, "signal", signal.Member, "error", err)
 		return
 	}
 	s.mu.Lock()
@@ -38,36 +37,35 @@ func (s *Server) announce(out outgoing) {
 
 // announcement makes a signal of a change; ok is false for a change that no
 // signal of these interfaces tells.
-func announcement(n engine.Notify) (out outgoing, ok bool) {
-	manager := func(member, sig string, body ...any) (outgoing, bool) {
-		return outgoing{path: api.ManagerPath, iface: api.ManagerInterface, member: member, signature: sig, body: body}, true
+func announcement(n engine.Notify) (signal wire.Header, body []any, ok bool) {
+	jobPath := func() wire.ObjectPath { return wire.ObjectPath(api.JobPath(n.Class)) }
+	instancePath := func() wire.ObjectPath { return wire.ObjectPath(api.InstancePath(n.Class, n.Instance)) }
+	manager := func(member, sig string) wire.Header {
+		return wire.Header{Path: api.ManagerPath, Interface: api.ManagerInterface, Member: member, Signature: sig}
 	}
-	class := func(member, sig string, body ...any) (outgoing, bool) {
-		return outgoing{path: api.JobPath(n.Class), iface: api.JobInterface, member: member, signature: sig, body: body}, true
+	class := func(member, sig string) wire.Header {
+		return wire.Header{Path: string(jobPath()), Interface: api.JobInterface, Member: member, Signature: sig}
 	}
-	instance := func(member, sig string, body ...any) (outgoing, bool) {
-		path := api.InstancePath(n.Class, n.Instance)
-		return outgoing{path: path, iface: api.InstanceInterface, member: member, signature: sig, body: body}, true
+	instance := func(member, sig string) wire.Header {
+		return wire.Header{Path: string(instancePath()), Interface: api.InstanceInterface, Member: member, Signature: sig}
 	}
-	jobPath := dbus.ObjectPath(api.JobPath(n.Class))
-	instancePath := dbus.ObjectPath(api.InstancePath(n.Class, n.Instance))
 	switch n.Kind {
 	case engine.JobAdded:
-		return manager("JobAdded", "o", jobPath)
+		return manager("JobAdded", "o"), []any{jobPath()}, true
 	case engine.JobRemoved:
-		return manager("JobRemoved", "o", jobPath)
+		return manager("JobRemoved", "o"), []any{jobPath()}, true
 	case engine.EventEmitted:
-		return manager("EventEmitted", "sas", n.Text, []string(n.Env))
+		return manager("EventEmitted", "sas"), []any{n.Text, []string(n.Env)}, true
 	case engine.InstanceAdded:
-		return class("InstanceAdded", "o", instancePath)
+		return class("InstanceAdded", "o"), []any{instancePath()}, true
 	case engine.InstanceRemoved:
-		return class("InstanceRemoved", "o", instancePath)
+		return class("InstanceRemoved", "o"), []any{instancePath()}, true
 	case engine.GoalChanged:
-		return instance("GoalChanged", "s", n.Text)
+		return instance("GoalChanged", "s"), []any{n.Text}, true
 	case engine.StateChanged:
-		return instance("StateChanged", "s", n.Text)
+		return instance("StateChanged", "s"), []any{n.Text}, true
 	case engine.Failed:
-		return instance("Failed", "i", int32(n.Status))
+		return instance("Failed", "i"), []any{int32(n.Status)}, true
 	}
-	return outgoing{}, false
+	return wire.Header{}, nil, false
 }

@@ -18,7 +18,7 @@ const (
 )
 
 // outbox is what waits to be written to one client: encoded messages, first
-// in, first out. push never blocks. The bytes of a message are never changed,
+// in, first out; see flush.go for who writes them. push never blocks. The bytes of a message are never changed,
 // so that connections can share them.
 type outbox struct {
 	limit int
@@ -27,9 +27,12 @@ type outbox struct {
 	more     sync.Cond // something to write, or the end
 	less     sync.Cond // something was written, or the end
 	queue    [][]byte
-	size     int  // of queue and of what the writer holds
+	size     int  // of queue and of what the writer has
+	held     bool // the queue is the engine's goroutine's to flush, not the writer's yet
+	writing  bool // the writer has messages
 	finished bool // nothing more is taken
 	closed   bool // nothing more is written either
+	batch    []byte
 }
 
 func newOutbox(limit int) *outbox {
@@ -39,23 +42,74 @@ func newOutbox(limit int) *outbox {
 	return o
 }
 
-// push queues a message. It reports false when the client is too far behind
-// to be worth keeping. After finish or close the message is dropped.
-func (o *outbox) push(message []byte) bool {
+// push queues a message. ok is false when the client is too far behind to be
+// worth keeping. After finish or close the message is dropped. first: the
+// queue was empty and the writer idle; flush must be called some time later.
+func (o *outbox) push(message []byte) (ok, first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.finished || o.closed {
-		return true
+		return true, false
 	}
 	if o.size >= o.limit {
-		return false
+		return false, false
 	}
 	o.size += len(message) + messageCost
 	o.queue = append(o.queue, message)
-	if len(o.queue) == 1 {
+	if len(o.queue) > 1 || o.writing {
+		return true, false
+	}
+	o.held = true
+	return true, true
+}
+
+// kernel takes bytes, as many as it can at once.
+type kernel interface{ writeNow([]byte) int }
+
+// flush hands what is held to the kernel, when now is set, and what it does
+// not take to the writer. It does not block.
+func (o *outbox) flush(to kernel, now bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.held || o.finished || o.closed {
+		return
+	}
+	o.held = false
+	data := 0
+	for _, message := range o.queue {
+		data += len(message)
+	}
+	if now && data <= flushBytes {
+		all := o.queue[0]
+		if len(o.queue) > 1 {
+			o.batch = o.batch[:0]
+			for _, message := range o.queue {
+				o.batch = append(o.batch, message...)
+			}
+			all = o.batch
+		}
+		o.took(to.writeNow(all))
+		o.less.Broadcast()
+	}
+	if len(o.queue) > 0 {
 		o.more.Signal()
 	}
-	return true
+}
+
+// took drops the first n bytes of the queue.
+func (o *outbox) took(n int) {
+	gone := 0
+	for gone < len(o.queue) && n >= len(o.queue[gone]) {
+		n -= len(o.queue[gone])
+		o.size -= len(o.queue[gone]) + messageCost
+		gone++
+	}
+	left := copy(o.queue, o.queue[gone:])
+	clear(o.queue[left:])
+	if o.queue = o.queue[:left]; left > 0 {
+		o.queue[0] = o.queue[0][n:]
+		o.size -= n
+	}
 }
 
 // waitBelow blocks while size bytes or more wait, until the end.
@@ -90,11 +144,12 @@ func (o *outbox) close() {
 func (o *outbox) take(spare [][]byte) [][]byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.queue) == 0 && !o.finished && !o.closed {
+	o.writing = false
+	for (len(o.queue) == 0 || o.held) && !o.finished && !o.closed {
 		o.more.Wait()
 	}
 	taken := o.queue
-	o.queue = spare[:0]
+	o.queue, o.writing = spare[:0], len(taken) > 0
 	return taken
 }
 

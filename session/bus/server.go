@@ -20,6 +20,7 @@ import (
 	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/wire"
 )
 
 const (
@@ -42,6 +43,8 @@ type Options struct {
 	Socket *os.File
 	// Guard starts the goroutines; nil: a panic is told to nobody.
 	Guard *guard.Guard
+	// Fail, for tests, is called at named points; it may end the daemon there.
+	Fail func(point string)
 }
 
 // Server is a private socket and its clients.
@@ -49,6 +52,7 @@ type Server struct {
 	backend  Backend
 	log      *slog.Logger
 	guard    *guard.Guard
+	fail     func(point string)
 	version  string
 	path     string
 	guid     string
@@ -56,6 +60,12 @@ type Server struct {
 	listener *net.UnixListener
 	objects  map[objectKind][]*iface
 	limits   limits
+	encoder  encoder
+
+	flushMu sync.Mutex
+	// unflushed are the clients whose outbox holds messages; spare is memory
+	// for the next ones.
+	unflushed, spare []*conn
 
 	calls   atomic.Uint64 // the last engine.CallID
 	serial  atomic.Uint32
@@ -112,6 +122,7 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 		backend: backend,
 		log:     opts.Logger,
 		guard:   opts.Guard,
+		fail:    opts.Fail,
 		version: opts.Version,
 		path:    socketPath,
 		guid:    hex.EncodeToString(guid[:]),
@@ -231,7 +242,7 @@ func (s *Server) Close(grace time.Duration) { s.close(grace, false) }
 // serves it next; see WithSocket. Every client is told Restarted, after what it
 // was told before.
 func (s *Server) Leave(grace time.Duration) {
-	s.announce(outgoing{path: api.ManagerPath, iface: api.ManagerInterface, member: "Restarted"})
+	s.announce(wire.Header{Path: api.ManagerPath, Interface: api.ManagerInterface, Member: "Restarted"})
 	s.close(grace, true)
 }
 
@@ -278,6 +289,7 @@ func (s *Server) accept() {
 			}
 			continue
 		}
+		s.at("bus-accepting")
 		if added := s.add(socket); added != full {
 			continue
 		}
@@ -285,6 +297,13 @@ func (s *Server) accept() {
 		if full = !full; full {
 			s.log.Warn("too many clients: further ones are sent away", "limit", maxConnections)
 		}
+	}
+}
+
+// at passes a named point, at which a test may end the daemon.
+func (s *Server) at(point string) {
+	if s.fail != nil {
+		s.fail(point)
 	}
 }
 

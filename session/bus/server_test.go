@@ -15,6 +15,7 @@ import (
 
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/wire"
 )
 
 func TestSignalsBeforeReplies(t *testing.T) {
@@ -344,12 +345,12 @@ func TestMessagesThatAreNoCalls(t *testing.T) {
 	unknown := encodeCall(t, 50, "/", "", "Ping")
 	unknown[1] = 77 // a type of the future
 	p.write(unknown)
-	for _, out := range []outgoing{
-		{kind: dbus.TypeSignal, path: "/", iface: "a.b", member: "C"},
-		{kind: dbus.TypeMethodReply, replyTo: 3},
-		{kind: dbus.TypeError, replyTo: 3, errorName: "a.b"},
+	for _, h := range []wire.Header{
+		{Kind: wire.Signal, Serial: 9, Path: "/", Interface: "a.b", Member: "C"},
+		{Kind: wire.MethodReply, Serial: 9, ReplyTo: 3},
+		{Kind: wire.Error, Serial: 9, ReplyTo: 3, ErrorName: "a.b"},
 	} {
-		message, err := encode(out, 9)
+		message, err := new(encoder).encode(&h, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

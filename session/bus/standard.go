@@ -5,10 +5,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/godbus/dbus/v5"
-
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/wire"
 )
 
 func peerInterface() *iface {
@@ -99,8 +98,8 @@ func propertiesInterface() *iface {
 	}
 }
 
-func (p *property) value(c *call, v engine.View) dbus.Variant {
-	return dbus.MakeVariantWithSignature(p.get(c.server, v, c.object), dbus.ParseSignatureMust(p.sig))
+func (p *property) value(c *call, v engine.View) wire.Variant {
+	return wire.Variant{Signature: p.sig, Value: p.get(c.server, v, c.object)}
 }
 
 // face gives the interfaces that a property call is about: that of the name,
@@ -135,7 +134,7 @@ func (c *call) property(face, name string) (*property, *failure) {
 
 func getProperty(c *call) {
 	c.readObject(func(v engine.View) ([]any, *failure) {
-		p, fail := c.property(c.body[0].(string), c.body[1].(string))
+		p, fail := c.property(c.in.Text(0), c.in.Text(1))
 		if fail != nil {
 			return nil, fail
 		}
@@ -145,11 +144,11 @@ func getProperty(c *call) {
 
 func getAllProperties(c *call) {
 	c.readObject(func(v engine.View) ([]any, *failure) {
-		faces, fail := c.faces(c.body[0].(string))
+		faces, fail := c.faces(c.in.Text(0))
 		if fail != nil {
 			return nil, fail
 		}
-		all := map[string]dbus.Variant{}
+		all := map[string]wire.Variant{}
 		for _, face := range faces {
 			for i := range face.properties {
 				p := &face.properties[i]
@@ -162,17 +161,17 @@ func getAllProperties(c *call) {
 
 func setProperty(c *call) {
 	c.readObject(func(engine.View) ([]any, *failure) {
-		name, value := c.body[1].(string), c.body[2].(dbus.Variant)
-		p, fail := c.property(c.body[0].(string), name)
+		name, sig := c.in.Text(1), c.in.VariantSignature(2)
+		p, fail := c.property(c.in.Text(0), name)
 		switch {
 		case fail != nil:
 			return nil, fail
 		case p.set == nil:
 			return nil, failf(api.ErrPropertyReadOnly, "Property is read-only: %s", name)
-		case value.Signature().String() != p.sig:
+		case sig != p.sig:
 			return nil, failf(api.ErrInvalidArgs, "cannot set %s: its type is %s, not %s",
-				name, p.sig, value.Signature())
+				name, p.sig, sig)
 		}
-		return nil, p.set(c.server, value.Value())
+		return nil, p.set(c.server, c.in.Value(2).(wire.Variant).Value)
 	})
 }

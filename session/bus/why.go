@@ -3,12 +3,11 @@ package bus
 import (
 	"time"
 
-	"github.com/godbus/dbus/v5"
-
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/session/wire"
 )
 
 // whyVersion is that of what Why returns. Keys may come to it without another
@@ -46,11 +45,13 @@ const whyVersion = 1
 //	          caller_job s, caller_instance s
 //	END       at t, instance s; of a process that ran kind s, pid i, and
 //	          status i or signal s with sender s (others, stop, force,
-//	          kill-timeout, session-end, reload: all but others are ours)
+//	          kill-timeout, session-end, reload, watchdog, caller: all but others are ours)
 //	GOAL      reason s (caller, event, itself, session-end, adopted), at t;
 //	          of a caller verb s, CALLER; of an event events aa{sv}: EVENT
 //	INSTANCE  job s, instance s, goal s, state s, since t, from a{sv}: GOAL,
 //	          processes a(si), log s (its path), failure s, note s,
+//	          ready s, ready_after t (how main became ready, and how long that
+//	          took), said s (of itself, as sd_notify(3) has it),
 //	          operands aa{sv} (of stop on), waits aa{sv}: WAIT,
 //	          awaited_by aa{sv}: HOLDER, and when it was respawned deaths u,
 //	          window t, delay t
@@ -60,7 +61,7 @@ const whyVersion = 1
 //	HOLDER    kind s (instance, start-on, stop-on, event, caller), job s,
 //	          instance s, goal s, state s, missing aas, event s, verb s
 
-type dict = map[string]dbus.Variant
+type dict = map[string]wire.Variant
 
 // put sets a key; empty strings and times that are never are left out.
 func put(d dict, key string, value any) {
@@ -69,16 +70,13 @@ func put(d dict, key string, value any) {
 		if v == "" {
 			return
 		}
-		value = validString(v)
 	case time.Duration:
 		if v <= 0 {
 			return
 		}
 		value = uint64(v.Microseconds())
-	case []string:
-		value = validStrings(v)
 	}
-	d[key] = dbus.MakeVariant(value)
+	d[key] = wire.MakeVariant(value)
 }
 
 // putAll sets a key to a list, unless that is empty.
@@ -90,7 +88,7 @@ func putAll[T any](d dict, key string, list []T, tell func(T) dict) {
 	for i, v := range list {
 		out[i] = tell(v)
 	}
-	d[key] = dbus.MakeVariant(out)
+	d[key] = wire.MakeVariant(out)
 }
 
 // why is the method Why of a job and of an instance.
@@ -121,8 +119,8 @@ type teller struct {
 
 func (t teller) class(why engine.ClassWhy) dict {
 	def := why.Class
-	d := dict{"version": dbus.MakeVariant(uint32(whyVersion)), "respawn": dbus.MakeVariant(def.Respawn)}
-	d["now"] = dbus.MakeVariant(uint64(why.Now.Microseconds()))
+	d := dict{"version": wire.MakeVariant(uint32(whyVersion)), "respawn": wire.MakeVariant(def.Respawn)}
+	d["now"] = wire.MakeVariant(uint64(why.Now.Microseconds()))
 	put(d, "job", def.Name)
 	put(d, "file", def.Path)
 	put(d, "override", def.Override)
@@ -130,10 +128,10 @@ func (t teller) class(why engine.ClassWhy) dict {
 		put(d, "changed", true)
 	}
 	if def.StartOn != nil {
-		put(d, "start_on", wordLists(def.StartOn.Postfix()))
+		put(d, "start_on", def.StartOn.Postfix())
 	}
 	if def.StopOn != nil {
-		put(d, "stop_on", wordLists(def.StopOn.Postfix()))
+		put(d, "stop_on", def.StopOn.Postfix())
 	}
 	putAll(d, "operands", why.StartOn, tellOperand)
 	if why.Main.Pid > 0 {
@@ -158,7 +156,7 @@ func (t teller) class(why engine.ClassWhy) dict {
 		put(d, "respawn_interval", def.RespawnInterval)
 	}
 	if left := t.view.LeftBehind(def.Name); len(left) > 0 {
-		put(d, "left_behind", strayList(left))
+		put(d, "left_behind", strays(left))
 	}
 	putAll(d, "instances", why.Instances, t.instance)
 	putAll(d, "blocking", why.Blocking, t.instance)
@@ -168,25 +166,16 @@ func (t teller) class(why engine.ClassWhy) dict {
 	return d
 }
 
-// wordLists makes conditions that can be sent.
-func wordLists(in [][]string) [][]string {
-	out := make([][]string, len(in))
-	for i, words := range in {
-		out[i] = validStrings(words)
-	}
-	return out
-}
-
 func cycleTexts(cycles []engine.Cycle) []string {
 	out := make([]string, len(cycles))
 	for i, c := range cycles {
-		out[i] = validString(c.Text)
+		out[i] = c.Text
 	}
 	return out
 }
 
 func tellOperand(o engine.OperandWhy) dict {
-	d := dict{"came": dbus.MakeVariant(o.Came)}
+	d := dict{"came": wire.MakeVariant(o.Came)}
 	put(d, "words", o.Words)
 	if o.Last != nil {
 		put(d, "last", tellEvent(*o.Last))
@@ -252,15 +241,18 @@ func tellGoal(from engine.GoalWhy) dict {
 }
 
 func (t teller) instance(in engine.InstanceWhy) dict {
-	d := dict{"processes": dbus.MakeVariant(processList(in.Processes))}
+	d := dict{"processes": wire.MakeVariant(processes(in.Processes))}
 	put(d, "job", in.Class)
-	d["instance"] = dbus.MakeVariant(validString(in.Name))
+	d["instance"] = wire.MakeVariant(in.Name)
 	put(d, "goal", in.Goal.String())
 	put(d, "state", in.State.String())
 	put(d, "since", in.Since)
 	put(d, "from", tellGoal(in.From))
 	put(d, "failure", in.Failure)
 	put(d, "note", in.Note)
+	put(d, "ready", in.Ready.How)
+	put(d, "ready_after", in.Ready.Took)
+	put(d, "said", in.Said)
 	if def, ok := t.view.Class(in.Class); ok {
 		put(d, "log", t.backend.LogPath(def, in.Name))
 	}
@@ -309,12 +301,12 @@ func tellHolder(h engine.HolderWhy) dict {
 	put(d, "verb", h.Verb)
 	switch h.Kind {
 	case engine.HeldByInstance, engine.HeldByStopOn:
-		d["instance"] = dbus.MakeVariant(validString(h.Instance))
+		d["instance"] = wire.MakeVariant(h.Instance)
 		put(d, "goal", h.Goal.String())
 		put(d, "state", h.State.String())
 	}
 	if len(h.Missing) > 0 {
-		put(d, "missing", wordLists(h.Missing))
+		put(d, "missing", h.Missing)
 	}
 	return d
 }
