@@ -9,17 +9,24 @@ bindir  = $(DESTDIR)$(PREFIX)/bin
 mandir  = $(DESTDIR)$(PREFIX)/share/man
 docdir  = $(DESTDIR)$(PREFIX)/share/doc/session-init
 linkdir = $(DESTDIR)$(PREFIX)/libexec/session-init
+schemadir = $(DESTDIR)$(PREFIX)/share/session-init/schema
 xmldir  = $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces
 
 # The version stands in session/api: the build does not ask git, which refuses
 # to answer in a tree that belongs to another user.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
+# Where the shells look for completions. bash reads that of sctl when sctl is
+# completed first, and from then on completes its links too.
+bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zshdir  = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
 PURE  = ./events/... ./session/job/... ./session/lint/... ./session/engine/... ./session/api/...
 # Names of sctl that are commands of their own.
 LINKS = initctl start stop restart reload status emit
 
-.PHONY: all build run test fuzz quick check lint bench soak mutate man install clean help
+.PHONY: all build run test fuzz quick check lint bench soak mutate man completions install clean help
 
 all: build
 
@@ -58,14 +65,23 @@ mutate: ## change the code of events, job and the engine in small ways: which ch
 man: ## write the stanzas into session-init-job(5), from their table
 	go run ./cmd/mkman share/man/man5/session-init-job.5
 
+completions: build ## write share/completions, as sctl completion prints them
+	bin/sctl completion bash >share/completions/sctl.bash
+	bin/sctl completion zsh >share/completions/sctl.zsh
+	bin/sctl completion fish >share/completions/sctl.fish
+
 install: build ## install below PREFIX (and DESTDIR)
-	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man8 $(docdir)/examples $(linkdir) $(xmldir)
+	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man8 $(docdir)/examples $(linkdir) $(xmldir) $(schemadir) $(bashdir) $(zshdir) $(fishdir)
 	install -m 755 bin/session-init bin/sctl $(bindir)
 	for name in $(LINKS); do ln -sf ../../bin/sctl $(linkdir)/$$name || exit; done
 	for page in share/man/man?/*; do install -m 644 $$page $(mandir)/$$(basename $$(dirname $$page)) || exit; done
 	install -m 644 share/examples/*.conf $(docdir)/examples
 	install -m 644 README.md CHANGELOG.md LICENSE $(docdir)
 	install -m 644 share/dbus-1/interfaces/*.xml $(xmldir)
+	install -m 644 share/schema/*.json $(schemadir)
+	install -m 644 share/completions/sctl.bash $(bashdir)/sctl
+	install -m 644 share/completions/sctl.zsh $(zshdir)/_sctl
+	install -m 644 share/completions/sctl.fish $(fishdir)/sctl.fish
 
 clean: ## remove what build made
 	rm -rf bin

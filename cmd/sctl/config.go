@@ -73,6 +73,9 @@ func showConfig(c *command) error {
 	if err != nil {
 		return err
 	}
+	if c.options.json {
+		return c.configJSON(configs)
+	}
 	for _, config := range configs {
 		lines, err := config.lines(c.options.enumerate)
 		if err != nil {
@@ -83,6 +86,53 @@ func showConfig(c *command) error {
 		}
 	}
 	return nil
+}
+
+// configReport is what show-config says with --json.
+type configReport struct {
+	Version int           `json:"version"`
+	Jobs    []configEntry `json:"jobs"`
+}
+
+// configEntry is a job: its conditions as text, and the words of each operand
+// of them.
+type configEntry struct {
+	Name    string     `json:"name"`
+	Emits   []string   `json:"emits"`
+	StartOn string     `json:"start_on,omitempty"`
+	Starts  [][]string `json:"start_on_events,omitempty"`
+	StopOn  string     `json:"stop_on,omitempty"`
+	Stops   [][]string `json:"stop_on_events,omitempty"`
+}
+
+func (c *command) configJSON(configs []jobConfig) error {
+	report := configReport{Version: jsonVersion, Jobs: []configEntry{}}
+	for _, config := range configs {
+		entry := configEntry{Name: config.name, Emits: []string{}}
+		for _, stanza := range config.stanzas {
+			if len(stanza.condition) == 0 {
+				entry.Emits = append(entry.Emits, stanza.words...)
+				continue
+			}
+			text, err := infix(stanza.condition)
+			if err != nil {
+				return fmt.Errorf("the %s of %s: %w", stanza.title, config.name, err)
+			}
+			var operands [][]string
+			for _, words := range stanza.condition {
+				if !isOperator(words) {
+					operands = append(operands, words)
+				}
+			}
+			if stanza.title == "start on" {
+				entry.StartOn, entry.Starts = text, operands
+			} else {
+				entry.StopOn, entry.Stops = text, operands
+			}
+		}
+		report.Jobs = append(report.Jobs, entry)
+	}
+	return c.encode(report)
 }
 
 // jobConfig is what show-config shows of a job: the stanzas that the table

@@ -178,6 +178,20 @@ func listSessions(c *command) error {
 	if err != nil {
 		return err
 	}
+	if c.options.json {
+		type entry struct {
+			Pid     int    `json:"pid"`
+			Address string `json:"address"`
+		}
+		list := make([]entry, len(sessions))
+		for i, session := range sessions {
+			list[i] = entry{session.Pid, session.Address}
+		}
+		return c.encode(struct {
+			Version  int     `json:"version"`
+			Sessions []entry `json:"sessions"`
+		}{jsonVersion, list})
+	}
 	for _, session := range sessions {
 		c.print(fmt.Sprintf("%d %s", session.Pid, session.Address))
 	}

@@ -27,6 +27,17 @@ func emitEvent(c *command) error {
 
 func showVersion(c *command) error {
 	c.doing = "ask for the version"
+	if c.options.json {
+		text, err := c.callString(api.ManagerPath, api.PropertiesInterface, "Get", api.ManagerInterface, "version")
+		if err != nil {
+			return err
+		}
+		return c.encode(struct {
+			Version int    `json:"version"`
+			Daemon  string `json:"session_init"`
+			Client  string `json:"sctl"`
+		}{jsonVersion, text, api.Version})
+	}
 	return c.showProperty("version")
 }
 

@@ -1,6 +1,9 @@
 package main
 
-import "sort"
+import (
+	"sort"
+	"strings"
+)
 
 // envTarget says whose environment is meant: that of the instance whose
 // process calls, else the table of all jobs. It is what the daemon's methods
@@ -59,6 +62,20 @@ func listEnv(c *command) error {
 		return err
 	}
 	sort.Strings(entries)
+	if c.options.json {
+		type variable struct {
+			Name  string `json:"name"`
+			Value string `json:"value"`
+		}
+		variables := make([]variable, len(entries))
+		for i, entry := range entries {
+			variables[i].Name, variables[i].Value, _ = strings.Cut(entry, "=")
+		}
+		return c.encode(struct {
+			Version   int        `json:"version"`
+			Variables []variable `json:"variables"`
+		}{jsonVersion, variables})
+	}
 	for _, entry := range entries {
 		c.print(entry)
 	}

@@ -55,6 +55,11 @@ func (c *command) report(err error) int {
 		status = exitNoDaemon
 	}
 	fmt.Fprintf(c.stderr, "%s: %s\n", c.prefix(), c.style.failure(c, err))
+	if isTerminal(c.stderr) && !c.options.quiet {
+		if hint := c.hint(err); hint != "" {
+			fmt.Fprintf(c.stderr, "%s: %s\n", c.prefix(), hint)
+		}
+	}
 	return c.style.status(status)
 }
 

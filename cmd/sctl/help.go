@@ -16,10 +16,24 @@ func showHelp(c *command) error {
 		c.help()
 		return nil
 	}
-	if err := c.setVerb(c.args[0]); err != nil {
-		return err
+	title := strings.Join(c.args, " ")
+	isVerb := len(c.args) == 1 && findVerb(title) != nil
+	stanza := stanzaHelp(title, isVerb)
+	if len(c.args) == 1 {
+		// A stanza may have the name of a verb; then both are meant.
+		if err := c.setVerb(title); err == nil {
+			c.help()
+			if stanza != "" {
+				c.out.WriteByte('\n')
+			}
+		} else if stanza == "" {
+			return err
+		}
 	}
-	c.help()
+	if stanza == "" && len(c.args) > 1 {
+		return usageError("there is no stanza '" + title + "'")
+	}
+	c.out.WriteString(stanza)
 	return nil
 }
 

@@ -89,7 +89,7 @@ func (c *command) change(action, member, until string) error {
 	if err != nil {
 		return c.explain(t, err)
 	}
-	if err := c.showInstance(path); err != nil || action != "stop" || c.style.isInitctl() {
+	if err := c.showInstance(path); err != nil || action != "stop" || c.style.isInitctl() || c.options.json {
 		return err
 	}
 	// What even KILL did not end is no reason to fail, and one to say so.
@@ -168,6 +168,9 @@ func showStatus(c *command) error {
 		}
 		return c.showInstance(api.InstancePath(t.job, t.instance))
 	case len(t.env) == 0 && !c.style.isInitctl():
+		if c.options.json {
+			return c.statusJSON(t.job)
+		}
 		lines, err := c.jobStatus([]string{api.JobPath(t.job)})
 		if err == nil && len(lines) == 0 {
 			_, err = c.manager("GetJobByName", t.job)
@@ -223,18 +226,29 @@ func (c *command) more(path string) (string, error) {
 	return c.note(path) + processes, err
 }
 
-// note gives the line about what goal and state do not say: that the instance
-// waits for its respawn, or how its main became ready. It is an addition: of
-// an instance that is gone, or a daemon that has no notes, there is none.
+// note gives the lines about what goal and state do not say: that the instance
+// waits for its respawn, how its main became ready, what the job says of itself.
+// They are an addition: of an instance that is gone, or a daemon that has no
+// such notes, there are none.
 func (c *command) note(path string) string {
 	if c.verb.name != "status" || c.style.isInitctl() {
 		return ""
 	}
-	note := c.noteOf(path)
-	if note == "" {
+	replies, err := c.callAll("for session-init to answer", api.GetAll(path, api.InstanceExtension))
+	if err != nil {
 		return ""
 	}
-	return "\n\t" + note
+	properties, err := replies[0].Properties()
+	if err != nil {
+		return ""
+	}
+	var out strings.Builder
+	for _, line := range [...]struct{ property, before string }{{"note", ""}, {"readiness", "ready: "}, {"said", "says: "}} {
+		if text := printable(properties[line.property]); text != "" {
+			out.WriteString("\n\t" + line.before + text)
+		}
+	}
+	return out.String()
 }
 
 func (c *command) noteOf(path string) string {
@@ -300,6 +314,9 @@ func (c *command) showInstance(path string) error {
 	if c.options.quiet {
 		return nil
 	}
+	if c.options.json {
+		return c.instanceJSON(job, instance)
+	}
 	replies, err := c.callAll("for session-init to answer", api.GetAll(path, api.InstanceInterface))
 	if err != nil {
 		return err
@@ -325,6 +342,9 @@ func listJobs(c *command) error {
 	paths, err := c.callStrings(api.ManagerPath, api.ManagerInterface, "GetAllJobs")
 	if err != nil {
 		return err
+	}
+	if c.options.long || c.options.json {
+		return c.listReport(paths)
 	}
 	lines, err := c.jobStatus(paths)
 	if err != nil {

@@ -65,6 +65,7 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		stdout:  stdout,
 		stderr:  stderr,
 		ctx:     context.Background(),
+		options: options{lines: -1},
 	}
 	rest := c.setProgram(args)
 	status := exitDone
@@ -109,6 +110,9 @@ func (c *command) usageName() string {
 }
 
 func (c *command) runVerb(rest []string) error {
+	if len(rest) > 0 && rest[0] == completeVerb && c.verb == nil {
+		return c.complete(rest[1:])
+	}
 	if err := c.parse(rest); err != nil {
 		return err
 	}

@@ -23,6 +23,12 @@ type options struct {
 	force         bool
 	processes     bool
 	json          bool
+	long          bool
+	follow        bool
+	full, undo    bool
+	events        bool
+	states        bool
+	lines         int // -1: all, or with follow a few
 	checkOptions
 	// own lists the options that only some verbs have, for the check when
 	// the verb is known.
@@ -58,8 +64,11 @@ func optionTable() []option {
 		{long: "session", help: "", plain: true, initctl: true,
 			set: func(*options, string) error { return notYet("--session") }},
 		{long: "json", help: "print the result as JSON", plain: true,
-			verbs: []string{"check-config"},
+			verbs: jsonVerbs(),
 			set:   func(o *options, _ string) error { o.json = true; return nil }},
+		{short: 'l', long: "long", help: "since when, how often respawned, memory, time of the processor, description", plain: true,
+			verbs: []string{"list"},
+			set:   func(o *options, _ string) error { o.long = true; return nil }},
 		{long: "dest", arg: "NAME", help: "", initctl: true,
 			set: func(*options, string) error { return usageError("--dest given without --system") }},
 		{long: "address", arg: "ADDRESS", help: "talk to the session-init that listens there", plain: true,
@@ -78,6 +87,26 @@ func optionTable() []option {
 		{short: 'e', long: "enumerate", help: "list the events and jobs of the conditions, one a line", plain: true, initctl: true,
 			verbs: []string{"show-config"},
 			set:   func(o *options, _ string) error { o.enumerate = true; return nil }},
+		{short: 'f', long: "follow", help: "go on with what comes, and when it does", plain: true,
+			verbs: []string{"log"},
+			set:   func(o *options, _ string) error { o.follow = true; return nil }},
+		{short: 'n', long: "lines", arg: "N", help: "begin with the last N lines of each log", plain: true,
+			verbs: []string{"log"}, set: setLines},
+		{long: "full", help: "edit a copy of the whole job file, not an override", plain: true,
+			verbs: []string{"edit"},
+			set:   func(o *options, _ string) error { o.full = true; return nil }},
+		{long: "undo", help: "put back what was there before the last edit", plain: true,
+			verbs: []string{"edit"},
+			set:   func(o *options, _ string) error { o.undo = true; return nil }},
+		{long: "events", help: "show events only", plain: true,
+			verbs: []string{"monitor"},
+			set:   func(o *options, _ string) error { o.events = true; return nil }},
+		{long: "states", help: "show goals, states and failures only", plain: true,
+			verbs: []string{"monitor"},
+			set:   func(o *options, _ string) error { o.states = true; return nil }},
+		{long: "since", arg: "TIME", help: "", plain: true,
+			verbs: []string{"log"},
+			set:   func(*options, string) error { return notYet("--since") }},
 		{long: "confdir", arg: "DIR", help: "read jobs from DIR only (repeatable)", plain: true,
 			verbs: []string{"check-config"},
 			set:   func(o *options, v string) error { return addDir(&o.confDirs, "confdir", v) }},
@@ -118,6 +147,11 @@ func optionTable() []option {
 	}
 }
 
+// jsonVerbs are the verbs that can print their result as JSON.
+func jsonVerbs() []string {
+	return []string{"check-config", "start", "stop", "restart", "status", "list", "tree", "version", "list-env", "list-sessions", "show-config", "log", "monitor"}
+}
+
 func addDir(list *[]string, option, dir string) error {
 	if dir == "" {
 		return usageError("--" + option + " takes a directory")
@@ -131,6 +165,15 @@ func setAddress(o *options, value string) error {
 		return usageError(err.Error())
 	}
 	o.address = value
+	return nil
+}
+
+func setLines(o *options, value string) error {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 {
+		return usageError(fmt.Sprintf("--lines takes a number of lines, not '%s'", value))
+	}
+	o.lines = n
 	return nil
 }
 
@@ -186,7 +229,7 @@ func (c *command) parse(args []string) error {
 			}
 		default:
 			for i := 1; i < len(arg); i++ {
-				o := findOption(table, c.style, func(o *option) bool { return o.short != 0 && o.short == arg[i] })
+				o := c.findShort(table, arg[i])
 				if o == nil {
 					return usageError("invalid option: -" + arg[i:])
 				}
@@ -216,6 +259,18 @@ func findOption(table []option, s style, is func(*option) bool) *option {
 		}
 	}
 	return nil
+}
+
+// findShort looks an option up by its letter. The verb decides where two have
+// the same one.
+func (c *command) findShort(table []option, letter byte) *option {
+	has := func(o *option) bool { return o.short != 0 && o.short == letter }
+	if c.verb != nil {
+		if o := findOption(table, c.style, func(o *option) bool { return has(o) && contains(o.verbs, c.verb.name) }); o != nil {
+			return o
+		}
+	}
+	return findOption(table, c.style, has)
 }
 
 func (c *command) apply(o *option, value string) error {

@@ -40,7 +40,7 @@ func TestUsage(t *testing.T) {
 		{"sctl help why", "sctl: why: not yet\n"},
 		{"sctl --system list", "sctl: --system: not yet\n"},
 		{"sctl list --session", "list: --session: not yet\n"},
-		{"status --json x", "status: --json: not yet\n"},
+		{"sctl cat --json x", "cat: --json: not yet\n"},
 	} {
 		// An address that must not be used: nothing here may reach a daemon.
 		environ := []string{"UPSTART_SESSION=unix:path=/nonexistent/s"}

@@ -23,6 +23,11 @@ func verbTable() []verb {
 		{"reload", "JOB [KEY=VALUE...]", "send the main process of a job its reload signal", "Job", -1, false, reloadJob},
 		{"status", "JOB [KEY=VALUE...]", "show the goal, the state and the processes of a job", "Job", -1, false, showStatus},
 		{"list", "", "show the status of every job", "Job", 0, false, listJobs},
+		{"signal", "JOB SIGNAL [KEY=VALUE...]", "send a signal to the main process of a job", "Job", -1, false, signalJob},
+		{"tree", "[JOB...]", "show the processes of jobs, each below the one that has made it", "Job", -1, false, showTree},
+		{"log", "JOB...", "show what jobs have printed", "Job", -1, false, showLog},
+		{"wait", "JOB|EVENT [STATE|EVENT] [KEY=VALUE...]", "wait until a job is in a state, or until an event comes", "Event", -1, false, waitFor},
+		{"monitor", "[JOB|EVENT...]", "show events and states as they come", "Event", -1, false, monitor},
 		{"emit", "EVENT [KEY=VALUE...]", "emit an event and wait until what it started or stopped is done", "Event", -1, false, emitEvent},
 		{"version", "", "show the version of the session-init that runs", "", 0, false, showVersion},
 		{"log-priority", "[PRIORITY]", "show or change what is logged: debug, info, message, warn, error, fatal", "", 1, false, logPriority},
@@ -30,6 +35,10 @@ func verbTable() []verb {
 		{"show-config", "[JOB]", "show what jobs emit, and what starts and stops them", "", 1, false, showConfig},
 		{"cat", "JOB", "show the job file that is in force, its override applied, and where each line comes from", "", 1, false, catJob},
 		{"check-config", "[FILE|JOB|DIR...]", "look for mistakes in job files, without a daemon", "", -1, false, checkConfig},
+		{"new", "NAME -- CMD [ARGUMENT...]", "write a job file that runs a command", "", -1, false, newJob},
+		{"edit", "JOB", "change a job by an override, or its own file, in an editor", "", 1, false, editJob},
+		{"enable", "JOB", "let a job start by itself again", "", 1, false, enableJob},
+		{"disable", "JOB", "keep a job from starting by itself", "", 1, false, disableJob},
 		{"usage", "JOB", "show how a job wants to be started", "", 1, false, showUsage},
 		{"get-env", "VARIABLE", "show a variable of the environment of jobs", "Environment", 1, false, getEnv},
 		{"list-env", "", "show all variables of the environment of jobs", "Environment", 0, false, listEnv},
@@ -39,15 +48,16 @@ func verbTable() []verb {
 		{"list-sessions", "", "show the pid and the address of every session-init of this user", "", 0, false, listSessions},
 		{"re-exec", "", "execute session-init anew, after an upgrade; nothing that runs notices", "", 0, false, reExec},
 		{"end-session", "", "stop all jobs and end session-init", "", 0, false, endSession},
-		{"help", "[VERB]", "show this list, or what a verb takes", "", 1, false, showHelp},
+		{"completion", "bash|zsh|fish", "print the script that makes a shell complete command lines", "", 1, false, showCompletion},
+		{"help", "[VERB|STANZA...]", "show this list, what a verb takes, or what a stanza of a job file means", "", -1, false, showHelp},
 	}
 }
 
 // laterVerbs are specified and not there yet: they are refused by that name.
 var laterVerbs = [...]string{
 	"notify-dbus-address", "notify-disk-writeable", "notify-cgroup-manager-address",
-	"why", "log", "monitor", "tree", "graph", "plot", "enable", "disable", "edit", "new", "signal",
-	"wait", "run", "session", "env", "autostart", "completion", "simulate",
+	"why", "graph", "plot",
+	"run", "session", "env", "autostart", "simulate",
 }
 
 func isLaterVerb(name string) bool { return contains(laterVerbs[:], name) }

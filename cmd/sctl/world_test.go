@@ -32,6 +32,8 @@ type world struct {
 	// does not wait shows the same processes every time
 	ended    bool
 	priority string
+	logs     string         // the directory of logs, or ""; likewise
+	strays   []engine.Stray // what there is of each instance; of the loop's goroutine
 
 	quit   chan struct{}  // closed when the engine says Quit
 	engine *engine.Engine // of the loop's goroutine
@@ -79,6 +81,16 @@ func newWorld(t *testing.T, jobs ...string) *world {
 	return w
 }
 
+// arrange does something on the loop's goroutine, and returns when it is done.
+func (w *world) arrange(f func()) {
+	done := make(chan struct{})
+	w.post(func() {
+		defer close(done)
+		f()
+	})
+	<-done
+}
+
 func (w *world) post(f func()) { w.put(&w.inbox, f) }
 
 func (w *world) put(queue *[]func(), f func()) {
@@ -116,7 +128,17 @@ func (w *world) Step(in engine.Input)     { w.post(func() { w.step(in) }) }
 func (w *world) Read(f func(engine.View)) { w.post(func() { f(w.engine.View()) }) }
 func (w *world) Restart()                 {}
 
-func (w *world) LogPath(*job.Class, string) string { return "" }
+// LogPath is empty for "console none", as it is without a directory of logs.
+func (w *world) LogPath(class *job.Class, instance string) string {
+	if w.logs == "" || class.Console == job.ConsoleNone {
+		return ""
+	}
+	name := strings.ReplaceAll(class.Name, "/", "_")
+	if instance != "" {
+		name += "-" + instance
+	}
+	return filepath.Join(w.logs, name+".log")
+}
 
 func (w *world) Simulate(_ foresee.Question, done func(foresee.Foresight, error)) {
 	w.post(func() { done(foresee.Foresight{}, nil) })
@@ -124,6 +146,10 @@ func (w *world) Simulate(_ foresee.Question, done func(foresee.Foresight, error)
 func (w *world) Reload(done func()) { w.post(done) }
 func (w *world) Processes(class, _ string, done func([]engine.Stray)) {
 	w.post(func() {
+		if w.strays != nil {
+			done(w.strays)
+			return
+		}
 		done([]engine.Stray{{Pid: 4711, Command: "/bin/" + class + " -x"}, {Pid: 4712, Command: "sleep 5"}})
 	})
 }

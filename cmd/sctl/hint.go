@@ -1,0 +1,103 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/job"
+)
+
+// maxHinted bounds the names in a hint.
+const maxHinted = 8
+
+// hint says what to type next after a refusal, or nothing. It is for people:
+// asked for on a terminal only, and whatever cannot be found out is left out.
+func (c *command) hint(err error) string {
+	if c.style.isInitctl() || c.client == nil || len(c.args) == 0 {
+		return ""
+	}
+	name := c.args[0]
+	switch {
+	case api.IsName(err, api.ErrUnknownJob):
+		return c.hintJob(name)
+	case api.IsName(err, api.ErrUnknownInstance, api.ErrInvalidArgs):
+		return c.hintInstance(name)
+	case api.IsName(err, api.ErrJobFailed):
+		return "sctl log " + name + " shows what it has printed"
+	case api.IsName(err, api.ErrAlreadyStarted):
+		return "sctl restart " + name + " starts it anew"
+	}
+	return ""
+}
+
+func (c *command) hintJob(name string) string {
+	paths, err := c.callStrings(api.ManagerPath, api.ManagerInterface, "GetAllJobs")
+	if err != nil {
+		return ""
+	}
+	var names, parts []string
+	for _, path := range paths {
+		if have, _, _, ok := api.ParsePath(path); ok {
+			names = append(names, have)
+			if strings.Contains(have, name) && name != "" {
+				parts = append(parts, have)
+			}
+		}
+	}
+	slices.Sort(names)
+	if near := job.Suggest(name, names); near != "" {
+		return "did you mean '" + near + "'?"
+	}
+	if len(parts) > 0 {
+		slices.Sort(parts)
+		return "there is " + listed(parts)
+	}
+	return "sctl list names the jobs"
+}
+
+// hintInstance names the instances of a job, and how it wants to be asked for.
+func (c *command) hintInstance(name string) string {
+	paths, err := c.callStrings(api.JobPath(name), api.JobInterface, "GetAllInstances")
+	if err != nil {
+		return ""
+	}
+	var said []string
+	var instances []string
+	for _, path := range paths {
+		if _, instance, _, ok := api.ParsePath(path); ok && instance != "" {
+			instances = append(instances, instance)
+		}
+	}
+	if slices.Sort(instances); len(instances) > 0 {
+		said = append(said, "its instances are "+listed(instances))
+	}
+	usage, err := c.callString(api.JobPath(name), api.PropertiesInterface, "Get", api.JobInterface, "usage")
+	if err == nil && usage != "" {
+		said = append(said, "usage: "+printable(usage))
+	} else if keys, _ := (&completion{command: c}).jobVariables(name); len(keys) > 0 {
+		said = append(said, "it takes "+strings.Join(keys, "=, ")+"=")
+	}
+	return strings.Join(said, "; ")
+}
+
+// listed gives names with commas between them, not too many.
+func listed(names []string) string {
+	more := ""
+	if len(names) > maxHinted {
+		names, more = names[:maxHinted], ", and others"
+	}
+	return printable(strings.Join(names, ", ") + more)
+}
+
+// unknown looks a job up that something failed for: a job that is not there is
+// the better reason.
+func (c *command) unknown(name string, err error) error {
+	if !gone(err) || api.IsName(err, api.ErrUnknownJob) {
+		return err
+	}
+	if _, better := c.manager("GetJobByName", name); better != nil {
+		return better
+	}
+	return err
+}

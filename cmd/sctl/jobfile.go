@@ -1,0 +1,201 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/conf"
+	"github.com/session-init/session-init/session/job"
+)
+
+// jobFile is a job as its files have it.
+type jobFile struct {
+	name           string
+	path, override string // override is "" for none
+	text, overlay  []byte // of the two
+	base           *job.Class
+	class          *job.Class // with the override
+	// ownPath and ownOverride are where the user's own would be, in the first
+	// directory that is searched.
+	ownPath, ownOverride string
+}
+
+// findJob reads the files of a job: those that session-init says are in force,
+// or that one that were started now would read.
+func (c *command) findJob(name string) (*jobFile, error) {
+	f := &jobFile{name: name}
+	body, err := c.call(api.JobPath(name), api.JobExtension, "GetDefinition")
+	var absent *noDaemonError
+	switch {
+	case errors.As(err, &absent):
+		r := newReading()
+		if err := r.load(conf.UserDirs(c.getenv)); err != nil {
+			return nil, err
+		}
+		class := r.classes[name]
+		if class == nil {
+			return nil, &api.Error{Name: api.ErrUnknownJob, Message: "Unknown job: " + name}
+		}
+		f.path, f.override = class.Path, class.Override
+	case err != nil:
+		return nil, c.unknown(name, err)
+	default:
+		d, err := readDefinition(name, body)
+		if err != nil {
+			return nil, err
+		}
+		f.path, f.override = d.file, d.override
+	}
+	return f, f.read(c)
+}
+
+// read reads the texts again, and makes classes of them.
+func (f *jobFile) read(c *command) error {
+	var err error
+	if f.ownPath, f.ownOverride, err = c.ownFiles(f.name, f.path); err != nil {
+		return err
+	}
+	if f.text, err = os.ReadFile(f.path); err != nil {
+		return fmt.Errorf("cannot read the job file: %w", err)
+	}
+	// The definition in force may be older than an override.
+	if _, err := os.Stat(f.ownOverride); err == nil && f.override != f.ownOverride {
+		f.override = f.ownOverride
+	}
+	f.overlay = nil
+	if f.override != "" {
+		if f.overlay, err = os.ReadFile(f.override); os.IsNotExist(err) {
+			f.override = ""
+		} else if err != nil {
+			return fmt.Errorf("cannot read the override: %w", err)
+		}
+	}
+	var problems []job.Problem
+	if f.base, problems = job.Parse(f.name, f.path, f.text); f.base == nil {
+		return problems[0]
+	}
+	f.class = f.base
+	if f.override != "" {
+		laid, problems := job.Apply(f.base, f.override, f.overlay)
+		if laid == nil {
+			return problems[0]
+		}
+		f.class = laid
+	}
+	return nil
+}
+
+// ownFiles gives where the user's own files of a job are. A session-init that
+// was started with --confdir does not look into the user's directories; then
+// they are where the job file is.
+func (c *command) ownFiles(name, path string) (file, override string, err error) {
+	dirs := conf.UserDirs(c.getenv)
+	if path != "" && searched(path, dirs) == "" {
+		return path, besides(path), nil
+	}
+	if len(dirs) == 0 {
+		return "", "", fmt.Errorf("neither XDG_CONFIG_HOME nor HOME says where job files are")
+	}
+	file = filepath.Join(dirs[0].Path, name+".conf")
+	if have, isOverride, ok := conf.JobName(dirs[0].Path, file); !ok || isOverride || have != name {
+		return "", "", fmt.Errorf("'%s' cannot be the name of a job", name)
+	}
+	return file, besides(file), nil
+}
+
+// replaceFile puts a text in the place of a file, or of none, at once: whoever
+// reads sees the old one or the new one.
+func replaceFile(path string, text []byte) error {
+	return writeFile(path, text, os.Rename)
+}
+
+// createFile writes a file that must not be there.
+func createFile(path string, text []byte) error {
+	return writeFile(path, text, os.Link)
+}
+
+func writeFile(path string, text []byte, place func(from, to string) error) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("cannot make %s: %w", dir, reasonOf(err))
+	}
+	// session-init ignores names with a dot before them.
+	file, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("cannot write to %s: %w", dir, reasonOf(err))
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(text)
+	for _, step := range [...]func() error{func() error { return file.Chmod(0o644) }, file.Sync, file.Close} {
+		if stepErr := step(); err == nil {
+			err = stepErr
+		}
+	}
+	if err == nil {
+		err = place(file.Name(), path)
+	}
+	var link *os.LinkError
+	if errors.As(err, &link) {
+		err = link.Err
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, reasonOf(err))
+	}
+	return nil
+}
+
+// taken has session-init read what was written, and tells what came of it: a
+// sentence, or nothing when there is no session-init, or nothing to say.
+func (c *command) taken(name, path string) (note string, err error) {
+	if c.client == nil {
+		return "", nil
+	}
+	if _, err := c.callFor("for the job files to be read", api.ManagerPath, api.ManagerInterface, "ReloadConfiguration"); err != nil {
+		return "", err
+	}
+	body, err := c.call(api.JobPath(name), api.JobExtension, "GetDefinition")
+	if gone(err) {
+		return "the session-init that runs does not look there", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	d, err := readDefinition(name, body)
+	switch {
+	case err != nil:
+		return "", err
+	case d.changed:
+		return "it takes effect when '" + name + "' has stopped", nil
+	}
+	if _, err := os.Stat(path); err == nil && d.file != path && d.override != path {
+		return "the session-init that runs does not look there", nil
+	}
+	return "", nil
+}
+
+// wrote prints what was done to a job's files, and what comes of it.
+func (c *command) wrote(name, path, what string) error {
+	note, err := c.taken(name, path)
+	if err != nil {
+		return err
+	}
+	if note != "" {
+		what += "; " + note
+	}
+	c.print(what)
+	return nil
+}
+
+// isBlank tells whether a job file says nothing.
+func isBlank(text []byte) bool {
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
