@@ -217,7 +217,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		}
 	}
 	d.processes, err = supervise.New(supervise.Options{Terminal: terminal, SlotFile: d.slotPath(),
-		Keeper: opts.Keeper.Pid(), Holder: opts.Keeper, Adopting: d.resumed || d.lost, Groups: true, Renumbered: !d.resumed, Fail: opts.Fail, Guard: d.guard, Turn: l.turn, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
+		Keeper: opts.Keeper.Pid(), Holder: opts.Keeper, Adopting: d.resumed || d.lost, Groups: supervise.DelegatedGroups, Renumbered: !d.resumed, Fail: opts.Fail, Guard: d.guard, Turn: l.turn, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
 	if err != nil {
 		return err
 	}

@@ -121,10 +121,10 @@ func BenchmarkSpawn(b *testing.B) {
 // BenchmarkGroups: the same with an owner for each process, without cgroups and
 // with them.
 func BenchmarkGroups(b *testing.B) {
-	for _, groups := range []bool{false, true} {
-		b.Run(fmt.Sprintf("groups=%t", groups), func(b *testing.B) {
-			if groups {
-				dir, _, err := cgroup.Open("", "")
+	for _, groups := range []Groups{NoGroups, OwnGroups} {
+		b.Run(fmt.Sprintf("groups=%t", groups != NoGroups), func(b *testing.B) {
+			if groups != NoGroups {
+				dir, _, err := cgroup.Open("", "", true)
 				testkit.NeedGroups(b, err)
 				dir.Close()
 			}
@@ -136,10 +136,10 @@ func BenchmarkGroups(b *testing.B) {
 // BenchmarkGroupsRunning: owners that all run at once, each with a group that
 // was not there before, from the first start to the last end.
 func BenchmarkGroupsRunning(b *testing.B) {
-	for _, groups := range []bool{false, true} {
-		b.Run(fmt.Sprintf("groups=%t", groups), func(b *testing.B) {
-			if groups {
-				dir, _, err := cgroup.Open("", "")
+	for _, groups := range []Groups{NoGroups, OwnGroups} {
+		b.Run(fmt.Sprintf("groups=%t", groups != NoGroups), func(b *testing.B) {
+			if groups != NoGroups {
+				dir, _, err := cgroup.Open("", "", true)
 				testkit.NeedGroups(b, err)
 				dir.Close()
 			}

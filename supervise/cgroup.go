@@ -44,7 +44,23 @@ type group struct {
 	// empty: nobody was in it when that was looked at, and nothing was
 	// started into it since.
 	empty bool
+	// killed: by cgroup.kill. Linux 6.18 kills at once whatever is cloned
+	// into it later.
+	killed bool
 }
+
+// Groups says where cgroups of version 2 are used.
+type Groups int
+
+const (
+	// NoGroups: nowhere.
+	NoGroups Groups = iota
+	// DelegatedGroups: where our own group is delegated to us. An ordinary
+	// user may not write elsewhere; root may and must not.
+	DelegatedGroups
+	// OwnGroups: wherever we may write, since nobody else manages the groups.
+	OwnGroups
+)
 
 // keepGroups is how many groups without an owner are kept for owners to come.
 const keepGroups = 256
@@ -64,7 +80,7 @@ func (u Ungrouped) Error() string {
 // session had it. With renumbered the owners of what is there are unknown.
 func (s *Supervisor) openGroups(recorded string) {
 	g := &s.groups
-	dir, left, err := cgroup.Open(s.opts.Seed, recorded)
+	dir, left, err := cgroup.Open(s.opts.Seed, recorded, s.opts.Groups == OwnGroups)
 	if err != nil {
 		s.noGroups(err)
 		return
@@ -114,6 +130,9 @@ func (s *Supervisor) enter(owner uint64) int {
 	g := &s.groups
 	if g.dir == nil || g.why != nil || owner == 0 {
 		return -1
+	}
+	if one := g.of[owner]; one != nil && one.killed {
+		g.discard(one)
 	}
 	if g.of[owner] == nil && !s.assign(owner) {
 		return -1
@@ -177,7 +196,7 @@ func (g *groups) giveBack(owner uint64) {
 		return
 	}
 	delete(g.of, owner)
-	if !one.empty {
+	if !one.empty || one.killed {
 		g.discard(one)
 		return
 	}
@@ -383,6 +402,7 @@ func (s *Supervisor) killGroup(o *owner) {
 	}
 	// Who was found has been signalled; a kernel that cannot do this has not
 	// lost anything.
+	one.killed = true
 	_ = s.groups.dir.Kill(one.name)
 }
 

@@ -27,7 +27,7 @@ func groupWorld(t *testing.T) *world {
 			t.Errorf("%s is left", path)
 		}
 	})
-	w := newWorld(t, Options{Groups: true})
+	w := newWorld(t, Options{Groups: OwnGroups})
 	asked := make(chan error)
 	w.send(func() {
 		if w.groups.dir != nil {
@@ -129,6 +129,23 @@ func TestGroupsSibling(t *testing.T) {
 	w.vacated(1, 1)
 	if !gone(pid) {
 		t.Errorf("%d lives", pid)
+	}
+}
+
+// TestGroupsKilled: what the owner starts after all of it was killed runs: a
+// kernel that kills what is cloned into such a group gets another one.
+func TestGroupsKilled(t *testing.T) {
+	w := groupWorld(t)
+	spec, log := w.owned(1, 1, escape)
+	spec.Env = append(spec.Env, "LOG="+log)
+	w.Start(spec)
+	w.exited(1)
+	w.Sweep(1, unix.SIGKILL, 0)
+	w.vacated(1, 1)
+	after, _ := w.owned(2, 1, "exit 3")
+	w.Start(after)
+	if end := w.exited(2); end.Status != 3 || end.Left {
+		t.Errorf("ended with %+v; want status 3", end)
 	}
 }
 
@@ -279,7 +296,7 @@ func TestGroupsRecorded(t *testing.T) {
 // TestGroupsWithout: a supervisor that has no cgroups says so once, and works;
 // one that has them says nothing.
 func TestGroupsWithout(t *testing.T) {
-	w := newWorld(t, Options{Groups: true})
+	w := newWorld(t, Options{Groups: OwnGroups})
 	why := make(chan error)
 	w.send(func() { why <- w.groups.why })
 	refused := <-why
@@ -302,7 +319,7 @@ func TestGroupsWithout(t *testing.T) {
 // TestGroupsDelegated runs tests of the above as an ordinary user: in a group
 // that was delegated to it, and in one that was not.
 func TestGroupsDelegated(t *testing.T) {
-	d, _, err := cgroup.Open("", "")
+	d, _, err := cgroup.Open("", "", true)
 	if err == nil && !isRoot {
 		err = unix.EPERM
 	}

@@ -53,8 +53,8 @@ type Options struct {
 	// Adopted says when that was the last. Until then no child is waited for,
 	// and its file of slots keeps its name.
 	Adopting bool
-	// Groups: owners get cgroups, where these are delegated to us.
-	Groups bool
+	// Groups says where owners get cgroups.
+	Groups Groups
 	// Renumbered: the numbers of owners are not those of the daemon before us.
 	Renumbered bool
 	// Turn, when there is one, is called on the thread, each time that it has
@@ -171,7 +171,7 @@ func New(opts Options, report func([]Event)) (*Supervisor, error) {
 		s.release()
 		return nil, fmt.Errorf("cannot supervise processes: %w", err)
 	}
-	if opts.Groups {
+	if opts.Groups != NoGroups {
 		s.openGroups(groupsIn(opts.SlotFile))
 		s.slots.groups = s.groups.path()
 	}

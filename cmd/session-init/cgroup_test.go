@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/session/testkit"
+	"github.com/session-init/session-init/supervise/cgroup"
 )
 
 // escaping is a job that is one sleep, and another that has shed its parent,
@@ -27,6 +28,25 @@ func (r *rig) needGroups() {
 	if _, why, without := strings.Cut(r.stderr.String(), "not by cgroups: "); without {
 		testkit.NeedGroups(r.t, errors.New(why))
 	}
+}
+
+// delegate has the daemon started in a cgroup that is delegated to it, and that
+// is removed at the end.
+func (r *rig) delegate() {
+	r.t.Helper()
+	d, _, err := cgroup.Open("", "", true)
+	testkit.NeedGroups(r.t, err)
+	r.t.Cleanup(d.Close)
+	if _, err = d.Make(1); err == nil {
+		err = unix.Setxattr(d.Path, "user.delegate", []byte("1"), 0)
+	}
+	if err == nil {
+		r.group, err = d.Descriptor("0")
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { unix.Close(r.group) })
 }
 
 // groupOf returns the cgroup of version 2 that a process is in.
@@ -76,6 +96,7 @@ func TestEscape(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
+			r.delegate()
 			// Not private: the next daemon has to find the same directory.
 			r.args = append([]string{"--prepend-confdir", r.conf, "--logdir", r.logs, "--no-startup-event", "--verbose"}, test.args...)
 			r.job("svc", escaping)
@@ -116,6 +137,7 @@ func TestEscape(t *testing.T) {
 // cgroup is ended and named.
 func TestEscapeNamed(t *testing.T) {
 	r := newRig(t)
+	r.delegate()
 	r.args = append(r.args, "--verbose")
 	r.job("svc", strings.Replace(escaping, "exec sleep 1000\nend", "until [ -s $T ]; do sleep 0.01; done\nend", 1))
 	r.start()

@@ -18,8 +18,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/session-init/session-init/supervise/cgroup"
 )
 
 // The tests of this package run the built programs as a stranger would: in a
@@ -56,13 +54,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	status := m.Run()
-	// The cgroups of daemons that were killed are removed by the next daemon,
-	// and this is none.
-	if d, _, err := cgroup.Open("", ""); err == nil {
-		d.Close()
-	}
-	return status
+	return m.Run()
 }
 
 // patience bounds every wait. It is no expectation: a test that runs into it
@@ -82,8 +74,11 @@ type rig struct {
 	stderr  *syncBuffer
 	ended   chan error
 	address string
-	// binary is the daemon's.
+	// binary is the daemon's, under the words of a command that executes it.
 	binary string
+	under  []string
+	// group is a descriptor of the cgroup to start it in, 0 for ours.
+	group int
 }
 
 type syncBuffer struct {
@@ -171,9 +166,11 @@ func (r *rig) start() *rig {
 func (r *rig) launch() {
 	r.t.Helper()
 	r.stderr = &syncBuffer{}
-	r.daemon = exec.Command(r.binary, r.args...)
+	words := slices.Concat(r.under, []string{r.binary}, r.args)
+	r.daemon = exec.Command(words[0], words[1:]...)
 	r.daemon.Env, r.daemon.Dir = r.env, "/"
 	r.daemon.Stdout, r.daemon.Stderr = r.stderr, r.stderr
+	r.daemon.SysProcAttr = &unix.SysProcAttr{UseCgroupFD: r.group > 0, CgroupFD: r.group}
 	if err := r.daemon.Start(); err != nil {
 		r.t.Fatal(err)
 	}

@@ -56,9 +56,10 @@ type Group struct {
 // seed decides, by chance when that is empty. The group that an earlier daemon
 // of the session has recorded, when it is still there, is taken instead: we may
 // have been started elsewhere. It lists what is in it, in no order, and removes
-// what dead daemons have left beside it, as far as nobody is in there. The
-// error is a sentence, for a log that tells much.
-func Open(seed, recorded string) (*Dir, []Group, error) {
+// what dead daemons have left beside it, as far as nobody is in there. Root may
+// write everywhere, so of root it is asked besides that the group was delegated,
+// unless all are ours. The error is a sentence, for a log that tells much.
+func Open(seed, recorded string, ours bool) (*Dir, []Group, error) {
 	mountinfo, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, nil, err
@@ -74,6 +75,9 @@ func Open(seed, recorded string) (*Dir, []Group, error) {
 	h, err := Find(string(mountinfo), own)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !ours && os.Geteuid() == 0 && !isDelegated(h, own) {
+		return nil, nil, errors.New("the cgroup " + own + " is not delegated: it has no attribute user.delegate")
 	}
 	d := &Dir{Group: recorded, fd: -1}
 	if !d.locate(h) || !isDir(d.Path) {
@@ -93,6 +97,35 @@ func Open(seed, recorded string) (*Dir, []Group, error) {
 	}
 	d.removeStale()
 	return d, d.list(), nil
+}
+
+// initialNamespace is the inode of the first cgroup namespace, see
+// namespaces(7): it is part of what the kernel promises.
+const initialNamespace = 0xEFFFFFFB
+
+// isDelegated tells whether whoever manages the hierarchy has left a group, or
+// one above it, to those in it, as https://systemd.io/CGROUP_DELEGATION says: by
+// an attribute, or by a namespace of their own.
+func isDelegated(h Hierarchy, group string) bool {
+	var st unix.Stat_t
+	if unix.Stat("/proc/self/ns/cgroup", &st) == nil && st.Ino != initialNamespace {
+		return true
+	}
+	for ; ; group = path.Dir(group) {
+		dir, ok := h.File(group)
+		if !ok {
+			return false
+		}
+		for _, name := range []string{"user.delegate", "trusted.delegate"} {
+			var value [4]byte
+			if n, err := unix.Getxattr(dir, name, value[:]); err == nil && string(value[:n]) == "1" {
+				return true
+			}
+		}
+		if group == "/" {
+			return false
+		}
+	}
 }
 
 // locate sets Path from Group.

@@ -6,13 +6,15 @@ import (
 	"slices"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/session-init/session-init/session/testkit"
 )
 
 // open opens a directory for a test; the groups in it are removed at the end.
 func open(t *testing.T, seed string) (*Dir, []Group) {
 	t.Helper()
-	d, left, err := Open(seed, "")
+	d, left, err := Open(seed, "", true)
 	testkit.NeedGroups(t, err)
 	t.Cleanup(func() {
 		d.Close()
@@ -53,7 +55,7 @@ func TestDir(t *testing.T) {
 	if name := d.NameOf(os.Getpid()); name != "" {
 		t.Errorf("NameOf(us) = %q; want none", name)
 	}
-	next, _, err := Open("other", d.Group)
+	next, _, err := Open("other", d.Group, true)
 	if err != nil || next.Path != d.Path {
 		t.Fatalf("Open(recorded) = %+v, %v", next, err)
 	}
@@ -66,6 +68,28 @@ func TestDir(t *testing.T) {
 		t.Errorf("its Make = %q, %v; want 2", name, err)
 	}
 	next.Close()
+}
+
+// TestIsDelegated: a group is delegated that says so itself or in one above it.
+func TestIsDelegated(t *testing.T) {
+	d, _ := open(t, "")
+	if name, err := d.Make(1); name != "0" || err != nil {
+		t.Fatalf("Make = %q, %v", name, err)
+	}
+	h := Hierarchy{Mount: d.Path, Root: d.Group}
+	for _, value := range []string{"", "0", "1"} {
+		if value != "" {
+			if err := unix.Setxattr(d.Path, "user.delegate", []byte(value), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := value == "1"
+		for _, group := range []string{d.Group, d.Group + "/0"} {
+			if got := isDelegated(h, group); got != want {
+				t.Errorf("isDelegated(%s) with %q = %t; want %t", group, value, got, want)
+			}
+		}
+	}
 }
 
 // TestRemoved: a directory that somebody has removed is made again.
