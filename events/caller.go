@@ -14,6 +14,9 @@ type Caller struct {
 	// Job and Instance say of which job's processes it is one, as its
 	// environment tells; an empty Job for none.
 	Job, Instance string
+	// Session is the login session that it is in, by number, as its
+	// environment tells; 0 for none.
+	Session uint64
 }
 
 // Source is what kind of thing emitted an event.

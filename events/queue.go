@@ -42,6 +42,8 @@ type Event struct {
 	// an instance in starting or stopping, or a caller of emit; 0 for
 	// none. They are the engine's numbers and mean nothing here.
 	Instance, Call uint64
+	// File is the engine's too: what came with the event; 0 for nothing.
+	File uint64
 }
 
 // Queue takes events from pending to finished, in passes: a pass visits the

@@ -24,6 +24,7 @@ type SavedEvent struct {
 	Failed   bool
 	Instance uint64
 	Call     uint64
+	File     uint64
 	At       time.Duration
 	Source   Source
 	By       *Caller
@@ -32,13 +33,13 @@ type SavedEvent struct {
 // SaveEvent returns an event as data.
 func SaveEvent(ev *Event) SavedEvent {
 	return SavedEvent{ID: ev.ID, Name: ev.Name, Env: ev.Env, Handling: ev.Progress == Handling, Failed: ev.Failed,
-		Instance: ev.Instance, Call: ev.Call, At: ev.At, Source: ev.Source, By: ev.By}
+		Instance: ev.Instance, Call: ev.Call, At: ev.At, Source: ev.Source, By: ev.By, File: ev.File}
 }
 
 // Restore makes an event that has finished of one that was saved.
 func (s SavedEvent) Restore() *Event {
 	return &Event{ID: s.ID, Name: s.Name, Env: s.Env, Progress: Finished, Failed: s.Failed,
-		Instance: s.Instance, Call: s.Call, At: s.At, Source: s.Source, By: s.By}
+		Instance: s.Instance, Call: s.Call, At: s.At, Source: s.Source, By: s.By, File: s.File}
 }
 
 // Save returns the queue as data. live yields every event that is being

@@ -16,7 +16,7 @@ import (
 func full(t *testing.T) *Event {
 	t.Helper()
 	ev := &Event{ID: 7, Name: "up", Env: Env{"A=1"}, Progress: Finished, Failed: true, Source: FromJob,
-		By: &Caller{Pid: 4}, At: time.Second, Instance: 5, Call: 6}
+		By: &Caller{Pid: 4}, At: time.Second, Instance: 5, Call: 6, File: 8}
 	v := reflect.ValueOf(*ev)
 	for i := range v.NumField() {
 		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "Blockers" {

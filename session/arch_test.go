@@ -17,7 +17,6 @@ const (
 	root   = ".."
 	module = "github.com/session-init/session-init"
 
-	dbus     = "github.com/godbus/dbus/v5"
 	fsnotify = "github.com/fsnotify/fsnotify"
 	xdg      = "github.com/adrg/xdg"
 	unix     = "golang.org/x/sys/unix"
@@ -29,6 +28,7 @@ const (
 var directions = []direction{
 	{"events", nil, "events know no jobs: they are the floor that everything stands on"},
 	{"session/job", in("events"), "a job file means the same everywhere: parsing asks nobody"},
+	{"session/desktop", in("events", "session/job"), "a desktop entry means the same everywhere: what it asks of the world is handed in"},
 	{"session/engine", in("events", "session/job"), "the machine is a pure function; the world is behind inputs and effects"},
 	{"session/sim", in("events", "session/job", "session/engine"), "a simulated world must not touch the real one"},
 	{"session/foresee", in("events", "session/job", "session/engine"), "what would happen is worked out on a copy, which can touch nothing"},
@@ -36,24 +36,29 @@ var directions = []direction{
 	{"guard", nil, "what starts every goroutine must not depend on what runs there"},
 	{"session/wire", nil, "bytes and values are the same everywhere: what a message means is said elsewhere"},
 	{"session/api", in("session/wire"), "a client must not pull in the daemon, and must start fast"},
-	{"session/bus", append(in("events", "guard", "session/api", "session/engine", "session/foresee", "session/job", "session/wire"), dbus, unix),
+	{"session/bus", append(in("events", "guard", "session/api", "session/engine", "session/foresee", "session/job", "session/wire"), unix),
 		"the bus translates calls into inputs; it knows no rules and no processes"},
 	{"session/state", in("events", "guard", "session/job", "session/engine"), "what survives us is the engine's state and nothing else"},
+	{"session/utmp", []string{unix}, "a record in a file means the same to the daemon and to its client"},
+	{"session/socket", append(in("guard", "session/job"), unix), "it listens and says that somebody calls; who is started for that is decided above"},
 	{"session/login", append(in("events", "session/job"), xdg, fsnotify), "login sessions become classes and events; they do not act by themselves"},
-	{"session/conf", append(in("guard", "session/job"), xdg, fsnotify, unix), "loading files ends in definitions; it does not know what becomes of them"},
+	{"session/display", in("session/api", "session/wire"), "what a display is, is known without jobs; what follows from its end is decided by the engine"},
+	{"session/conf", append(in("guard", "session/desktop", "session/job"), xdg, fsnotify, unix), "loading files ends in definitions; it does not know what becomes of them"},
 	{"session/testkit", nil, "the helpers of tests must be usable by every package"},
 	{"session/testkit/mutate", nil, "what judges the tests of packages needs none of them"},
+	{"session/testkit/boot", in("session/testkit"), "what boots a machine looks at it from outside"},
 	{"supervise", append(in("guard", "supervise/began", "supervise/cgroup"), unix), "processes are kept apart from rules: supervise must be usable, and testable, without jobs"},
 	{"supervise/began", nil, "what reads the state before Go changed it must be initialised before everything else"},
 	{"supervise/cgroup", []string{unix}, "directories and who is in them: what follows from that is decided above"},
 	{"supervise/footprint", []string{unix}, "it serves any process, the keeper's above all"},
 	{"supervise/keeper", append(in("supervise/footprint"), unix), "what must not fail must be small"},
+	{"supervise/login", []string{unix}, "what runs beside every desktop must be small, and starts before there is a daemon"},
 	{"supervise/pid1", []string{unix}, "boot steps are values; deciding them is not their work"},
-	{"session", append(in("events", "guard", "session/api", "session/bus", "session/conf", "session/engine", "session/foresee", "session/job",
-		"session/login", "session/state", "supervise", "supervise/footprint", "supervise/keeper"), dbus, unix), "the loop wires everything together; only commands stand above it"},
-	{"cmd/session-init", append(in("session", "session/api", "session/job", "supervise/keeper", "supervise/pid1"), unix),
+	{"session", append(in("events", "guard", "session/api", "session/bus", "session/conf", "session/display", "session/engine", "session/foresee", "session/job", "session/lint",
+		"session/login", "session/socket", "session/state", "session/utmp", "supervise", "supervise/footprint", "supervise/keeper"), unix), "the loop wires everything together; only commands stand above it"},
+	{"cmd/session-init", append(in("guard", "session", "session/api", "session/job", "session/utmp", "supervise/footprint", "supervise/keeper", "supervise/login", "supervise/pid1"), unix),
 		"a command reads flags and calls run; what it does is in packages"},
-	{"cmd/sctl", append(in("events", "session/api", "session/conf", "session/job", "session/lint"), dbus, unix), "the client must start fast and run without the daemon's parts; to check files it reads them as the daemon does"},
+	{"cmd/sctl", append(in("events", "session/api", "session/conf", "session/desktop", "session/display", "session/job", "session/lint", "session/utmp", "supervise/pid1"), unix), "the client must start fast and run without the daemon's parts; to check files it reads them as the daemon does"},
 	{"cmd/mkman", in("session/job"), "the manual is written from the table of stanzas and nothing else"},
 	{"share", nil, "share is data"},
 }
@@ -69,13 +74,13 @@ func in(dirs ...string) []string {
 
 // pureDirs are the packages that must give the same results for the same
 // calls, byte for byte.
-var pureDirs = []string{"events", "session/job", "session/lint", "session/engine", "session/foresee", "session/sim", "session/wire"}
+var pureDirs = []string{"events", "session/job", "session/desktop", "session/lint", "session/engine", "session/foresee", "session/sim", "session/wire"}
 
 // pureStdlib is what of the standard library neither asks the world nor
 // changes it.
 var pureStdlib = []string{
 	"bytes", "cmp", "container/heap", "container/list", "encoding/binary", "encoding/hex", "errors", "fmt",
-	"hash/fnv", "hash/maphash", "iter", "maps", "math", "math/bits", "slices", "sort", "strconv", "strings",
+	"hash/fnv", "hash/maphash", "iter", "maps", "math", "math/bits", "net/netip", "slices", "sort", "strconv", "strings",
 	"path", "time", "unicode", "unicode/utf8", "unsafe",
 }
 
@@ -108,7 +113,7 @@ var rules = []rule{
 	{"no polling", "nobody is waited for by polling: wake up for a reason",
 		code, banNames("time.Sleep")},
 	{"terminal", "only a command owns the terminal; a package gets a writer or a logger",
-		outside(code, "cmd", "session/testkit/mutate"), either(banNames("fmt.Print", "fmt.Printf", "fmt.Println", "os.Stdout", "os.Stderr", "os.Stdin"),
+		outside(code, "cmd", "session/testkit/mutate", "session/testkit/boot"), either(banNames("fmt.Print", "fmt.Printf", "fmt.Println", "os.Stdout", "os.Stderr", "os.Stdin"),
 			banBuiltins("print", "println"))},
 	{"exit", "main alone ends the program, so that run can be tested",
 		code, banExit},
@@ -136,8 +141,8 @@ func pure(dir string, test bool) bool { return !test && below(dir, pureDirs...) 
 
 // daemon is where code of the daemon's process is.
 func daemon(dir string, test bool) bool {
-	return !test && (below(dir, "session/bus", "session/conf", "session/state", "supervise", "cmd/session-init") || dir == "session") &&
-		!below(dir, "supervise/keeper")
+	return !test && (below(dir, "session/bus", "session/conf", "session/socket", "session/state", "supervise", "cmd/session-init") || dir == "session") &&
+		!below(dir, "supervise/keeper", "supervise/pid1")
 }
 
 func outside(where func(string, bool) bool, dirs ...string) func(string, bool) bool {

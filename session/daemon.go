@@ -43,6 +43,18 @@ type Options struct {
 	NoInheritEnv bool
 	NoStartup    bool
 	StartupEvent string // empty: "startup"
+	// Autostart: desktop entries are started by the startup event, not by a
+	// login session.
+	Autostart bool
+
+	// Bus insists on the session bus, NoBus keeps away from it.
+	Bus, NoBus bool
+
+	// UntilLogout has the daemon end with the last login session.
+	UntilLogout bool
+
+	// System: it is the machine's; nil: a user's.
+	System *System
 
 	RuntimeDir  string // a path, "auto", or empty for XDG_RUNTIME_DIR
 	StopTimeout time.Duration
@@ -75,7 +87,12 @@ type Daemon struct {
 	runtime   *runtimeDir
 	processes *supervise.Supervisor
 	server    *bus.Server
+	remote    *bus.Remote // nil when no bus is joined
 	watcher   *conf.Watcher
+	displays  displays // of login sessions
+	system    system
+	// confDirs are the directories that it looks in.
+	confDirs []string
 	// resumed: the engine is an earlier daemon's; lost: that could not be.
 	resumed, lost bool
 
@@ -117,6 +134,9 @@ func Start(opts Options) (*Daemon, error) {
 		return nil, err
 	}
 	level.Set(severity)
+	if opts.Bus && opts.NoBus {
+		return nil, errBusFlags
+	}
 	if opts.Fail == nil {
 		opts.Fail = supervise.FailPoints(opts.Environ)
 	}
@@ -133,7 +153,7 @@ func Start(opts Options) (*Daemon, error) {
 	}()
 	log := newLogger(d.sink, level)
 
-	d.runtime, err = openRuntimeDir(opts.RuntimeDir, opts.getenv("XDG_RUNTIME_DIR"), opts.Private(), opts.Keeper)
+	d.runtime, err = openRuntimeDir(opts.RuntimeDir, opts.runtimeParent(), opts.Private(), opts.Keeper)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +182,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		guard:       d.guard,
 	}
 	d.Loop = l
-	l.clock = monotonic
+	l.clock, l.sessionOver = monotonic, d.leftSession
 
 	l.translate = translator{console: opts.Console, notifyDir: d.runtime.notifyDir()}
 	if l.translate.console == job.ConsoleDefault {
@@ -171,14 +191,12 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	if !opts.NoLog {
 		l.translate.logDir = d.logDir()
 	}
-	var terminal string
-	if isTerminal(2) {
-		l.translate.terminal = true
-		terminal, _ = os.Readlink("/proc/self/fd/2")
-	}
+	terminal := d.terminal()
+	l.translate.terminal = terminal != ""
 
 	server, err := bus.Listen(d.runtime.socket(), d, bus.Options{
-		Version: "session-init " + opts.Version, Logger: log, Socket: opts.Keeper.Held(socketName), Guard: d.guard, Fail: opts.Fail})
+		Version: "session-init " + opts.Version, Logger: log, Socket: opts.Keeper.Held(socketName),
+		ReadOnly: d.readOnlyPath(), ReadOnlySocket: opts.Keeper.Held(readOnlyName), System: d.busSystem(), Guard: d.guard, Fail: opts.Fail})
 	if err != nil {
 		return err
 	}
@@ -190,22 +208,28 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		return err
 	}
 
+	l.sockets = d.newSockets()
+
 	var links string
 	if opts.Client != "" {
 		if links, err = d.runtime.link(opts.Client); err != nil {
 			return err
 		}
 	}
+	if err := d.openToAll(links); err != nil {
+		return err
+	}
 	var runtime string
-	if opts.RuntimeDir != "" {
+	if opts.RuntimeDir != "" && !d.IsSystem() {
 		runtime = d.runtime.base
 	}
 	l.config = engine.Config{
-		Table:       table(opts.Environ, !opts.NoInheritEnv, runtime),
+		Table:       table(opts.Environ, !opts.NoInheritEnv && !d.IsSystem(), runtime),
 		Daemon:      opts.Environ,
 		Session:     server.Address(),
 		PathEnd:     links,
 		StopTimeout: opts.StopTimeout,
+		UntilLogout: opts.UntilLogout,
 		Debug:       d.level.Level() <= slog.LevelDebug,
 	}
 	l.engine, d.resumed = d.resume(l.config)
@@ -222,24 +246,44 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		return err
 	}
 	l.supervisor = d.processes
+	if err := d.joinBus(); err != nil {
+		return err
+	}
 	l.journal = &journal{path: d.statePath(), boot: bootID(), log: log, snapshot: l.engine.Snapshot, at: l.at,
 		wake: func() { l.Read(func(engine.View) { l.journal.settle() }) }, guard: d.guard}
 	l.journal.begin()
 	if d.resumed {
+		d.resumeSockets()
 		d.adopt(slots)
 	}
 	l.at("adopted")
+	if d.IsSystem() {
+		l.answered = d.endAll
+		if opts.Keeper != nil {
+			opts.Keeper.Signalled = d.signalled
+		}
+		d.resumeEnd()
+	}
 	if opts.Keeper != nil {
 		d.guard.Go("link to the keeper", func() { opts.Keeper.Exits(d.processes.Ended, d.processes.AllEnded) })
 	}
 
-	dirs := conf.FromFlags(conf.UserDirs(opts.getenv), opts.ConfDirs, opts.PrependDirs, opts.AppendDirs)
-	d.watcher = conf.New(dirs, conf.Options{Logger: log, Parse: job.Parse, Apply: job.Apply, Guard: d.guard}, d.apply)
+	dirs := opts.dirs()
+	for _, dir := range dirs {
+		d.confDirs = append(d.confDirs, dir.Path)
+	}
+	d.watcher = conf.New(dirs, conf.Options{Logger: log, Parse: job.Parse, Apply: job.Apply, Entries: opts.entries(), Guard: d.guard}, d.apply)
+	d.ending = d.watcher.Unwatch
 	if err := d.watcher.Load(); err != nil {
 		return err
 	}
 	d.watcher.Start()
 	d.dropVanished()
+	if d.resumed {
+		d.rewatch()
+	}
+	d.awaitLogin()
+	l.Read(func(engine.View) { l.sockets.Forget() })
 	salvaged := d.lost && d.salvage(slots)
 	if err := d.runtime.writeSession(server.Address()); err != nil {
 		return err
@@ -250,11 +294,8 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	d.ready.Store(true)
 	log.Log(context.Background(), levelMessage, "session-init "+opts.Version+" is ready", "pid", os.Getpid(), "session", server.Address())
 	if !opts.NoStartup && !d.resumed && !salvaged {
-		name := opts.StartupEvent
-		if name == "" {
-			name = "startup"
-		}
-		l.Step(engine.Emit{Name: name})
+		// Who is started by it may connect to a socket at once.
+		l.Read(func(engine.View) { l.sockets.Quiet(func() { l.Step(d.startup()) }) })
 	}
 	return nil
 }
@@ -262,6 +303,9 @@ func (d *Daemon) begin(log *slog.Logger) error {
 // logDir returns where output of jobs goes, and makes it.
 func (d *Daemon) logDir() string {
 	dir := d.opts.LogDir
+	if dir == "" && d.IsSystem() {
+		dir = d.systemLogDir()
+	}
 	if dir == "" {
 		state := d.opts.getenv("XDG_STATE_HOME")
 		if !filepath.IsAbs(state) {
@@ -342,6 +386,7 @@ func (d *Daemon) dropKept() {
 func (d *Daemon) Reload(done func()) {
 	d.watcher.Rescan(func() {
 		d.dropKept()
+		d.Step(engine.ListenAgain{})
 		d.Read(func(engine.View) {
 			// After what that has posted.
 			d.Read(func(engine.View) {
@@ -352,6 +397,10 @@ func (d *Daemon) Reload(done func()) {
 		})
 	})
 }
+
+// ConfDirs are the directories that job files are looked for in; see
+// bus.Backend.
+func (d *Daemon) ConfDirs() []string { return d.confDirs }
 
 // LogPriority returns the name of the least severe level that is logged.
 func (d *Daemon) LogPriority() string {
@@ -398,6 +447,7 @@ func (d *Daemon) Run() error {
 		return err
 	}
 	d.end()
+	d.sayEnd()
 	d.sink.close(logPatience)
 	return nil
 }
@@ -419,6 +469,9 @@ func (d *Daemon) end() {
 		if err := d.processes.Close(ctx); err != nil {
 			d.log.Error("the supervisor does not end: " + err.Error())
 		}
+	}
+	if d.Loop != nil && d.sockets != nil {
+		d.sockets.Close(true)
 	}
 	if d.server != nil {
 		d.server.Close(time.Second)
@@ -442,6 +495,9 @@ func (d *Daemon) abandon() {
 		if err := d.processes.Close(ctx); err != nil {
 			d.log.Error("the supervisor does not end: " + err.Error())
 		}
+	}
+	if d.Loop != nil && d.sockets != nil {
+		d.sockets.Close(false)
 	}
 	if d.server != nil {
 		d.server.Leave(time.Second)

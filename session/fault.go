@@ -54,6 +54,9 @@ func (d *Daemon) bequeath() error {
 		return nil
 	}
 	err := d.server.WithSocket(func(fd int) error { return add(socketName, fd) })
+	if err == nil {
+		err = d.server.WithReadOnly(func(fd int) error { return add(readOnlyName, fd) })
+	}
 	if err == nil && d.runtime.lock != nil {
 		err = add(lockName, int(d.runtime.lock.Fd()))
 	}
@@ -105,6 +108,8 @@ func (d *Daemon) fault(f guard.Fault) {
 	names, fds := h.names, h.fds
 	if d.ready.Load() {
 		more, of := d.processes.Terminals()
+		names, fds = append(names, more...), append(fds, of...)
+		more, of = d.sockets.Handover()
 		names, fds = append(names, more...), append(fds, of...)
 	}
 	if err := d.execute(unready, names, fds); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/foresee"
 	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/session/socket"
 	"github.com/session-init/session-init/supervise"
 )
 
@@ -138,7 +139,7 @@ func newRealWorld(t *testing.T, dir string, w *randomWorld) *realWorld {
 		t.Fatal(err)
 	}
 	cfg := engine.Config{Table: events.Env{"PATH=/usr/bin:/bin", "GATES=" + r.pipes}, StopTimeout: time.Hour}
-	r.loop = &Loop{engine: engine.New(cfg), config: cfg, ended: make(chan struct{}), clock: monotonic, bus: r, supervisor: r,
+	r.loop = &Loop{engine: engine.New(cfg), sockets: socket.New(socket.Options{}), config: cfg, ended: make(chan struct{}), clock: monotonic, bus: r, supervisor: r,
 		log: slog.New(slog.DiscardHandler), credentials: make(map[engine.ProcID]bool)}
 	if r.Supervisor, err = supervise.New(supervise.Options{Turn: r.loop.turn}, r.supervised); err != nil {
 		t.Fatal(err)
@@ -200,6 +201,9 @@ func (r *realWorld) Kill(id supervise.ProcID, signal syscall.Signal, group bool)
 	r.note(killLine(id, int(signal), group))
 	r.Supervisor.Kill(id, signal, group)
 }
+
+func (r *realWorld) Stepping(engine.Input) {}
+func (r *realWorld) Stepped(engine.View)   {}
 
 func (r *realWorld) Reply(reply engine.Reply) {
 	if reply.Call == r.call {

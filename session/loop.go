@@ -12,6 +12,7 @@ import (
 	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/session/socket"
 	"github.com/session-init/session-init/supervise"
 	"github.com/session-init/session-init/supervise/footprint"
 	"github.com/session-init/session-init/supervise/keeper"
@@ -28,8 +29,11 @@ type supervisor interface {
 	Wake()
 }
 
-// announcer is what the loop needs of a bus. Neither method blocks.
+// announcer is what the loop needs of a bus. No method blocks; Stepping is
+// called before each step, Stepped when its effects are carried out.
 type announcer interface {
+	Stepping(engine.Input)
+	Stepped(engine.View)
 	Reply(engine.Reply)
 	Notify(engine.Notify)
 }
@@ -46,6 +50,7 @@ type Loop struct {
 	bus        announcer
 	translate  translator
 	log        *slog.Logger
+	sockets    *socket.Set
 	journal    *journal     // nil: nothing is written
 	keeper     *keeper.Link // nil: there is none
 	guard      *guard.Guard
@@ -56,6 +61,16 @@ type Loop struct {
 	// found are processes of an earlier daemon whose state is lost, by pid.
 	found map[int]supervise.Slot
 	quit  bool
+	// names is where bus names are owned, nil when no bus is joined; awaited
+	// are those of jobs.
+	names   nameBus
+	awaited map[engine.ProcID]*awaitedName
+	// sessionOver is called when a login session is gone; nil: nothing is.
+	sessionOver func(engine.SessionOver)
+	// answered is called when the engine answers our own call; nil: there is none.
+	answered func()
+	// ending is called when the end of the session begins; nil: nothing is.
+	ending func()
 	// open: turns may begin; what is above and below is the loop's from then
 	// on. ended is closed when there will be no more.
 	open  atomic.Bool
@@ -166,8 +181,16 @@ func (l *Loop) step(in engine.Input) {
 	l.at("before-journal")
 	l.journal.append(now, in)
 	l.at("after-journal")
+	l.bus.Stepping(in)
 	for _, effect := range l.engine.Step(now, in) {
 		l.perform(effect)
+	}
+	l.bus.Stepped(l.engine.ViewAt(now))
+	if len(l.awaited) > 0 {
+		l.stepped(in)
+	}
+	if _, ends := in.(engine.Shutdown); ends && l.ending != nil {
+		l.ending()
 	}
 	l.at("after-step")
 	l.journal.taken()
@@ -201,13 +224,33 @@ func (l *Loop) perform(effect engine.Effect) {
 		l.supervisor.Sweep(effect.Owner, syscall.Signal(effect.Signal), supervise.ProcID(effect.Group))
 	case engine.Settle:
 		l.supervisor.Settle(supervise.ProcID(effect.Proc))
+	case engine.Listen:
+		l.sockets.Listen(effect.Class, effect.Sockets)
+	case engine.AwaitConnection:
+		l.sockets.Await(effect.Class)
+	case engine.DropFile:
+		l.sockets.DropEvent(effect.File)
 	case engine.Reply:
+		if effect.Call == endCall && l.answered != nil {
+			l.answered()
+			return
+		}
 		l.bus.Reply(effect)
 	case engine.Notify:
+		if effect.Kind == engine.InstanceRemoved {
+			l.sockets.RemoveAll(effect.Class, effect.Instance)
+		}
 		l.narrate(effect)
 		l.bus.Notify(effect)
 	case engine.Log:
 		l.record(effect)
+	case engine.SessionOver:
+		if l.sessionOver != nil {
+			l.sessionOver(effect)
+		}
+		if effect.Last && l.ending != nil {
+			l.ending()
+		}
 	case engine.Quit:
 		l.quit = true
 	}
@@ -217,24 +260,29 @@ func (l *Loop) perform(effect engine.Effect) {
 // read, if it has such: name services and file systems may take their time,
 // and the loop has none.
 func (l *Loop) spawn(effect engine.Spawn) {
+	l.awaitName(effect, false)
 	spec, warning := l.translate.spec(effect)
 	if warning != "" {
 		l.log.Warn(warning, "job", effect.Class.Name)
 	}
 	setuid, setgid := effect.Class.Setuid, effect.Class.Setgid
-	if setuid == "" && setgid == "" && len(effect.Class.EnvFiles) == 0 {
-		l.supervisor.Start(spec)
+	opening := effect.Kind == job.Main && l.sockets.Busy(effect.Class.Name)
+	if setuid == "" && setgid == "" && len(effect.Class.EnvFiles) == 0 && !opening {
+		l.launch(spec, effect)
 		return
 	}
 	l.credentials[effect.Proc] = false
-	pathEnd := l.config.PathEnd
+	pathEnd, translate := l.config.PathEnd, l.translate
 	l.guard.Go("preparation of a process", func() {
 		env, err := withEnvFiles(effect, pathEnd)
 		if err == nil && setuid+setgid != "" {
-			spec.Credential, err = lookupCredential(setuid, setgid)
+			spec.Credential, err = lookupCredential(systemNames(), setuid, setgid)
 		}
 		spec.Env = env
-		l.translate.notifies(&spec, effect)
+		translate.notifies(&spec, effect)
+		if opening {
+			l.sockets.WaitFor(effect.Class.Name)
+		}
 		l.Read(func(engine.View) {
 			killed := l.credentials[effect.Proc]
 			delete(l.credentials, effect.Proc)
@@ -244,14 +292,14 @@ func (l *Loop) spawn(effect engine.Spawn) {
 			case err != nil:
 				l.step(engine.SpawnFailed{Proc: effect.Proc, Reason: err.Error()})
 			default:
-				l.supervisor.Start(spec)
+				l.launch(spec, effect)
 			}
 		})
 	})
 }
 
-// LogPath is where an instance's output goes; see bus.Backend. What it reads
-// does not change.
+// LogPath is where an instance's output goes; see bus.Backend. It is called
+// between two steps.
 func (l *Loop) LogPath(class *job.Class, instance string) string {
 	return l.translate.logPath(class, instance)
 }
@@ -299,12 +347,24 @@ func (l *Loop) supervised(batch []supervise.Event) {
 			messages = append(messages, message{call: func(engine.View) { l.complain(event.Label, 1+event.Problem, event.Errno, event) }})
 		case supervise.Ungrouped:
 			l.log.Info(event.Error())
+		case supervise.Claimed:
+			messages = append(messages, message{call: func(engine.View) { l.claimed(event) }})
 		case supervise.NotifyRefused:
 			l.log.Warn(event.Error(), "job", event.Label)
 		case supervise.Barrier:
 			// After all that was said before has been dealt with.
 			messages = append(messages, message{call: func(engine.View) { unix.Close(event.FD) }})
+		case supervise.Stored:
+			messages = append(messages, message{call: func(v engine.View) { l.store(v, event) }})
+		case supervise.Unstored:
+			messages = append(messages, message{call: func(v engine.View) {
+				if class, instance, ok := v.Process(engine.ProcID(event.ID)); ok {
+					l.sockets.Remove(class, instance, event.Name)
+				}
+			}})
 		case supervise.Unprivileged:
+			l.log.Warn(event.Error(), "job", event.Label)
+		case supervise.Lingers:
 			l.log.Warn(event.Error(), "job", event.Label)
 		case supervise.Degraded:
 			l.log.Warn(event.Error(), "job", event.Label)

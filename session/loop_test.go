@@ -14,6 +14,7 @@ import (
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/session/socket"
 	"github.com/session-init/session-init/supervise"
 )
 
@@ -76,6 +77,10 @@ func (w *world) Processes(owner uint64, f func([]supervise.Stray)) {
 
 func (w *world) Adopt(a supervise.Adoptee) { w.note("adopt %d", a.Slot.Pid) }
 
+func (w *world) Stepping(engine.Input) {}
+
+func (w *world) Stepped(engine.View) {}
+
 func (w *world) Reply(r engine.Reply) { w.note("reply %d %v", r.Call, r.Err) }
 
 func (w *world) Notify(n engine.Notify) {
@@ -89,6 +94,7 @@ func newWorld(edit func(*job.Class)) *world {
 	started := time.Now()
 	w := &world{woken: make(chan struct{}, 1)}
 	w.loop = &Loop{
+		sockets:     socket.New(socket.Options{}),
 		engine:      engine.New(engine.Config{StopTimeout: time.Minute}),
 		ended:       make(chan struct{}),
 		clock:       func() time.Duration { return time.Since(started) },
@@ -207,11 +213,11 @@ func TestLoopKillBeforeCredential(t *testing.T) {
 }
 
 func TestLookupCredential(t *testing.T) {
-	got, err := lookupCredential("0", "")
+	got, err := lookupCredential(systemNames(), "0", "")
 	if err != nil || got.UID != 0 || got.GID != 0 {
 		t.Errorf("lookupCredential(0) = %+v, %v", got, err)
 	}
-	if _, err := lookupCredential("", "no such group"); err == nil {
+	if _, err := lookupCredential(systemNames(), "", "no such group"); err == nil {
 		t.Error("an unknown group was found")
 	}
 }

@@ -38,11 +38,20 @@ func (d *Daemon) handOver() error {
 		names, fds = append(names, socketName), append(fds, copied)
 		return err
 	})
+	if err == nil {
+		err = d.server.WithReadOnly(func(fd int) error {
+			copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+			names, fds = append(names, readOnlyName), append(fds, copied)
+			return err
+		})
+	}
 	if d.runtime.lock != nil {
 		names, fds = append(names, lockName), append(fds, int(d.runtime.lock.Fd()))
 	}
 	sockets, sfds := d.processes.NotifySockets()
 	names, fds = append(names, sockets...), append(fds, sfds...)
+	held, hfds := d.sockets.Handover()
+	names, fds = append(names, held...), append(fds, hfds...)
 	d.server.Leave(time.Second)
 	if err != nil {
 		return err

@@ -63,6 +63,9 @@ func (d *Daemon) entrust() error {
 		return nil
 	}
 	err := d.server.WithSocket(func(fd int) error { return d.opts.Keeper.Hold(socketName, fd) })
+	if err == nil {
+		err = d.server.WithReadOnly(func(fd int) error { return d.opts.Keeper.Hold(readOnlyName, fd) })
+	}
 	if err == nil && d.runtime.lock != nil {
 		err = d.opts.Keeper.Hold(lockName, int(d.runtime.lock.Fd()))
 	}
@@ -100,6 +103,7 @@ func (d *Daemon) adopt(slots []supervise.Slot) {
 			if ok {
 				spec, _ := d.translate.spec(spawn)
 				adoptee.Spec = &spec
+				d.adoptName(spawn, live)
 			}
 			d.processes.Adopt(adoptee)
 			if live.Watched {

@@ -22,8 +22,12 @@ import (
 //	session-init/socket      the private socket
 //	session-init/slots       the processes, for whoever comes after a crash
 //	session-init/state       the engine, likewise
+//	session-init/bus-address where the session bus is, when a client has told
 //	session-init/bin/        command links, at the end of every job's PATH
 //	session-init/notify/     the sockets of jobs that say how they are
+//	session-init/readonly    the socket on which everybody may look (system mode)
+//	session-init/log/        what jobs print while no disk may be written to (likewise)
+//	session-init/disk-writeable, finish  what the next daemon is to know (likewise)
 //	session-init/PID/        all of this but the lock, of a private daemon (--confdir)
 //	upstart/sessions/PID.session
 //
@@ -271,6 +275,9 @@ func (r *runtimeDir) close() {
 		os.RemoveAll(filepath.Join(r.own, "bin"))
 		os.RemoveAll(r.notifyDir())
 		os.Remove(filepath.Join(r.own, "slots"))
+		os.Remove(filepath.Join(r.own, busAddressName))
+		os.Remove(filepath.Join(r.own, diskName))
+		os.Remove(filepath.Join(r.own, finishName))
 		if r.private {
 			os.RemoveAll(r.own)
 		}

@@ -61,13 +61,14 @@ func TestExamples(t *testing.T) {
 
 // TestDocumentedJobs parses the jobs that the manual and the README show.
 func TestDocumentedJobs(t *testing.T) {
-	const page = "share/man/man5/session-init-job.5"
-	shown := regexp.MustCompile(`(?ms)^\.Bd -literal.*?\n(.*?)^\.Ed$`).FindAllStringSubmatch(read(t, page), -1)
-	if len(shown) == 0 {
-		t.Errorf("%s shows no job", page)
-	}
-	for _, block := range shown {
-		checkJob(t, "example", page, strings.ReplaceAll(block[1], `\e`, `\`))
+	for _, page := range []string{"share/man/man5/session-init-job.5", "share/man/man7/session-init-events.7"} {
+		shown := regexp.MustCompile(`(?ms)^\.Bd -literal.*?\n(.*?)^\.Ed$`).FindAllStringSubmatch(read(t, page), -1)
+		if len(shown) == 0 {
+			t.Errorf("%s shows no job", page)
+		}
+		for _, block := range shown {
+			checkJob(t, "example", page, strings.ReplaceAll(block[1], `\e`, `\`))
+		}
 	}
 
 	_, rest, found := strings.Cut(read(t, "README.md"), "hello.conf`:\n\n")

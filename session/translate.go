@@ -3,9 +3,7 @@ package session
 import (
 	"fmt"
 	"hash/fnv"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/session-init/session-init/session/engine"
@@ -98,6 +96,7 @@ var follow = [...]supervise.Follow{
 	job.ExpectFork:   supervise.FollowFork,
 	job.ExpectListen: supervise.FollowListen,
 	job.ExpectNotify: supervise.FollowNotify,
+	job.ExpectDBus:   supervise.FollowClaim,
 }
 
 // maxLogName keeps the names of log files below what file systems take
@@ -147,7 +146,7 @@ func input(event supervise.Event) engine.Input {
 	case supervise.SelfStopped:
 		return engine.SelfStopped{Proc: engine.ProcID(event.ID)}
 	case supervise.Exited:
-		return engine.Exited{Proc: engine.ProcID(event.ID), Status: event.Status, Signal: int(event.Signal), Left: event.Left}
+		return engine.Exited{Proc: engine.ProcID(event.ID), Status: event.Status, Signal: int(event.Signal), Core: event.Core, Left: event.Left}
 	case supervise.Swept:
 		return engine.Swept{Owner: event.Owner, Signal: int(event.Signal), Strays: strays(event.Strays), Spared: strays(event.Spared)}
 	case supervise.Vacated:
@@ -166,56 +165,4 @@ func strays(list []supervise.Stray) []engine.Stray {
 		out = append(out, stray)
 	}
 	return out
-}
-
-// lookupCredential finds the ids of a user and a group, by name or number,
-// and the user's other groups. A group alone keeps the user; a user alone
-// brings his own group. It may block: not for the loop.
-func lookupCredential(setuid, setgid string) (*supervise.Credential, error) {
-	who, err := user.Current()
-	if setuid != "" {
-		if who, err = user.Lookup(setuid); err != nil {
-			who, err = user.LookupId(setuid)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot set user %s: unknown user", setuid)
-	}
-	gid := who.Gid
-	groups := []string{gid}
-	if setuid != "" {
-		if groups, err = who.GroupIds(); err != nil {
-			return nil, fmt.Errorf("cannot set user %s: its groups are unknown: %w", setuid, err)
-		}
-	}
-	if setgid != "" {
-		group, err := user.LookupGroup(setgid)
-		if err != nil {
-			group, err = user.LookupGroupId(setgid)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot set group %s: unknown group", setgid)
-		}
-		gid = group.Gid
-	}
-	credential := &supervise.Credential{}
-	if credential.UID, err = number(who.Uid); err != nil {
-		return nil, err
-	}
-	if credential.GID, err = number(gid); err != nil {
-		return nil, err
-	}
-	for _, g := range groups {
-		id, err := number(g)
-		if err != nil {
-			return nil, err
-		}
-		credential.Groups = append(credential.Groups, id)
-	}
-	return credential, nil
-}
-
-func number(id string) (uint32, error) {
-	n, err := strconv.ParseUint(id, 10, 32)
-	return uint32(n), err
 }

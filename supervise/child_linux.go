@@ -25,9 +25,11 @@ type child struct {
 
 	pipeFD   int // the write end; closes at exec
 	nullFD   int
-	outFD    int // standard output and error: the null device or a terminal of our own
-	scriptFD int // or -1
-	cgroup   int // to be cloned into, or -1
+	outFD    int   // standard output and error: the null device or a terminal of our own
+	scriptFD int   // or -1
+	scriptAt int   // where a shell finds it
+	files    []int // for 3 and up; none is as low as where it or the script goes
+	cgroup   int   // to be cloned into, or -1
 
 	terminal    *byte // nil when none is wanted
 	ownTerminal bool
@@ -173,12 +175,20 @@ func childDescriptors(c *child) bool {
 		}
 	}
 	low := uintptr(3)
-	if c.scriptFD >= 0 {
-		_, _, errno = syscall.RawSyscall(unix.SYS_DUP3, uintptr(c.scriptFD), scriptFD, 0)
-		if !childDid(c, errno) || !childClose(c, low, scriptFD-1) {
+	for i := 0; i < len(c.files); i++ {
+		_, _, errno = syscall.RawSyscall(unix.SYS_DUP3, uintptr(c.files[i]), low, 0)
+		if !childDid(c, errno) {
 			return false
 		}
-		low = scriptFD + 1
+		low++
+	}
+	if c.scriptFD >= 0 {
+		at := uintptr(c.scriptAt)
+		_, _, errno = syscall.RawSyscall(unix.SYS_DUP3, uintptr(c.scriptFD), at, 0)
+		if !childDid(c, errno) || low < at && !childClose(c, low, at-1) {
+			return false
+		}
+		low = at + 1
 	}
 	return (low == uintptr(c.pipeFD) || childClose(c, low, uintptr(c.pipeFD)-1)) &&
 		childClose(c, uintptr(c.pipeFD)+1, uintptr(^uint32(0)))

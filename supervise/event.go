@@ -8,7 +8,7 @@ import (
 
 // Event is what the supervisor reports of a process. For each Spec that
 // Start was given there is exactly one Spawned or SpawnFailed; after Spawned
-// any number of Forked, SelfStopped, Listens, UnexpectedStop, Settled and Degraded,
+// any number of Forked, SelfStopped, Listens, UnexpectedStop, Settled, Lingers and Degraded,
 // then exactly one Exited, which is the last. Events of one process come in this order.
 type Event interface{ event() }
 

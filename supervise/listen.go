@@ -245,12 +245,7 @@ func (s *Supervisor) lookAt(p *process, now time.Time) {
 func (l *listening) report(s *Supervisor, p *process, found hit) {
 	f := &p.follow
 	if f.forks > 0 && found.root != p.pid {
-		current := p.pid
-		s.succeed(p, found.root)
-		if parent, ok := parentOf(current); ok && parent == s.self {
-			s.shed(p, current)
-		}
-		s.fetchHome(p)
+		s.replace(p, found.root)
 	}
 	f.way, f.serves = FollowNone, true
 	ev := Listens{ID: p.id, Pid: found.pid}
@@ -258,6 +253,16 @@ func (l *listening) report(s *Supervisor, p *process, found hit) {
 		ev.On = append(ev.On, one.String())
 	}
 	s.emit(ev)
+}
+
+// replace makes one that was left behind main, in place of another that was.
+func (s *Supervisor) replace(p *process, root int) {
+	current := p.pid
+	s.succeed(p, root)
+	if parent, ok := parentOf(current); ok && parent == s.self {
+		s.shed(p, current)
+	}
+	s.fetchHome(p)
 }
 
 // whoListens finds the first process that listens, at one of the roots or

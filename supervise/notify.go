@@ -93,7 +93,7 @@ const (
 	NotifyGone                        // it has ended, and nobody knows whose it was
 	NotifyLong                        // it is cut off, or no text
 	NotifyBarrier                     // no single descriptor, or more beside it
-	NotifyStore                       // descriptors are not kept
+	NotifyStore                       // no descriptors came with FDSTORE=1
 	NotifyMainPid                     // MAINPID= is no process of the job
 	NotifyLost                        // nobody listens to the socket
 	numNotifyFaults
@@ -131,7 +131,7 @@ func (r NotifyRefused) Error() string {
 	case NotifyBarrier:
 		return "cannot heed BARRIER=1 of " + who + ": it goes with one descriptor and nothing else"
 	case NotifyStore:
-		return "cannot keep descriptors for " + who + ": FDSTORE=1 is not supported yet"
+		return "cannot keep descriptors for " + who + ": none came with FDSTORE=1"
 	case NotifyMainPid:
 		return fmt.Sprintf("cannot follow MAINPID=%d of %s: no live process of the job has that number", r.MainPid, who)
 	case NotifyLost:
@@ -389,8 +389,14 @@ func (s *Supervisor) hearOne(sock *notifySocket) {
 		from.fds = nil
 		return
 	}
-	if note.store {
+	switch {
+	case note.store && len(from.fds) == 0:
 		s.refuse(sock, from.pid, NotifyStore, 0)
+	case note.store:
+		s.emit(Stored{p.id, note.name, from.fds})
+		from.fds = nil
+	case note.remove:
+		s.emit(Unstored{p.id, note.name})
 	}
 	if note.MainPid != 0 && !s.mainIs(p, note.MainPid) {
 		s.refuse(sock, from.pid, NotifyMainPid, note.MainPid)

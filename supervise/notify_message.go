@@ -33,7 +33,9 @@ type Notification struct {
 
 	barrier bool // BARRIER=1
 	more    bool // something stood beside that
-	store   bool // FDSTORE=1 or FDSTOREREMOVE=1
+	// store is FDSTORE=1, remove FDSTOREREMOVE=1, name FDNAME=.
+	store, remove bool
+	name          string
 }
 
 // maxErrno is beyond every errno; see MAX_ERRNO in include/linux/err.h.
@@ -100,14 +102,18 @@ func (n *Notification) take(key, value string) {
 		n.Interval, n.HasInterval = microseconds(value)
 	case "BARRIER":
 		n.barrier = value == "1"
-	case "FDSTORE", "FDSTOREREMOVE":
-		n.store = n.store || value == "1"
+	case "FDSTORE":
+		n.store = value == "1"
+	case "FDSTOREREMOVE":
+		n.remove = value == "1"
+	case "FDNAME":
+		n.name = value
 	}
 }
 
 // says tells whether there is anything to report.
 func (n Notification) says() bool {
-	n.barrier, n.more, n.store = false, false, false
+	n.barrier, n.more, n.store, n.remove, n.name = false, false, false, false, ""
 	return n != Notification{}
 }
 

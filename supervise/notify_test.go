@@ -305,6 +305,12 @@ func TestParseNotification(t *testing.T) {
 			t.Errorf("%q says something: %v", test.text, got.says())
 		}
 	}
+	if n, ok := parseNotification([]byte("FDSTORE=1\nFDNAME=a b\nFDSTOREREMOVE=0")); !ok || !n.store || n.remove || n.name != "a b" || n.says() {
+		t.Errorf("FDSTORE=1 with a name is read as %+v, %v", n, ok)
+	}
+	if n, ok := parseNotification([]byte("FDSTOREREMOVE=1\nFDNAME=x")); !ok || n.store || !n.remove || n.name != "x" || n.says() {
+		t.Errorf("FDSTOREREMOVE=1 with a name is read as %+v, %v", n, ok)
+	}
 	if _, ok := parseNotification([]byte("READY=1\x00X=1")); ok {
 		t.Error("a NUL byte in the middle is taken")
 	}

@@ -18,6 +18,8 @@ func (s *Supervisor) prepare(spec *Spec) (*child, *SpawnError) {
 		nullFD:   s.nullFD,
 		outFD:    s.nullFD,
 		scriptFD: -1,
+		scriptAt: scriptPlace(spec),
+		files:    spec.Files,
 		cgroup:   -1,
 		nofile:   s.restoredNofile(),
 		mark:     s.markOf(spec.Owner),
@@ -76,7 +78,7 @@ func (s *Supervisor) prepare(spec *Spec) (*child, *SpawnError) {
 		argv = []string{spec.Path}
 	}
 	if spec.Script != "" {
-		argv = append(slices.Clip(argv), scriptPath)
+		argv = append(slices.Clip(argv), scriptPath(c.scriptAt))
 	}
 	var at int
 	if c.argv, at = cstrings(argv); at >= 0 {

@@ -25,6 +25,9 @@ type postponed struct {
 // mayPass tells whether trying again may help. A limit that the job has set for
 // itself does not pass, so what fails after the limits does not count.
 func (e *SpawnError) mayPass() bool {
+	if e.claimed() {
+		return true
+	}
 	switch e.Step {
 	case StepSlot, StepPipe, StepScript, StepFork:
 	default:
@@ -37,12 +40,18 @@ func (e *SpawnError) mayPass() bool {
 	return false
 }
 
+// claimed: an abstract name, see unix(7), of the process before is in use as long
+// as the keeper has not let go of its socket, or another child in its set-up has
+// a copy of it.
+func (e *SpawnError) claimed() bool { return e.Step == StepNotify && e.Errno == unix.EADDRINUSE }
+
 // attempt makes a process, after some tries that failed.
 func (s *Supervisor) attempt(spec *Spec, tries int) {
 	if why := s.launch(spec); why != nil {
 		s.failed(spec, tries, why)
 		return
 	}
+	spec.closeFiles()
 	s.byID[spec.ID].tries = tries
 }
 
@@ -53,10 +62,11 @@ func (s *Supervisor) failed(spec *Spec, tries int, why *SpawnError) {
 		s.belong.touched = append(s.belong.touched, o)
 	}
 	if !why.mayPass() || tries == len(retryPauses) {
+		spec.closeFiles()
 		s.emit(SpawnFailed{spec.ID, why})
 		return
 	}
-	if tries == 0 {
+	if tries == 0 && !why.claimed() {
 		s.emit(Retrying{spec.ID, spec.Label, why})
 	}
 	s.postponed = append(s.postponed, postponed{spec, tries + 1, time.Now().Add(retryPauses[tries]), why})
@@ -96,6 +106,7 @@ func (s *Supervisor) callOff(id ProcID) {
 		if id != 0 && one.spec.ID != id {
 			return false
 		}
+		one.spec.closeFiles()
 		s.emit(SpawnFailed{one.spec.ID, one.why})
 		return true
 	})

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"fmt"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -57,6 +58,33 @@ func retrying(all []Event, id ProcID) (said []string) {
 		}
 	}
 	return said
+}
+
+// TestRetryClaimed: an abstract socket that somebody lets go of soon is waited
+// for, and nothing is said of it.
+func TestRetryClaimed(t *testing.T) {
+	w := newWorld(t, Options{})
+	name := fmt.Sprintf("@session-init-test-%d", unix.Getpid())
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
+		t.Fatal(err)
+	}
+	spec := sleeper(1)
+	spec.Owner, spec.Notify = 1, name
+	w.Start(spec)
+	poll(t, "the first try", func() bool {
+		tried := make(chan bool)
+		w.send(func() { tried <- w.isPostponed(1) })
+		return <-tried
+	})
+	unix.Close(fd)
+	w.spawned(1)
+	if said := retrying(w.events(), 1); len(said) > 0 {
+		t.Errorf("it was said: %q; want nothing", said)
+	}
 }
 
 // TestRetry: what runs out for a moment costs a start that moment only.

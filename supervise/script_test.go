@@ -102,7 +102,7 @@ func TestScriptOfAnotherUser(t *testing.T) {
 
 // TestScriptIsEnough: as long as memory lasts, and without a trace in it.
 func TestScriptIsEnough(t *testing.T) {
-	fd, err := openScript(strings.Repeat("x", 3<<20))
+	fd, err := openScript(strings.Repeat("x", 3<<20), scriptFD)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,11 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 	if s.byID[spec.ID] != nil || s.isPostponed(spec.ID) {
 		return &SpawnError{Step: StepNone, Hint: "its number " + strconv.FormatUint(uint64(spec.ID), 10) + " is in use"}
 	}
-	if spec.Follow > FollowNotify {
+	if spec.Follow > FollowClaim {
 		return &SpawnError{Step: StepFollow, Errno: unix.EINVAL, Hint: "there is no way " + strconv.Itoa(int(spec.Follow))}
+	}
+	if err := spec.raiseFiles(); err != nil {
+		return &SpawnError{Step: StepPipe, Errno: errnoOf(err)}
 	}
 	c, failure := s.prepare(spec)
 	if failure != nil {
@@ -39,12 +42,20 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 		s.slots.put(c.slot)
 		return &SpawnError{Step: StepPipe, Errno: errnoOf(err)}
 	}
+	if w, err = raise(w, c.highest()); err != nil {
+		unix.Close(r)
+		s.slots.put(c.slot)
+		return &SpawnError{Step: StepPipe, Errno: errnoOf(err)}
+	}
 	// Ours must be closed for the child's end to be a hang-up.
 	defer unix.Close(w)
 	c.pipeFD = w
 	c.slot.status = inodeOf(w)
 	if spec.Script != "" {
-		if c.scriptFD, err = openScript(spec.Script); err != nil {
+		if c.scriptFD, err = openScript(spec.Script, c.scriptAt); err == nil {
+			c.scriptFD, err = raise(c.scriptFD, c.highest())
+		}
+		if err != nil {
 			unix.Close(r)
 			s.slots.put(c.slot)
 			return &SpawnError{Step: StepScript, Errno: errnoOf(err)}

@@ -15,6 +15,7 @@ const (
 	FollowDaemon               // the second generation is
 	FollowListen               // a process of its owner listens on a socket
 	FollowNotify               // it says so: until then, who it leaves behind is followed
+	FollowClaim                // Claim says so; likewise
 )
 
 // Output says where standard output and error of a process lead.
@@ -94,6 +95,9 @@ type Spec struct {
 	// is abstract, see unix(7). Empty for none. It is the caller's to name it
 	// in Env.
 	Notify string
+	// Files are descriptors that the process gets, from 3 on, in this order.
+	// They are the supervisor's from Start on, which closes them.
+	Files []int
 	// PidVariables name variables that Env is to have with the pid of the
 	// process for a value: nobody knows it before.
 	PidVariables []string

@@ -136,6 +136,8 @@ type Supervisor struct {
 	mayTrace bool // also what gains privileges
 	degraded bool // it was reported that nothing can be traced
 	listens  listening
+	parents  []parent      // that are to end; see linger.go
+	linger   time.Duration // lingerPause, but for tests
 
 	ending syscall.Signal // of KillAll, until no child is left; else 0
 	reaped bool           // a child, since KillAll last looked
@@ -161,6 +163,7 @@ func New(opts Options, report func([]Event)) (*Supervisor, error) {
 		seize:   seize,
 		slots:   slots{path: opts.SlotFile, fd: -1, unnamed: opts.Adopting},
 		waiting: opts.Adopting,
+		linger:  lingerPause,
 		sharing: haveVM,
 		belong:  belongings{list: -1},
 		listens: listening{diag: diag{fd: -1}},
@@ -408,7 +411,7 @@ func (s *Supervisor) turn() time.Duration {
 	if len(s.unreaped) > 0 && (wait < 0 || wait > lateCheck) {
 		wait = lateCheck
 	}
-	return s.tryAgain(s.awaitListeners(wait))
+	return s.tryAgain(s.awaitFormers(s.awaitListeners(wait)))
 }
 
 // fetch empties the mailbox.

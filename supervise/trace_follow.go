@@ -39,14 +39,14 @@ type following struct {
 }
 
 // wanted is how many forks each way follows.
-var wanted = [...]int{FollowNone: 0, FollowStop: 0, FollowFork: 1, FollowDaemon: 2, FollowNotify: math.MaxInt32, FollowListen: math.MaxInt32}
+var wanted = [...]int{FollowNone: 0, FollowStop: 0, FollowFork: 1, FollowDaemon: 2, FollowNotify: math.MaxInt32, FollowListen: math.MaxInt32, FollowClaim: math.MaxInt32}
 
 // traces tells whether the way needs a trace.
 func (f Follow) traces() bool { return f == FollowFork || f == FollowDaemon }
 
 // announced tells whether something else than forks says that it is ready: who
 // is left behind until then is followed, however often.
-func (f Follow) announced() bool { return f == FollowNotify || f == FollowListen }
+func (f Follow) announced() bool { return f == FollowNotify || f == FollowListen || f == FollowClaim }
 
 // Settle ends the wait for forks or a stop that do not come: the process
 // that is followed stays so, and is let go. Settled is reported, also when
@@ -139,6 +139,7 @@ func (s *Supervisor) move(t, c *tracee) {
 		c.p = p
 		p.follow.tasks = append(p.follow.tasks, c.tgid)
 	} else {
+		s.expectParent(p, t.tgid)
 		p.follow.way = FollowNone
 		if p.follow.watch == 0 {
 			// Without a pidfd only the trace tells how it ends.

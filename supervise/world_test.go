@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 // fixtures are what the test binary is when it is run by a test.
-var fixtures = map[string]func(){"nofile": printNofile, "regroup": regroup, "numbered": writeNumbered, "fulldisk": fullDisk, "orphans": leaveOrphans, "sibling": leaveSibling, "forever": spawnForever, "followsetid": followSetID}
+var fixtures = map[string]func(){"nofile": printNofile, "regroup": regroup, "numbered": writeNumbered, "fulldisk": fullDisk, "orphans": leaveOrphans, "sibling": leaveSibling, "forever": spawnForever, "followsetid": followSetID, "files": listFiles}
 
 // world is a supervisor with what it has reported.
 type world struct {

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"unicode"
@@ -28,7 +27,7 @@ func catJob(c *command) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range d.lines(os.ReadFile) {
+	for _, line := range d.lines(c.readJobText) {
 		c.print(line)
 	}
 	return nil
@@ -59,6 +58,15 @@ func readDefinition(name string, body []any) (definition, error) {
 // lines gives the definition: comments on the whole, and its stanzas.
 func (d *definition) lines(read func(string) ([]byte, error)) []string {
 	head := []string{"# " + shown(d.file)}
+	switch {
+	case d.file == "" && d.changed:
+		said, _ := d.said(read)
+		return append([]string{"# " + transientText}, inColumns(said)...)
+	case d.file == "":
+		head[0] = "# made by session-init, for the desktop entries that 'sctl autostart' shows"
+	case isEntry(d.file):
+		head[0] += ", a desktop entry"
+	}
 	if d.override != "" {
 		head = append(head, "# "+shown(d.override))
 	}
@@ -75,6 +83,10 @@ func (d *definition) lines(read func(string) ([]byte, error)) []string {
 // said gives the stanzas in force, with an empty Path where the place is not
 // known, and sentences about why that is so.
 func (d *definition) said(read func(string) ([]byte, error)) (said []job.Said, notes []string) {
+	if d.file == "" {
+		_, said, _ = job.Origins(d.job, job.Source{Text: d.text}, nil)
+		return said, nil
+	}
 	class, said, err := d.ofFiles(read)
 	if class != nil && bytes.Equal(job.Print(class), d.text) {
 		return said, nil
@@ -103,7 +115,7 @@ func (d *definition) ofFiles(read func(string) ([]byte, error)) (*job.Class, []j
 		override = &job.Source{Path: d.override}
 		if override.Text, err = read(d.override); err != nil {
 			_, said, _ := job.Origins(d.job, file, nil)
-			return nil, said, fmt.Errorf("cannot read the override: %w", err)
+			return nil, ownLines(said), fmt.Errorf("cannot read the override: %w", err)
 		}
 	}
 	class, said, problems := job.Origins(d.job, file, override)
@@ -112,7 +124,18 @@ func (d *definition) ofFiles(read func(string) ([]byte, error)) (*job.Class, []j
 			return nil, nil, p
 		}
 	}
-	return class, said, nil
+	return class, ownLines(said), nil
+}
+
+// ownLines takes the places away that are not lines of the file itself: a
+// desktop entry is read as the job file that is made of it.
+func ownLines(said []job.Said) []job.Said {
+	for i := range said {
+		if isEntry(said[i].Path) {
+			said[i].Path = ""
+		}
+	}
+	return said
 }
 
 // placed gives a stanza the place of an equal one, or none.

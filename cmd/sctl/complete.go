@@ -112,7 +112,11 @@ func (q *completion) ask(before []string) {
 	case q.verb == nil:
 		q.offer("VERB")
 	default:
-		for _, kind := range argumentKinds(q.verb.args, len(q.args)) {
+		kinds := argumentKinds(q.verb.args, len(q.args))
+		if q.verb.name == "simulate" {
+			kinds, q.args = questionKinds(q.args)
+		}
+		for _, kind := range kinds {
 			q.offer(kind)
 		}
 	}
@@ -179,6 +183,8 @@ func (q *completion) offer(kind string) {
 		q.offerEvents()
 	case "KEY=VALUE":
 		q.offerVariables()
+	case "INSTANCE":
+		q.offerInstances()
 	case "VARIABLE":
 		q.offerTable()
 	case "STATE":
@@ -234,6 +240,22 @@ func (q *completion) offerStanzas() {
 		if word := words[len(q.args)]; !seen[word] {
 			seen[word] = true
 			q.add(word, s.Doc)
+		}
+	}
+}
+
+// offerInstances offers the instances of the job that was typed.
+func (q *completion) offerInstances() {
+	if len(q.args) == 0 {
+		return
+	}
+	paths, err := q.callStrings(api.JobPath(q.args[0]), api.JobInterface, "GetAllInstances")
+	if err != nil {
+		return
+	}
+	for _, path := range paths {
+		if _, instance, _, ok := api.ParsePath(path); ok {
+			q.add(instance, "")
 		}
 	}
 }
@@ -303,7 +325,7 @@ func (q *completion) offerEvents() {
 	if q.verb.name == "wait" && len(q.args) > 0 {
 		names = jobEvents()
 	} else {
-		if q.verb.name != "emit" {
+		if q.verb.name != "emit" && q.verb.name != "simulate" {
 			names = jobEvents()
 		}
 		for _, words := range q.conditions() {

@@ -50,13 +50,22 @@ func TestComplete(t *testing.T) {
 		{[]string{"sctl", "emit", ""}, "bus-ready session-end startup tty-added"},
 		{[]string{"emit", "tty-added", ""}, "CLASS= TTY="},
 		{[]string{"emit", "tty-added", "CLASS="}, "CLASS=serial"},
+		{[]string{"sctl", "simulate", "st"}, "start stop"},
+		{[]string{"sctl", "simulate", "emit", ""}, "bus-ready session-end startup tty-added"},
+		{[]string{"sctl", "simulate", "emit", "start", "edit", ""}, ":files"},
+		{[]string{"sctl", "simulate", "edit", "x.conf", "start", "a"}, "apache"},
+		{[]string{"sctl", "simulate", "edit", "x.conf", "e"}, "edit emit"},
+		{[]string{"sctl", "simulate", "emit", "go", "stop", "getty", "T"}, "TERM= TTY="},
+		{[]string{"sctl", "why", "b"}, "bus-ready"},
+		{[]string{"sctl", "why", "getty", "t"}, "tty1 tty2"},
+		{[]string{"sctl", "why", "getty", "T"}, "TERM= TTY="},
 		{[]string{"sctl", "get-env", "L"}, "LANG"},
 		{[]string{"sctl", "set-env", "LA"}, "LANG="},
 		{[]string{"sctl", "log-priority", "de"}, "debug"},
 		{[]string{"sctl", "check-config", ""}, ":files apache dbus/session getty"},
 		{[]string{"sctl", "check-config", "--confdir", ""}, ":directories"},
 		{[]string{"sctl", "check-config", "--confdir=/e"}, ":directories"},
-		{[]string{"sctl", "stop", "--"}, "--user --json --address= --force --timeout= --no-wait --quiet --help --version"},
+		{[]string{"sctl", "stop", "--"}, "--user --session --json --address= --force --timeout= --no-wait --quiet --help --version"},
 		{[]string{"sctl", "list", "--no"}, ""},
 		{[]string{"initctl", "notes"}, ""},
 		{[]string{"initctl", "--ver"}, "--verbose --version"},
@@ -106,7 +115,7 @@ func sameWords(a, b []string) bool {
 
 // Each kind of argument in the tables is one that completion knows.
 func TestArgumentKinds(t *testing.T) {
-	known := "VERB STANZA JOB EVENT KEY=VALUE VARIABLE STATE PRIORITY SIGNAL FILE DIR NAME ARGUMENT CMD ADDRESS SECONDS LIST N COUNT TIME"
+	known := "VERB STANZA JOB EVENT INSTANCE KEY=VALUE VARIABLE STATE PRIORITY SIGNAL FILE DIR NAME ARGUMENT CMD ADDRESS SECONDS LIST N COUNT TIME ID"
 	for _, v := range verbTable() {
 		for i := range 4 {
 			for _, kind := range argumentKinds(v.args, i) {

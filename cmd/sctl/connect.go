@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/session-init/session-init/session/api"
@@ -15,19 +16,35 @@ type noDaemonError struct{ why string }
 
 func (e *noDaemonError) Error() string { return e.why }
 
+// busVariable names the variable with the address of the session bus.
+const busVariable = "DBUS_SESSION_BUS_ADDRESS"
+
 // startHint names the command that makes a daemon.
 const startHint = "start one with: session-init"
 
 // connect finds the daemon: at --address, else at UPSTART_SESSION, else by
-// the session file of a daemon that lives. An address that was given and
+// the session file of a daemon that lives, else for root at the machine's, else
+// by its name on the session bus,
+// which is the only place with --session. An address that was given and
 // does not answer is an error: another daemon than the one that was meant
 // must not get the command.
 func (c *command) connect() error {
 	if c.client != nil {
 		return nil
 	}
+	if c.options.session {
+		client, err := c.dialBus()
+		if err != nil {
+			return c.absent(err.Error())
+		}
+		c.client = client
+		return nil
+	}
 	if address := c.options.address; address != "" {
 		return c.dial(address, "")
+	}
+	if c.options.system {
+		return c.dial(systemAddress(), "")
 	}
 	if address := c.getenv(api.SessionVariable); address != "" {
 		return c.dial(address, " (from "+api.SessionVariable+")")
@@ -35,9 +52,18 @@ func (c *command) connect() error {
 	dir := api.SessionDir(c.runtimeDir())
 	sessions, err := api.Sessions(dir)
 	if err != nil {
-		return &noDaemonError{fmt.Sprintf("%s is not set, and %v", api.SessionVariable, err)}
+		return c.orBus(fmt.Sprintf(", %v", err))
 	}
 	return c.dialSessions(dir, sessions)
+}
+
+// systemAddress is where the session-init of the machine listens: for root, and
+// for all others, who may look only.
+func systemAddress() string {
+	if os.Geteuid() == 0 {
+		return api.UnixAddress("/run/session-init/socket")
+	}
+	return api.UnixAddress("/run/session-init/readonly")
 }
 
 // runtimeDir is XDG_RUNTIME_DIR, or where it usually is: su, sudo and cron
@@ -59,6 +85,58 @@ func (c *command) dial(address, origin string) error {
 	}
 	c.client = client
 	return nil
+}
+
+// orBus is the last try: the session bus. tried is what was tried before, each
+// after a comma.
+func (c *command) orBus(tried string) error {
+	if os.Geteuid() == 0 {
+		// Root, who has none of his own, means the machine's.
+		if client, err := api.Dial(c.ctx, systemAddress()); err == nil {
+			c.client = client
+			return nil
+		}
+	}
+	client, err := c.dialBus()
+	if err != nil {
+		return c.absent(api.SessionVariable + " is not set" + tried + ", and " + err.Error())
+	}
+	c.client = client
+	return nil
+}
+
+// absent is that there is no daemon, unless the command was given up.
+func (c *command) absent(why string) error {
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	return &noDaemonError{why + "; " + startHint}
+}
+
+// dialBus finds the daemon by its name on the session bus: the one of
+// --address, or as every client of the bus looks for it. The error is a
+// sentence's end.
+func (c *command) dialBus() (*api.Client, error) {
+	address := c.options.address
+	if address == "" {
+		address = c.getenv(busVariable)
+	}
+	if address == "" {
+		address = api.UnixAddress(filepath.Join(c.runtimeDir(), "bus"))
+	}
+	client, err := api.DialBus(c.ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("there is no session bus: %w", err)
+	}
+	_, err = client.Call(c.ctx, api.ManagerPath, api.PeerInterface, "Ping")
+	if err == nil {
+		return client, nil
+	}
+	client.Close()
+	if api.IsName(err, api.ErrServiceUnknown, api.ErrNameHasNoOwner) {
+		return nil, fmt.Errorf("no session-init is on the session bus at %s", address)
+	}
+	return nil, fmt.Errorf("the session bus at %s does not help: %w", address, err)
 }
 
 // dialSessions takes the one session that answers. A pid can have come to
@@ -87,9 +165,9 @@ func (c *command) dialSessions(dir string, sessions []api.Session) error {
 		return nil
 	case 0:
 		if dead == "" {
-			dead = ", and " + dir + " has no session of a live process"
+			dead = ", " + dir + " has no session of a live process"
 		}
-		return &noDaemonError{api.SessionVariable + " is not set" + dead + "; " + startHint}
+		return c.orBus(dead)
 	}
 	c.client.Close()
 	c.client = nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/session-init/session-init/session/api"
 )
@@ -69,12 +70,35 @@ func reloadConfiguration(c *command) error {
 	return err
 }
 
+// notifyBus says where the session bus is. The bus itself calls it so, by the
+// file that says how to start who has our name: it names its address in
+// DBUS_STARTER_ADDRESS.
+func notifyBus(c *command) error {
+	c.doing = "say where the session bus is"
+	var address string
+	for _, from := range []string{strings.Join(c.args, ""), c.getenv("DBUS_STARTER_ADDRESS"), c.getenv(busVariable)} {
+		if address == "" {
+			address = from
+		}
+	}
+	if address == "" {
+		return usageError("missing D-Bus address")
+	}
+	_, err := c.call(api.ManagerPath, api.ManagerInterface, "NotifyDBusAddress", address)
+	return err
+}
+
 // reExec has the daemon execute itself anew, and waits until the new one
 // answers: the old one closes its connections when it goes.
 func reExec(c *command) error {
 	c.doing = "re-exec session-init"
 	const awaited = "for session-init to be executed anew"
 	_, err := c.callFor(awaited, api.ManagerPath, api.ManagerInterface, "Restart")
+	if err == nil && c.options.session {
+		// The bus stays, and the daemon comes back to it: there is nothing to
+		// wait for.
+		return nil
+	}
 	for err == nil {
 		_, err = c.callFor(awaited, api.ManagerPath, api.PeerInterface, "Ping")
 	}

@@ -102,8 +102,17 @@ func TestMissingDaemon(t *testing.T) {
 		want    result
 	}{
 		{"nothing", []string{"XDG_RUNTIME_DIR=" + dir}, []string{"start", "x"}, result{3, "",
-			"start: cannot start 'x': no session-init to talk to: UPSTART_SESSION is not set, and " + sessions +
-				" has no session of a live process; start one with: session-init\n"}},
+			"start: cannot start 'x': no session-init to talk to: UPSTART_SESSION is not set, " + sessions +
+				" has no session of a live process, and there is no session bus: cannot connect to unix:path=" + dir +
+				"/bus: no such file or directory; start one with: session-init\n"}},
+		{"bus", []string{"UPSTART_SESSION=unix:path=/nonexistent/s", "DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/b"}, []string{"sctl", "--session", "list"}, result{3, "",
+			"list: cannot list the jobs: no session-init to talk to: there is no session bus: cannot connect to unix:path=/nonexistent/b: " +
+				"no such file or directory; start one with: session-init\n"}},
+		{"address of the bus", nil, []string{"sctl", "--session", "--address", "unix:path=/nonexistent/b", "list"}, result{3, "",
+			"list: cannot list the jobs: no session-init to talk to: there is no session bus: cannot connect to unix:path=/nonexistent/b: " +
+				"no such file or directory; start one with: session-init\n"}},
+		{"address to tell", nil, []string{"sctl", "notify-dbus-address"}, result{2, "",
+			"notify-dbus-address: missing D-Bus address\nusage: sctl notify-dbus-address [OPTION...] [ADDRESS]\n"}},
 		{"variable", []string{"UPSTART_SESSION=unix:path=/nonexistent/s", "XDG_RUNTIME_DIR=" + dir}, []string{"sctl", "list"}, result{3, "",
 			"list: cannot list the jobs: no session-init to talk to: cannot connect to unix:path=/nonexistent/s: " +
 				"no such file or directory (from UPSTART_SESSION); start one with: session-init\n"}},

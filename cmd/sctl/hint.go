@@ -22,9 +22,17 @@ func (c *command) hint(err error) string {
 	case api.IsName(err, api.ErrUnknownJob):
 		return c.hintJob(name)
 	case api.IsName(err, api.ErrUnknownInstance, api.ErrInvalidArgs):
-		return c.hintInstance(name)
+		hint := c.hintInstance(name)
+		if hint == "" && api.IsName(err, api.ErrUnknownInstance) && c.verb.name != "why" {
+			hint = "sctl why " + name + " says why"
+		}
+		return hint
 	case api.IsName(err, api.ErrJobFailed):
-		return "sctl log " + name + " shows what it has printed"
+		return "sctl why " + name + " says why, and sctl log " + name + " what it has printed"
+	case api.IsName(err, api.ErrEventFailed):
+		return "sctl list -l marks the jobs that have failed, and sctl why says why"
+	case api.IsName(err, api.ErrNotRunning):
+		return "sctl why " + name + " says why"
 	case api.IsName(err, api.ErrAlreadyStarted):
 		return "sctl restart " + name + " starts it anew"
 	}
@@ -46,6 +54,9 @@ func (c *command) hintJob(name string) string {
 		}
 	}
 	slices.Sort(names)
+	if len((&whyQuestion{command: c, job: name}).broken()) > 0 {
+		return "its job file has mistakes: sctl why " + name + " tells them"
+	}
 	if near := job.Suggest(name, names); near != "" {
 		return "did you mean '" + near + "'?"
 	}

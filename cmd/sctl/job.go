@@ -65,6 +65,9 @@ func (c *command) change(action, member, until string) error {
 		return err
 	}
 	awaited := "for '" + t.job + "' " + until
+	if done, err := c.changeAtOnce(t, action, awaited); done {
+		return err
+	}
 	path := api.InstancePath(t.job, t.instance)
 	jobFace, instanceFace := api.JobInterface, api.InstanceInterface
 	if c.options.force {
@@ -93,7 +96,7 @@ func (c *command) change(action, member, until string) error {
 		return err
 	}
 	// What even KILL did not end is no reason to fail, and one to say so.
-	c.printLeft(t.job, "unkillable", "not ended even by KILL")
+	c.printLeft(t.job, "unkillable", notEnded)
 	return nil
 }
 
@@ -214,6 +217,13 @@ func (c *command) printLeft(job, property, text string) {
 		return
 	}
 	list, _ := body[0].([]any)
+	c.printProcesses(text, list)
+}
+
+// notEnded stands before processes that a stop could not end.
+const notEnded = "not ended even by KILL"
+
+func (c *command) printProcesses(text string, list []any) {
 	for _, line := range processLines(list) {
 		c.print("\t" + text + ": " + line)
 	}

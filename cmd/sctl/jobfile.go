@@ -15,6 +15,7 @@ import (
 // jobFile is a job as its files have it.
 type jobFile struct {
 	name           string
+	transient      bool // a client has defined it, in no file
 	path, override string // override is "" for none
 	text, overlay  []byte // of the two
 	base           *job.Class
@@ -33,7 +34,7 @@ func (c *command) findJob(name string) (*jobFile, error) {
 	switch {
 	case errors.As(err, &absent):
 		r := newReading()
-		if err := r.load(conf.UserDirs(c.getenv)); err != nil {
+		if err := r.load(append(conf.UserDirs(c.getenv), conf.AutostartDirs(c.getenv)...)); err != nil {
 			return nil, err
 		}
 		class := r.classes[name]
@@ -49,6 +50,7 @@ func (c *command) findJob(name string) (*jobFile, error) {
 			return nil, err
 		}
 		f.path, f.override = d.file, d.override
+		f.transient = d.file == "" && d.changed
 	}
 	return f, f.read(c)
 }
@@ -59,7 +61,13 @@ func (f *jobFile) read(c *command) error {
 	if f.ownPath, f.ownOverride, err = c.ownFiles(f.name, f.path); err != nil {
 		return err
 	}
-	if f.text, err = os.ReadFile(f.path); err != nil {
+	if f.path == "" && f.transient {
+		return errors.New("it has no job file: " + transientText)
+	}
+	if f.path == "" {
+		return errors.New("it has no job file: session-init makes it for the desktop entries that 'sctl autostart' shows")
+	}
+	if f.text, err = c.readJobText(f.path); err != nil {
 		return fmt.Errorf("cannot read the job file: %w", err)
 	}
 	// The definition in force may be older than an override.
@@ -94,7 +102,7 @@ func (f *jobFile) read(c *command) error {
 // they are where the job file is.
 func (c *command) ownFiles(name, path string) (file, override string, err error) {
 	dirs := conf.UserDirs(c.getenv)
-	if path != "" && searched(path, dirs) == "" {
+	if path != "" && !isEntry(path) && searched(path, dirs) == "" {
 		return path, besides(path), nil
 	}
 	if len(dirs) == 0 {

@@ -77,18 +77,29 @@ func (c *command) findLogs(names []string) ([]*logFile, error) {
 		if slices.Contains(names[:i], name) || dirs[i] == "" {
 			continue
 		}
-		entries, err := os.ReadDir(dirs[i])
-		if err != nil && !os.IsNotExist(err) {
-			return nil, fmt.Errorf("cannot read %s: %w", dirs[i], reasonOf(err))
-		}
-		for _, entry := range entries {
-			if instance, ok := logOf(entry.Name(), name, known); ok && !entry.IsDir() {
-				logs = append(logs, &logFile{job: name, instance: instance, path: filepath.Join(dirs[i], entry.Name())})
+		for _, dir := range withEarly(dirs[i]) {
+			entries, err := os.ReadDir(dir)
+			if err != nil && !os.IsNotExist(err) {
+				return nil, fmt.Errorf("cannot read %s: %w", dir, reasonOf(err))
+			}
+			for _, entry := range entries {
+				if instance, ok := logOf(entry.Name(), name, known); ok && !entry.IsDir() {
+					logs = append(logs, &logFile{job: name, instance: instance, path: filepath.Join(dir, entry.Name())})
+				}
 			}
 		}
 	}
 	c.colourLogs(logs)
 	return logs, nil
+}
+
+// withEarly gives, before the directory of the machine's logs, the one where they
+// were until the disk could be written to. What ran then writes there still.
+func withEarly(dir string) []string {
+	if dir == "/var/log/session-init" {
+		return []string{"/run/session-init/log", dir}
+	}
+	return []string{dir}
 }
 
 func (c *command) colourLogs(logs []*logFile) {

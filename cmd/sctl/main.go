@@ -92,7 +92,7 @@ func (c *command) setProgram(args []string) (rest []string) {
 	switch name := filepath.Base(args[0]); name {
 	case "initctl":
 		c.program, c.style = name, initctlStyle{}
-	case "start", "stop", "restart", "reload", "status", "emit":
+	case "start", "stop", "restart", "reload", "status", "emit", "shutdown", "halt", "poweroff", "reboot", "telinit", "runlevel":
 		c.program, c.linked, c.verb = name, true, findVerb(name)
 	}
 	return args[1:]

@@ -15,6 +15,8 @@ import (
 type options struct {
 	address       string
 	timeout       time.Duration // 0: for ever
+	session       bool
+	system        bool
 	noWait, quiet bool
 	help, version bool
 	enumerate     bool
@@ -28,7 +30,18 @@ type options struct {
 	full, undo    bool
 	events        bool
 	states        bool
+	assume        []string
+	svg           bool
+	text, all     bool
+	output        string
 	lines         int // -1: all, or with follow a few
+	with          []string
+	origin        bool
+	check         bool
+	task          bool
+	app, linger   bool
+	name          string
+	desktop       *string // nil: not given
 	checkOptions
 	// own lists the options that only some verbs have, for the check when
 	// the verb is known.
@@ -59,10 +72,10 @@ func optionTable() []option {
 	return []option{
 		{long: "user", help: "talk to the session-init of this user (the default)", plain: true, initctl: true,
 			set: func(*options, string) error { return nil }},
-		{long: "system", help: "", plain: true, initctl: true,
-			set: func(*options, string) error { return notYet("--system") }},
-		{long: "session", help: "", plain: true, initctl: true,
-			set: func(*options, string) error { return notYet("--session") }},
+		{long: "system", help: "talk to the session-init of the machine", plain: true, initctl: true,
+			set: func(o *options, _ string) error { o.system = true; return nil }},
+		{long: "session", help: "talk over the session bus; --address is then that of the bus", plain: true, initctl: true,
+			set: func(o *options, _ string) error { o.session = true; return nil }},
 		{long: "json", help: "print the result as JSON", plain: true,
 			verbs: jsonVerbs(),
 			set:   func(o *options, _ string) error { o.json = true; return nil }},
@@ -74,7 +87,7 @@ func optionTable() []option {
 		{long: "address", arg: "ADDRESS", help: "talk to the session-init that listens there", plain: true,
 			set: setAddress},
 		{short: 'n', long: "no-wait", help: "do not wait until it is done", plain: true, initctl: true,
-			verbs: []string{"start", "stop", "restart", "emit"},
+			verbs: []string{"start", "stop", "restart", "emit", "run"},
 			set:   func(o *options, _ string) error { o.noWait = true; return nil }},
 		{long: "force", help: "end the job's processes, hooks too, whatever it waits for", plain: true,
 			verbs: []string{"stop"},
@@ -82,6 +95,18 @@ func optionTable() []option {
 		{long: "processes", help: "list all processes of the job", plain: true,
 			verbs: []string{"status"},
 			set:   func(o *options, _ string) error { o.processes = true; return nil }},
+		{long: "task", help: "wait until the command has ended, and fail if it has failed", plain: true,
+			verbs: []string{"run"},
+			set:   func(o *options, _ string) error { o.task = true; return nil }},
+		{long: "app", help: "as an application: all that it starts is of the job, and lives as long as any of it", plain: true,
+			verbs: []string{"run"},
+			set:   func(o *options, _ string) error { o.app = true; return nil }},
+		{long: "linger", help: "let it run on when the login session ends", plain: true,
+			verbs: []string{"run"},
+			set:   func(o *options, _ string) error { o.linger = true; return nil }},
+		{long: "name", arg: "NAME", help: "what the job is called", plain: true,
+			verbs: []string{"run"},
+			set:   func(o *options, v string) error { o.name = v; return nil }},
 		{long: "timeout", arg: "SECONDS", help: "give up after this time, with exit status 4", plain: true,
 			set: setTimeout},
 		{short: 'e', long: "enumerate", help: "list the events and jobs of the conditions, one a line", plain: true, initctl: true,
@@ -104,17 +129,41 @@ func optionTable() []option {
 		{long: "states", help: "show goals, states and failures only", plain: true,
 			verbs: []string{"monitor"},
 			set:   func(o *options, _ string) error { o.states = true; return nil }},
+		{long: "desktop", arg: "LIST", help: "decide for this XDG_CURRENT_DESKTOP", plain: true,
+			verbs: []string{"autostart"},
+			set:   func(o *options, value string) error { o.desktop = &value; return nil }},
+		{long: "check", help: "look at TryExec and the conditions of one FILE only; exit status 1 if they do not hold", plain: true,
+			verbs: []string{"autostart"},
+			set:   func(o *options, _ string) error { o.check = true; return nil }},
+		{long: "assume", arg: "ASSUMPTION", help: "of a process, as 'JOB main fails' (repeatable)", plain: true,
+			verbs: []string{"simulate"},
+			set:   func(o *options, v string) error { o.assume = append(o.assume, v); return nil }},
+		{long: "dot", help: "in the language of dot, the default", plain: true,
+			verbs: []string{"graph"},
+			set:   func(o *options, _ string) error { o.svg = false; return nil }},
+		{long: "svg", help: "as a picture", plain: true,
+			verbs: []string{"graph", "plot"},
+			set:   func(o *options, _ string) error { o.svg = true; return nil }},
+		{short: 'o', long: "output", arg: "FILE", help: "write into FILE", plain: true,
+			verbs: []string{"graph", "plot"},
+			set:   setOutput},
+		{long: "text", help: "as a list, what took longest first: on a terminal the default", plain: true,
+			verbs: []string{"plot"},
+			set:   func(o *options, _ string) error { o.text = true; return nil }},
+		{long: "all", help: "also what started long after", plain: true,
+			verbs: []string{"plot"},
+			set:   func(o *options, _ string) error { o.all = true; return nil }},
 		{long: "since", arg: "TIME", help: "", plain: true,
 			verbs: []string{"log"},
 			set:   func(*options, string) error { return notYet("--since") }},
 		{long: "confdir", arg: "DIR", help: "read jobs from DIR only (repeatable)", plain: true,
-			verbs: []string{"check-config"},
+			verbs: []string{"check-config", "graph"},
 			set:   func(o *options, v string) error { return addDir(&o.confDirs, "confdir", v) }},
 		{long: "prepend-confdir", arg: "DIR", help: "look for jobs in DIR before the other directories", plain: true,
-			verbs: []string{"check-config"},
+			verbs: []string{"check-config", "graph"},
 			set:   func(o *options, v string) error { return addDir(&o.prependDirs, "prepend-confdir", v) }},
 		{long: "append-confdir", arg: "DIR", help: "look for jobs in DIR after the other directories", plain: true,
-			verbs: []string{"check-config"},
+			verbs: []string{"check-config", "graph"},
 			set:   func(o *options, v string) error { return addDir(&o.appendDirs, "append-confdir", v) }},
 		{short: 'i', long: "ignore-events", arg: "LIST", help: "take these events for known, commas between them; globs do, too", plain: true, initctl: true,
 			verbs: []string{"check-config"},
@@ -131,6 +180,12 @@ func optionTable() []option {
 		{short: 'g', long: "global", help: "use the table of all jobs, also in a process of a job", plain: true, initctl: true,
 			verbs: []string{"get-env", "set-env", "unset-env", "list-env", "reset-env"},
 			set:   func(o *options, _ string) error { o.global = true; return nil }},
+		{long: "with", arg: "VARIABLE", help: "take this variable, too (repeatable)", plain: true,
+			verbs: []string{"session"},
+			set:   func(o *options, v string) error { o.with = append(o.with, v); return nil }},
+		{long: "origin", help: "say which layer the variable comes from, who set it and when", plain: true,
+			verbs: []string{"env"},
+			set:   func(o *options, _ string) error { o.origin = true; return nil }},
 		{short: 'r', long: "retain", help: "leave a variable that is set already as it is", plain: true, initctl: true,
 			verbs: []string{"set-env"},
 			set:   func(o *options, _ string) error { o.retain = true; return nil }},
@@ -149,7 +204,7 @@ func optionTable() []option {
 
 // jsonVerbs are the verbs that can print their result as JSON.
 func jsonVerbs() []string {
-	return []string{"check-config", "start", "stop", "restart", "status", "list", "tree", "version", "list-env", "list-sessions", "show-config", "log", "monitor"}
+	return []string{"check-config", "start", "stop", "restart", "status", "list", "why", "tree", "version", "list-env", "list-sessions", "show-config", "log", "monitor", "autostart", "simulate", "graph", "plot"}
 }
 
 func addDir(list *[]string, option, dir string) error {
@@ -165,6 +220,14 @@ func setAddress(o *options, value string) error {
 		return usageError(err.Error())
 	}
 	o.address = value
+	return nil
+}
+
+func setOutput(o *options, value string) error {
+	if value == "" {
+		return usageError("--output takes a file")
+	}
+	o.output = value
 	return nil
 }
 
@@ -194,6 +257,11 @@ func setTimeout(o *options, value string) error {
 func (c *command) parse(args []string) error {
 	table := optionTable()
 	onlyArgs := false
+	if c.verb != nil && c.verb.system() {
+		// It has options of its own, see letters.
+		c.args = args
+		return nil
+	}
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -204,8 +272,13 @@ func (c *command) parse(args []string) error {
 		case onlyArgs || arg == "-" || !strings.HasPrefix(arg, "-"):
 			if c.verb != nil {
 				c.args = append(c.args, arg)
+				// What follows is the command's own.
+				onlyArgs = onlyArgs || c.verb.name == "run"
 			} else if err := c.setVerb(arg); err != nil {
 				return err
+			} else if c.verb.system() {
+				c.args = args
+				return nil
 			}
 		case arg == "--":
 			onlyArgs = true

@@ -141,7 +141,7 @@ func TestSchemaCanFail(t *testing.T) {
 
 // Every verb that has --json keeps to its schema, and every schema is used.
 func TestJSON(t *testing.T) {
-	used := map[string]bool{"monitor": true, "log": true} // whose lines have tests of their own
+	used := map[string]bool{"monitor": true, "log": true, "why": true} // whose lines have tests of their own
 	w := newWorld(t, "svc", "description 'a \"service\"'\nrespawn\nexec x", "getty", "instance $TTY\nexec x",
 		"bad", "start on (a and b X=1) or c\nstop on d\nemits e\nexec missing", "mess", "task\nexec litter")
 	w.play(t, []step{{"sctl -q start svc", 0, "", ""}, {"sctl -q start getty TTY=tty1", 0, "", ""}, {"sctl -q start mess", 0, "", ""},
@@ -162,6 +162,11 @@ func TestJSON(t *testing.T) {
 		{"sctl list-env --json", "environment", `"value": "/bin"`},
 		{"sctl list-sessions --json", "sessions", `"sessions": [`},
 		{"sctl show-config --json", "config", `"start_on": "((a and b X=1) or c)"`},
+		{"sctl autostart --json", "autostart", `"entries": []`},
+		{"sctl simulate --json start svc stop svc", "simulate", `"process": "main"`},
+		{"sctl plot --json", "plot", `"jobs": [`},
+		{"sctl graph --json", "graph", `"kind": "and"`},
+		{"sctl graph --json svc", "graph", `"state": "running"`},
 		{"sctl check-config --json", "check", `"problems": []`},
 	} {
 		used[test.schema] = true

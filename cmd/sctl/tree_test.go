@@ -181,7 +181,7 @@ func shownOn(t *testing.T, master, slave *os.File) (lines []string) {
 // On a terminal a refusal says what to type next.
 func TestHints(t *testing.T) {
 	w := newWorld(t, "apache", "exec x", "getty", "instance $TTY\nusage \"getty TTY=tty1\"\nexec x",
-		"serial", "instance $DEV-$SPEED\nexec x", "bad", "exec missing", "net/apache2", "exec x")
+		"serial", "instance $DEV-$SPEED\nexec x", "bad", "start on up\nexec missing", "net/apache2", "exec x")
 	w.play(t, []step{{"sctl -q start getty TTY=tty2", 0, "", ""}, {"sctl -q start apache", 0, "", ""}})
 	for _, test := range []struct{ line, want string }{
 		{"start apahce", "start: did you mean 'apache'?"},
@@ -190,8 +190,12 @@ func TestHints(t *testing.T) {
 		{"stop getty TTY=tty1", "stop: its instances are tty2; usage: getty TTY=tty1"},
 		{"start getty", "start: its instances are tty2; usage: getty TTY=tty1"},
 		{"start serial", "start: it takes DEV=, SPEED="},
-		{"start bad", "start: sctl log bad shows what it has printed"},
+		{"start bad", "start: sctl why bad says why, and sctl log bad what it has printed"},
 		{"start apache", "start: sctl restart apache starts it anew"},
+		{"stop net/apache2", "stop: sctl why net/apache2 says why"},
+		{"sctl why getty 1", "why: its instances are tty2; usage: getty TTY=tty1"},
+		{"sctl why apahce", "why: did you mean 'apache'?"},
+		{"emit up", "emit: sctl list -l marks the jobs that have failed, and sctl why says why"},
 		{"start -q zzz", ""},
 		{"initctl start zzz", ""},
 	} {

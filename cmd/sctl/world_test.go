@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,7 +43,6 @@ type world struct {
 func newWorld(t *testing.T, jobs ...string) *world {
 	t.Helper()
 	w := &world{engine: engine.New(engine.Config{Table: events.Env{"PATH=/bin"}}), priority: "message", quit: make(chan struct{})}
-	w.more = sync.NewCond(&w.mu)
 	for i := 0; i < len(jobs); i += 2 {
 		class, problems := job.Parse(jobs[i], jobs[i]+".conf", []byte(jobs[i+1]))
 		if class == nil || len(problems) > 0 {
@@ -50,6 +50,15 @@ func newWorld(t *testing.T, jobs ...string) *world {
 		}
 		w.engine.Step(0, engine.SetClass{Class: class})
 	}
+	serveWorld(t, w, w)
+	return w
+}
+
+// serveWorld runs the loop of a world, and serves a backend on it. It returns
+// the address.
+func serveWorld(t *testing.T, w *world, backend bus.Backend) string {
+	t.Helper()
+	w.more = sync.NewCond(&w.mu)
 	// Not TempDir: its name is that of the test and may be too long.
 	dir, err := os.MkdirTemp("", "sctl")
 	if err != nil {
@@ -63,7 +72,7 @@ func newWorld(t *testing.T, jobs ...string) *world {
 		<-ready
 		w.run()
 	}()
-	w.server, err = bus.Listen(filepath.Join(dir, "socket"), w, bus.Options{Version: "session-init TEST"})
+	w.server, err = bus.Listen(filepath.Join(dir, "socket"), backend, bus.Options{Version: "session-init TEST"})
 	close(ready)
 	t.Cleanup(func() {
 		if w.server != nil {
@@ -78,7 +87,7 @@ func newWorld(t *testing.T, jobs ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w
+	return w.server.Address()
 }
 
 // arrange does something on the loop's goroutine, and returns when it is done.
@@ -128,7 +137,16 @@ func (w *world) Step(in engine.Input)     { w.post(func() { w.step(in) }) }
 func (w *world) Read(f func(engine.View)) { w.post(func() { f(w.engine.View()) }) }
 func (w *world) Restart()                 {}
 
+// StepWithFile keeps no descriptor.
+func (w *world) StepWithFile(_ int, _ func(uint64) engine.Input, refuse func(error)) {
+	w.post(func() { refuse(errors.New("no descriptor can be kept here")) })
+}
+
 // LogPath is empty for "console none", as it is without a directory of logs.
+func (w *world) ConfDirs() []string { return nil }
+
+func (w *world) Lint([]*job.Class) []bus.Finding { return nil }
+
 func (w *world) LogPath(class *job.Class, instance string) string {
 	if w.logs == "" || class.Console == job.ConsoleNone {
 		return ""
@@ -140,8 +158,10 @@ func (w *world) LogPath(class *job.Class, instance string) string {
 	return filepath.Join(w.logs, name+".log")
 }
 
-func (w *world) Simulate(_ foresee.Question, done func(foresee.Foresight, error)) {
-	w.post(func() { done(foresee.Foresight{}, nil) })
+func (w *world) Simulate(q foresee.Question, done func(foresee.Foresight, error)) {
+	w.post(func() {
+		done(foresee.Ask(engine.Config{Table: events.Env{"PATH=/bin"}}, w.engine.Snapshot(), 0, q))
+	})
 }
 func (w *world) Reload(done func()) { w.post(done) }
 func (w *world) Processes(class, _ string, done func([]engine.Stray)) {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -281,4 +282,24 @@ func TestCrashAndBrokenFile(t *testing.T) {
 	}
 	r.ok("sctl", "reload-configuration")
 	r.prints("", "sctl", "list")
+}
+
+// TestEndWhileKeeperIsReplaced: a signal that comes while the keeper executes
+// itself anew ends the session all the same. The keeper may die of it.
+func TestEndWhileKeeperIsReplaced(t *testing.T) {
+	for range 30 {
+		r := newRig(t)
+		r.job("svc", "exec sleep 600")
+		r.start()
+		r.ok("start", "svc")
+		r.prints("", "sctl", "re-exec")
+		r.daemon.Process.Signal(unix.SIGTERM)
+		r.wait()
+		if state := r.daemon.ProcessState.Sys().(syscall.WaitStatus); state != 0 && (!state.Signaled() || state.Signal() != unix.SIGTERM) {
+			t.Fatalf("the keeper: %v", r.daemon.ProcessState)
+		}
+		if left := files(r.run); len(left) > 0 {
+			t.Fatalf("left in the runtime directory: %q", left)
+		}
+	}
 }

@@ -16,7 +16,12 @@ import (
 type parsed struct {
 	help, version bool
 	noKeeper      bool
-	options       session.Options
+	// system: the machine's daemon; container: the first process is not that of a
+	// machine.
+	system, container bool
+	// command is what stands behind "--"; nil for nothing.
+	command []string
+	options session.Options
 }
 
 // defaultStopTimeout is how long the end of a session may take.
@@ -35,8 +40,10 @@ type flag struct {
 var flags = []flag{
 	{name: "user", help: "serve one user (the default)",
 		set: func(*parsed, string) error { return nil }},
-	{name: "system"},
-	{name: "container"},
+	{name: "system", help: "serve the machine, as its first process; so without the flag when that is what we are",
+		set: func(p *parsed, _ string) error { p.system = true; return nil }},
+	{name: "container", help: "with --system: be the first process of a container, which TERM ends",
+		set: func(p *parsed, _ string) error { p.container = true; return nil }},
 	{name: "confdir", value: "DIR", help: "read jobs from DIR only (repeatable); such a daemon is private and takes no lock",
 		set: func(p *parsed, v string) error { return addDir(&p.options.ConfDirs, v) }},
 	{name: "prepend-confdir", value: "DIR", help: "look for jobs in DIR before the other directories",
@@ -55,14 +62,18 @@ var flags = []flag{
 		set: func(p *parsed, _ string) error { p.options.NoStartup = true; return nil }},
 	{name: "startup-event", value: "NAME", help: "emit NAME in place of startup",
 		set: func(p *parsed, v string) error { p.options.StartupEvent = v; return notEmpty(v) }},
-	{name: "autostart"},
-	{name: "session"},
-	{name: "no-dbus", help: "do not connect to the session bus (which is not done yet anyway)",
-		set: func(*parsed, string) error { return nil }},
+	{name: "autostart", help: "start the XDG autostart entries after the jobs are loaded, not when a login session begins",
+		set: func(p *parsed, _ string) error { p.options.Autostart = true; return nil }},
+	{name: "session", help: "insist on the session bus, also with --confdir: there must be one at once",
+		set: func(p *parsed, _ string) error { p.options.Bus = true; return nil }},
+	{name: "no-dbus", help: "do not connect to the session bus",
+		set: func(p *parsed, _ string) error { p.options.NoBus = true; return nil }},
 	{name: "runtime-dir", value: "DIR|auto", help: "use DIR in place of XDG_RUNTIME_DIR; auto makes a directory and removes it at the end",
 		set: func(p *parsed, v string) error { p.options.RuntimeDir = v; return notEmpty(v) }},
 	{name: "stop-timeout", value: "SECONDS", help: "how long the end of the session may take (10)",
 		set: setStopTimeout},
+	{name: "until-logout", help: "end when the last login session has ended",
+		set: func(p *parsed, _ string) error { p.options.UntilLogout = true; return nil }},
 	{name: "no-keeper", help: "run the daemon alone, without the process above it that starts it again should it die",
 		set: func(p *parsed, _ string) error { p.noKeeper = true; return nil }},
 	{name: "debug", help: "log all that happens",
@@ -119,7 +130,7 @@ func parseFlags(args []string) (*parsed, error) {
 		arg := args[0]
 		args = args[1:]
 		if arg == "--" {
-			return nil, errors.New("'-- COMMAND' is not supported yet: start session-init alone, then the command")
+			return p, setCommand(p, args)
 		}
 		name, value, hasValue := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 		f := findFlag(name)
@@ -143,6 +154,23 @@ func parseFlags(args []string) (*parsed, error) {
 	return p, nil
 }
 
+// setCommand takes what stands behind "--". It is run in a login session of
+// the user's own daemon.
+func setCommand(p *parsed, args []string) error {
+	switch {
+	case len(args) == 0:
+		return errors.New("nothing stands behind '--': expected a command")
+	case p.options.Private():
+		return errors.New("'-- COMMAND' joins the user's own daemon: with --confdir it is not supported yet")
+	case p.options.RuntimeDir == "auto":
+		return errors.New("'-- COMMAND' joins the user's own daemon: there is none with --runtime-dir auto")
+	case p.noKeeper:
+		return errors.New("'-- COMMAND' starts the daemon below its keeper: --no-keeper is not supported with it")
+	}
+	p.command = args
+	return nil
+}
+
 func findFlag(name string) *flag {
 	for i := range flags {
 		if flags[i].name == name {
@@ -153,7 +181,7 @@ func findFlag(name string) *flag {
 }
 
 func printHelp(w io.Writer) {
-	fmt.Fprint(w, "Usage: session-init [OPTION]...\n\nRun a session: what job files define is started, supervised and stopped.\n\n")
+	fmt.Fprint(w, "Usage: session-init [OPTION]... [-- COMMAND [ARGUMENT...]]\n\nRun a session: what job files define is started, supervised and stopped.\n\n")
 	for _, f := range flags {
 		if f.set == nil {
 			continue

@@ -7,18 +7,22 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/session"
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/supervise/keeper"
+	"github.com/session-init/session-init/supervise/login"
 )
 
 // Exit statuses.
@@ -34,7 +38,18 @@ func main() {
 
 // run is main with its surroundings as arguments. It returns the exit status.
 func run(args, environ []string, stdout, stderr io.Writer) int {
+	var words kernelWords
+	all := args
+	if isFirst() || slices.Contains(args, "--system") {
+		words, args = readKernelWords(args)
+	}
 	parsed, err := parseFlags(args)
+	if err == nil && parsed.container && !parsed.system && !isFirst() {
+		err = errors.New("--container: only with --system")
+	}
+	if err == nil && !parsed.help && !parsed.version && (parsed.system || isFirst()) {
+		err = prepareSystem(parsed, words, environ)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "session-init: %v\n", err)
 		return exitUsage
@@ -56,8 +71,28 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		program = "/proc/self/exe"
 	}
+	args = all
+	if parsed.options.System != nil && !slices.Contains(args, "--system") {
+		// The daemon is not the first process: it must be told.
+		args = append([]string{"--system"}, args...)
+	}
+	switch {
+	case link != nil:
+	case parsed.options.System != nil && !parsed.noKeeper:
+		return keepSystem(parsed, words, program, append([]string{os.Args[0]}, args...), environ, stderr)
+	case login.Detaching(environ):
+		if err := login.Detach(program, append([]string{os.Args[0]}, args...), environ); err != nil {
+			fmt.Fprintf(stderr, "session-init: cannot start the daemon: %v\n", err)
+			return exitFailed
+		}
+		return exitDone
+	case parsed.command != nil:
+		argv := append([]string{os.Args[0]}, args[:len(args)-len(parsed.command)-1]...)
+		return runLogin(parsed, program, argv, environ, stderr)
+	}
+	tell, environ := login.Told(environ)
 	if link == nil && !parsed.noKeeper {
-		return keeper.Run(keeper.Config{Path: program, Argv: append([]string{os.Args[0]}, args...), Env: environ, Log: stderr})
+		return keeper.Run(keeper.Config{Path: program, Argv: append([]string{os.Args[0]}, args...), Env: environ, Log: stderr, Tell: tell})
 	}
 	// A boot is over before the collector has anything worth collecting, and
 	// what it leaves the loop gives back when it has become quiet.
@@ -71,11 +106,17 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	opts.Environ = environ
 	opts.Stderr = stderr
 	opts.Client = findClient(environ)
+	if opts.System != nil {
+		systemDaemon(&opts, stderr)
+	}
 
 	// Signals are taken before anything is made, so that none of them ends
 	// the daemon with its files behind it.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1)
+	if opts.System != nil {
+		signal.Notify(signals, unix.SIGWINCH, unix.SIGPWR)
+	}
 	defer signal.Stop(signals)
 
 	daemon, err := session.Start(opts)
@@ -105,9 +146,10 @@ func handleSignals(daemon *session.Daemon, signals <-chan os.Signal, stop <-chan
 			return
 		case s := <-signals:
 			switch {
+			case daemon.IsSystem():
+				daemon.Signal(s.(syscall.Signal))
 			case s == unix.SIGUSR1:
-				// Upstart looks for the bus again; without a bus yet
-				// there is nothing to look for.
+				daemon.LookForBus()
 			case s == unix.SIGHUP && !terminal:
 				daemon.Reload(nil)
 			default:

@@ -115,7 +115,7 @@ func TestNotifyRefusals(t *testing.T) {
 	r.ok("sctl", "start", "--no-wait", "svc")
 	r.becomes("svc spawned (start), process PID\n", "svc")
 	r.write("say1", "FDSTORE=1\nMAINPID=1\nSTATUS=cannot begin\nERRNO=2")
-	r.until("a refusal", func() bool { return strings.Contains(r.stderr.String(), "FDSTORE=1 is not supported yet") })
+	r.until("a refusal", func() bool { return strings.Contains(r.stderr.String(), "none came with FDSTORE=1") })
 	r.until("a refusal", func() bool { return strings.Contains(r.stderr.String(), "cannot follow MAINPID=1 of python3") })
 	r.write("say2", "end")
 	r.until("the end", func() bool { return strings.HasPrefix(r.command("sctl", "status", "svc").out, "svc waiting (stop)") })

@@ -26,9 +26,17 @@ import (
 // programs holds session-init, sctl and its links.
 var programs string
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+func TestMain(m *testing.M) {
+	if way := os.Getenv(serveAs); way != "" {
+		os.Exit(serve(way))
+	}
+	os.Exit(testMain(m))
+}
 
 func testMain(m *testing.M) int {
+	if len(os.Args) > 1 && os.Args[1] == "own-name" {
+		return ownName(os.Args[2:])
+	}
 	dir, err := os.MkdirTemp("", "session-init-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -74,9 +82,10 @@ type rig struct {
 	stderr  *syncBuffer
 	ended   chan error
 	address string
-	// binary is the daemon's, under the words of a command that executes it.
+	// binary is the daemon's.
 	binary string
-	under  []string
+	// root is where a program that was set apart finds its files.
+	root string
 	// group is a descriptor of the cgroup to start it in, 0 for ours.
 	group int
 }
@@ -166,8 +175,7 @@ func (r *rig) start() *rig {
 func (r *rig) launch() {
 	r.t.Helper()
 	r.stderr = &syncBuffer{}
-	words := slices.Concat(r.under, []string{r.binary}, r.args)
-	r.daemon = exec.Command(words[0], words[1:]...)
+	r.daemon = exec.Command(r.binary, r.args...)
 	r.daemon.Env, r.daemon.Dir = r.env, "/"
 	r.daemon.Stdout, r.daemon.Stderr = r.stderr, r.stderr
 	r.daemon.SysProcAttr = &unix.SysProcAttr{UseCgroupFD: r.group > 0, CgroupFD: r.group}

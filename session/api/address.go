@@ -15,7 +15,7 @@ func UnixAddress(path string) string {
 }
 
 // ParseAddress returns the sockets that a D-Bus address names, in its order,
-// in the form that net.Dial takes for "unix": a path, or "@" and an abstract
+// in the form of syscall.SockaddrUnix: a path, or "@" and an abstract
 // name. The error says which part of the address is wrong. Transports other
 // than unix are refused.
 func ParseAddress(address string) ([]string, error) {

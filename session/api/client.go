@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -32,13 +31,16 @@ type Client struct {
 	// not use the client. Without it signals are skipped undecoded.
 	OnSignal func(Signal)
 
-	conn   net.Conn
+	conn   io.ReadWriteCloser
 	in     *bufio.Reader
 	hello  string // what the next call has to send first
 	out    wire.Writer
 	serial uint32
 	begun  bool  // the server has said OK
 	broken error // why nothing more can be said
+	// overBus: what is connected to is a message bus; greeted: it was said hello,
+	// matches: and asked for signals.
+	overBus, greeted, matches bool
 }
 
 // Signal is an announcement of the daemon. The types in Body are those of
@@ -53,6 +55,8 @@ type Signal struct {
 type Request struct {
 	Path, Interface, Member string
 	Args                    []any
+	// Destination is who is called on a bus; empty for the daemon.
+	Destination string
 }
 
 // Reply is the answer to a Request: a Body, or an Err when it was refused.
@@ -103,9 +107,8 @@ func Dial(ctx context.Context, address string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	var dialer net.Dialer
-	for _, socket := range sockets {
-		conn, dialErr := dialer.DialContext(ctx, "unix", socket)
+	for _, name := range sockets {
+		conn, dialErr := connect(ctx, name)
 		if dialErr == nil {
 			return newClient(conn), nil
 		}
@@ -116,18 +119,14 @@ func Dial(ctx context.Context, address string) (*Client, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	var operation *net.OpError
-	if errors.As(err, &operation) {
-		err = operation.Err // without "dial unix ...": the address stands before it
-	}
 	var call *os.SyscallError
 	if errors.As(err, &call) {
-		err = call.Err
+		err = call.Err // the address stands before it
 	}
 	return nil, fmt.Errorf("cannot connect to %s: %w", address, err)
 }
 
-func newClient(conn net.Conn) *Client {
+func newClient(conn io.ReadWriteCloser) *Client {
 	uid := hex.EncodeToString([]byte(strconv.Itoa(os.Geteuid())))
 	return &Client{conn: conn, in: bufio.NewReader(conn), hello: "\x00AUTH EXTERNAL " + uid + "\r\nBEGIN\r\n"}
 }
@@ -143,7 +142,7 @@ func (c *Client) Close() error { return c.conn.Close() }
 // call, and the client cannot be used any more. So it is after any error
 // that is no *Error.
 func (c *Client) Call(ctx context.Context, path, iface, member string, args ...any) ([]any, error) {
-	replies, err := c.CallAll(ctx, []Request{{path, iface, member, args}})
+	replies, err := c.CallAll(ctx, []Request{{Path: path, Interface: iface, Member: member, Args: args}})
 	if err != nil {
 		return nil, err
 	}
@@ -187,9 +186,15 @@ func (c *Client) CallAll(ctx context.Context, requests []Request) ([]Reply, erro
 // exchange sends a few requests in one write and reads until each has its
 // reply.
 func (c *Client) exchange(requests []Request, replies []Reply) error {
-	first := c.serial + 1
 	c.out.Reset(keepBuffer)
+	if err := c.greet(); err != nil {
+		return err
+	}
+	first := c.serial + 1
 	for _, request := range requests {
+		if c.overBus && request.Destination == "" {
+			request.Destination = BusName
+		}
 		c.serial++
 		if err := encodeCall(&c.out, request, c.serial); err != nil {
 			return err
@@ -216,7 +221,7 @@ func (c *Client) exchange(requests []Request, replies []Reply) error {
 		}
 		switch msg.Kind {
 		case wire.Signal:
-			if c.OnSignal != nil {
+			if c.OnSignal != nil && c.fromDaemon(&msg) {
 				c.OnSignal(newSignal(&msg))
 			}
 		case wire.MethodReply, wire.Error:
@@ -237,8 +242,8 @@ func (c *Client) exchange(requests []Request, replies []Reply) error {
 
 // lost tells the end of the connection from other failures.
 func lost(err error) error {
-	var broken *net.OpError
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broken) {
+	var broken *os.SyscallError
+	if errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broken) {
 		return fmt.Errorf("%w (%w)", ErrDisconnected, err)
 	}
 	return err
@@ -262,6 +267,11 @@ func (c *Client) readOK() error {
 func encodeCall(out *wire.Writer, request Request, serial uint32) error {
 	h := wire.Header{
 		Kind: wire.MethodCall, Serial: serial, Path: request.Path, Interface: request.Interface, Member: request.Member,
+		Destination: request.Destination,
+	}
+	if request.Destination != "" {
+		// Nobody is to be started for it.
+		h.Flags = wire.NoAutoStart
 	}
 	for i, arg := range request.Args {
 		sig, ok := wire.SignatureOf(arg)

@@ -153,7 +153,7 @@ func TestCallAll(t *testing.T) {
 	})
 	requests := make([]Request, n)
 	for i := range requests {
-		requests[i] = Request{ManagerPath, ManagerInterface, "Any", []any{string(rune('a' + i))}}
+		requests[i] = Request{Path: ManagerPath, Interface: ManagerInterface, Member: "Any", Args: []any{string(rune('a' + i))}}
 	}
 	replies, err := c.CallAll(t.Context(), requests)
 	if err != nil || len(replies) != n {

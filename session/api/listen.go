@@ -25,7 +25,7 @@ func (c *Client) Listen(ctx context.Context, more func() bool) error {
 			}
 			return c.broken
 		}
-		if msg.Kind == wire.Signal {
+		if msg.Kind == wire.Signal && c.fromDaemon(&msg) {
 			c.OnSignal(newSignal(&msg))
 		}
 	}

@@ -16,6 +16,10 @@ const (
 	// InstanceExtension is the same of an instance.
 	InstanceExtension = "org.sessioninit.SessionInit1.Instance"
 
+	// BusName and UpstartBusName are what the daemon is called on a bus.
+	BusName        = "org.sessioninit.SessionInit1"
+	UpstartBusName = "com.ubuntu.Upstart"
+
 	IntrospectableInterface = "org.freedesktop.DBus.Introspectable"
 	PropertiesInterface     = "org.freedesktop.DBus.Properties"
 	PeerInterface           = "org.freedesktop.DBus.Peer"
@@ -48,3 +52,7 @@ const (
 // SessionVariable names the environment variable that holds the address of
 // the private socket.
 const SessionVariable = "UPSTART_SESSION"
+
+// LoginVariable names the environment variable that holds the number of the
+// login session that a process is in.
+const LoginVariable = "UPSTART_SESSION_ID"

@@ -9,13 +9,13 @@ import (
 // GetAll is the request for all properties of an interface; Properties reads
 // its reply.
 func GetAll(path, iface string) Request {
-	return Request{path, PropertiesInterface, "GetAll", []any{iface}}
+	return Request{Path: path, Interface: PropertiesInterface, Member: "GetAll", Args: []any{iface}}
 }
 
 // SetProperty is the request that changes a property to a value that says by
 // itself what type it is.
 func SetProperty(path, iface, name string, value any) Request {
-	return Request{path, PropertiesInterface, "Set", []any{iface, name, wire.MakeVariant(value)}}
+	return Request{Path: path, Interface: PropertiesInterface, Member: "Set", Args: []any{iface, name, wire.MakeVariant(value)}}
 }
 
 // Properties returns the properties in the reply to a GetAll.
@@ -60,19 +60,26 @@ func (r Reply) Instance() (InstanceInfo, error) {
 	if ok != [4]bool{true, true, true, true} {
 		return InstanceInfo{}, fmt.Errorf("cannot read the instance: a property is missing or of another type")
 	}
-	for _, p := range processes {
+	info.Processes, err = Processes(processes)
+	return info, err
+}
+
+// Processes reads a list of kinds and pids.
+func Processes(list []any) ([]ProcessInfo, error) {
+	var processes []ProcessInfo
+	for _, p := range list {
 		pair, _ := p.([]any)
 		if len(pair) != 2 {
-			return InstanceInfo{}, fmt.Errorf("cannot read the instance's processes")
+			return nil, fmt.Errorf("cannot read the instance's processes")
 		}
 		kind, okKind := pair[0].(string)
 		pid, okPid := pair[1].(int32)
 		if !okKind || !okPid {
-			return InstanceInfo{}, fmt.Errorf("cannot read the instance's processes")
+			return nil, fmt.Errorf("cannot read the instance's processes")
 		}
-		info.Processes = append(info.Processes, ProcessInfo{kind, int(pid)})
+		processes = append(processes, ProcessInfo{kind, int(pid)})
 	}
-	return info, nil
+	return processes, nil
 }
 
 // plainList rids the codec's values of its types.

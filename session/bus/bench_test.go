@@ -3,6 +3,7 @@ package bus
 import (
 	"bufio"
 	"net"
+	"os"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
@@ -92,3 +93,18 @@ func BenchmarkNotify(b *testing.B) {
 type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// What it costs to see where a client is, once for each that connects.
+func BenchmarkRestriction(b *testing.B) {
+	own, err := namespacesIn("/proc/self")
+	if err != nil {
+		b.Fatal(err)
+	}
+	pid, uid := os.Getpid(), uint32(os.Getuid())
+	b.ReportAllocs()
+	for b.Loop() {
+		if why := restriction(own, pid, uid, -1); why != "" {
+			b.Fatal(why)
+		}
+	}
+}

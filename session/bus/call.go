@@ -56,7 +56,10 @@ type call struct {
 	method *method
 	serial uint32
 	quiet  bool // no answer is wanted
+	tells  bool // the answer says how things stand; see outcome.go
+	why    bool // a failure is told with its reason: nobody can ask later
 	in     wire.Message
+	fds    []int // that came with it, until the handler returns
 }
 
 // str, strs and flag give an argument; c.in gives those of other types. The
@@ -106,7 +109,7 @@ func (s *Server) wait(c *call, path bool) (id engine.CallID, full bool) {
 		return 0, true
 	}
 	id = engine.CallID(s.calls.Add(1))
-	s.waiting[id] = waiting{c.conn, c.serial, path}
+	s.waiting[id] = waiting{c.conn, c.serial, path, c.tells, c.why}
 	c.conn.waiting[id] = struct{}{}
 	return id, false
 }
@@ -132,8 +135,14 @@ func (s *Server) Reply(r engine.Reply) {
 	w, ok := s.forget(r.Call)
 	switch {
 	case !ok:
+	case r.Err != nil && w.why && r.Err.Reason != "":
+		s.sendError(w.conn, w.serial, &failure{errorName(r.Err.Kind), r.Err.Msg + ": " + r.Err.Reason})
 	case r.Err != nil:
 		s.sendError(w.conn, w.serial, refusal(r.Err))
+	case r.Login != 0:
+		s.sendReply(w.conn, w.serial, "us", []any{uint32(r.Login), r.Text})
+	case w.tells:
+		s.outcomes = append(s.outcomes, outcome{w, r})
 	case w.path:
 		s.sendReply(w.conn, w.serial, "o", []any{wire.ObjectPath(api.InstancePath(r.Class, r.Instance))})
 	default:
@@ -187,7 +196,8 @@ func (s *Server) encode(h wire.Header, body ...any) ([]byte, error) {
 }
 
 func (s *Server) sendReply(c *conn, serial uint32, sig string, values []any) {
-	message, err := s.encode(wire.Header{Kind: wire.MethodReply, ReplyTo: serial, Signature: sig}, values...)
+	s.tellBefore(c)
+	message, err := s.encode(wire.Header{Kind: wire.MethodReply, ReplyTo: serial, Destination: c.name, Signature: sig}, values...)
 	if err != nil {
 		s.sendError(c, serial, failf(api.ErrFailed, "cannot send the answer: %v", err))
 		return
@@ -196,7 +206,8 @@ func (s *Server) sendReply(c *conn, serial uint32, sig string, values []any) {
 }
 
 func (s *Server) sendError(c *conn, serial uint32, fail *failure) {
-	message, err := s.encode(wire.Header{Kind: wire.Error, ReplyTo: serial, ErrorName: fail.name, Signature: "s"}, fail.msg)
+	s.tellBefore(c)
+	message, err := s.encode(wire.Header{Kind: wire.Error, ReplyTo: serial, Destination: c.name, ErrorName: fail.name, Signature: "s"}, fail.msg)
 	if err != nil {
 		s.log.Error("cannot encode an error", "error", err)
 		return

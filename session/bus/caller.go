@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/api"
 )
 
 // maxEnviron is how much of a client's environment is looked at, in bytes.
@@ -17,7 +18,8 @@ const maxEnviron = 1 << 20
 // caller says who the client is, for "why" and for the cycles that a hook
 // which asks can close. It is read at the client's first wish, once: a client
 // that only looks costs nothing. What cannot be read stays unknown; what a
-// client says of itself by its environment decides nothing.
+// client says of itself by its environment decides nothing, but of which login
+// session it is: that is its user's business.
 func (c *conn) caller() *events.Caller {
 	if c.asker != nil || c.pid == 0 {
 		return c.asker
@@ -29,6 +31,7 @@ func (c *conn) caller() *events.Caller {
 	}
 	if environ, err := readSome(dir+"/environ", maxEnviron); err == nil {
 		c.asker.Job, c.asker.Instance = parseEnviron(environ)
+		c.asker.Session = parseSession(environ, c.server.Address())
 	}
 	return c.asker
 }
@@ -72,4 +75,24 @@ func parseEnviron(environ []byte) (job, instance string) {
 		}
 	}
 	return job, instance
+}
+
+// parseSession takes the number of the login session out of /proc/PID/environ;
+// 0 for none, or when it is one of another daemon than that at our address.
+func parseSession(environ []byte, address string) uint64 {
+	var id uint64
+	ours := false
+	for entry := range bytes.SplitSeq(environ, []byte{0}) {
+		if value, ok := bytes.CutPrefix(entry, []byte(api.SessionVariable+"=")); ok {
+			ours = string(value) == address
+		}
+		if value, ok := bytes.CutPrefix(entry, []byte(api.LoginVariable+"=")); ok {
+			// What is no number is none of ours.
+			id, _ = strconv.ParseUint(string(value), 10, 32)
+		}
+	}
+	if !ours {
+		return 0
+	}
+	return id
 }

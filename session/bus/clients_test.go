@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/testkit"
 )
 
@@ -43,7 +45,7 @@ func TestDBusSend(t *testing.T) {
 		{[]string{api.JobPath("svc"), api.JobInterface + ".Start", "array:string:A=b", "boolean:true"}, "Job is already running: svc", true},
 		{[]string{api.InstancePath("svc", ""), api.PropertiesInterface + ".GetAll", "string:" + api.InstanceInterface}, `string "running"`, false},
 		{[]string{api.ManagerPath, api.IntrospectableInterface + ".Introspect"}, `<method name="GetAllJobs">`, false},
-		{[]string{api.ManagerPath, api.ManagerInterface + ".GetState"}, "not yet: GetState", true},
+		{[]string{api.ManagerPath, api.ManagerInterface + ".GetState"}, `string "{"sessions":[],`, false},
 		{[]string{"/", api.PeerInterface + ".Ping"}, "method return", false},
 	} {
 		out, ok := run(t, program, append([]string{"--peer=" + s.Address(), "--print-reply"}, test.args...)...)
@@ -82,12 +84,45 @@ func TestBusctl(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"get-property /com/ubuntu/Upstart com.ubuntu.Upstart0_6 version", `s "session-init TEST"`},
 		{"call /com/ubuntu/Upstart com.ubuntu.Upstart0_6 GetAllJobs", `ao 1 "/com/ubuntu/Upstart/jobs/svc"`},
+		{"introspect /com/ubuntu/Upstart com.ubuntu.Upstart0_6", "emits-change writable"},
+		{"tree", "/com/ubuntu/Upstart/jobs/svc"},
 	} {
 		words := strings.Fields(test.args)
 		args := append([]string{"--address=" + s.Address(), words[0], "any.name"}, words[1:]...)
 		out, ok := run(t, program, args...)
 		if !ok || !strings.Contains(out, test.want) {
 			t.Errorf("busctl %s = %v, %q; want %q", test.args, ok, out, test.want)
+		}
+	}
+}
+
+// dbus-monitor asks for all that a bus passes on, and so hears of properties.
+func TestDBusMonitor(t *testing.T) {
+	program := testkit.Need(t, "dbus-monitor")
+	l, s := serve(t, service("svc"))
+	cmd := exec.Command(program, "--address", s.Address())
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	eventually(t, "it to ask for signals", func() bool { return s.watchers.Load() == 1 })
+	l.do(func() { l.apply(engine.Start{Target: engine.Target{Class: "svc"}}) })
+	heard := map[string]bool{}
+	for lines := bufio.NewScanner(out); !heard["PropertiesChanged"] && lines.Scan(); {
+		if _, member, ok := strings.Cut(lines.Text(), "member="); ok {
+			heard[member] = true
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	for _, member := range []string{"InstanceAdded", "GoalChanged", "StateChanged", "PropertiesChanged"} {
+		if !heard[member] {
+			t.Errorf("dbus-monitor shows no %s: %v", member, heard)
 		}
 	}
 }

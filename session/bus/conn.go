@@ -47,11 +47,18 @@ type conn struct {
 	pid   int
 	uid   uint32
 	asker *events.Caller
+	// restricted says why the client may only read; empty: it may do all.
+	restricted string
+	// public: it came by the read-only socket.
+	public bool
+	// watches are the objects that it is told of; see changes.go.
+	watches watching
 	// at is the object of the last call: most clients go on with one.
 	at  object
 	in  *frames
 	out *outbox
-	// Of the engine's goroutine: what writeNow writes, and how.
+	// Of whoever flushes, under the outbox's lock: what writeNow writes, and
+	// how.
 	raw      syscall.RawConn
 	tryWrite func(fd uintptr) bool
 	now      []byte
@@ -65,6 +72,15 @@ type conn struct {
 	dropOnce     sync.Once
 	dropped      atomic.Pointer[string]
 	writer       chan struct{} // closed at the end of the writer
+	// link is set of who calls over a bus, as name: then there is no more than
+	// that, and what is known of the caller.
+	link *link
+	name string
+
+	// Of the server, under the lock of its stream: it hears what is announced,
+	// and has got the first heard bytes of it.
+	listens bool
+	heard   int
 
 	// Of the server, under its mutex.
 	ready   bool
@@ -103,10 +119,26 @@ func (c *conn) serve() {
 // end takes the connection down. When the server is closing, the writer is
 // let finish first.
 func (c *conn) end(err error) {
+	closing := c.shut()
+	switch reason := c.dropped.Load(); {
+	case reason != nil:
+		c.server.log.Warn("client sent away", "reason", *reason)
+	case err == nil, isDisconnect(err):
+		c.server.log.Debug("client gone")
+	case closing:
+	default:
+		c.server.log.Warn("client sent away", "reason", err.Error())
+	}
+}
+
+// shut ends writer and socket, and forgets the client; closing: the server was
+// closing.
+func (c *conn) shut() (closing bool) {
 	c.stop()
 	s := c.server
 	s.mu.Lock()
-	ready, closing := c.ready, s.closing
+	ready := c.ready
+	closing = s.closing
 	s.mu.Unlock()
 	if ready && closing {
 		<-c.writer
@@ -117,15 +149,7 @@ func (c *conn) end(err error) {
 	if ready {
 		<-c.writer
 	}
-	switch reason := c.dropped.Load(); {
-	case reason != nil:
-		s.log.Warn("client sent away", "reason", *reason)
-	case err == nil, isDisconnect(err):
-		s.log.Debug("client gone")
-	case closing:
-	default:
-		s.log.Warn("client sent away", "reason", err.Error())
-	}
+	return closing
 }
 
 // isDisconnect tells the end of a client from one that it brought on itself.
@@ -159,15 +183,30 @@ func (c *conn) finish(deadline time.Time) {
 // past is a deadline that has passed on every clock.
 func past() time.Time { return time.Unix(1, 0) }
 
-// send queues a message. It is called on the engine's goroutine.
+// send queues a message. It is called on the engine's goroutine, but for what
+// a link has to say.
 func (c *conn) send(message []byte) {
+	if c.link != nil {
+		c.link.conn.send(message)
+		return
+	}
+	st := &c.server.stream
+	st.mu.Lock()
+	first := c.hear(st.fresh)
+	first = c.push(message) || first
+	st.mu.Unlock()
+	if first {
+		c.server.flushLater(c)
+	}
+}
+
+// push queues what nobody has to hear before; first: see outbox.push.
+func (c *conn) push(message []byte) (first bool) {
 	ok, first := c.out.push(message)
 	if !ok {
 		c.drop(fmt.Sprintf("it does not read: more than %d bytes wait for it", c.out.limit))
 	}
-	if first {
-		c.server.flushLater(c)
-	}
+	return first
 }
 
 // write is the writer goroutine.
@@ -182,15 +221,21 @@ func (c *conn) write() {
 
 // authenticate goes through the exchange before the first message.
 func (c *conn) authenticate() error {
-	peer, err := peerOf(c.socket)
+	peer, pidfd, err := peerOf(c.socket)
 	if err != nil {
 		return fmt.Errorf("cannot tell its user: %w", err)
 	}
 	uid := peer.Uid
 	c.pid, c.uid = int(peer.Pid), uid
+	if c.restricted = elsewhereSocket; !c.public {
+		c.restricted = restriction(c.server.own, c.pid, uid, pidfd)
+	}
+	if pidfd >= 0 {
+		_ = unix.Close(pidfd)
+	}
 	machine := sasl{
 		peer:    uid,
-		allowed: uid == 0 || int(uid) == os.Getuid(),
+		allowed: c.public || uid == 0 || int(uid) == os.Getuid(),
 		guid:    c.server.guid,
 	}
 	if !machine.allowed {
@@ -206,11 +251,12 @@ func (c *conn) authenticate() error {
 			}
 			return err
 		}
-		if len(c.in.fds) > 0 {
-			return errors.New("it sent file descriptors before it authenticated")
-		}
 		answer, used, done, err := machine.feed(c.in.pending())
 		c.in.consume(used)
+		// With its last word may come its first message, and what is with that.
+		if len(c.in.fds) > 0 && (!done || len(c.in.pending()) == 0) {
+			return errors.New("it sent file descriptors before it authenticated")
+		}
 		if len(answer) > 0 {
 			if _, err := c.socket.Write(answer); err != nil {
 				return err
@@ -237,20 +283,25 @@ func (c *conn) setDeadline(t time.Time) error {
 	return c.socket.SetDeadline(t)
 }
 
-func peerOf(socket *net.UnixConn) (*unix.Ucred, error) {
+// peerOf tells who connected. pidfd is that process, the caller's to close, or
+// -1 where the kernel, before Linux 6.5, gives none, or the process is gone.
+func peerOf(socket *net.UnixConn) (cred *unix.Ucred, pidfd int, err error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
-		return nil, err
+		return nil, -1, err
 	}
-	var cred *unix.Ucred
 	var sockErr error
+	pidfd = -1
 	err = raw.Control(func(fd uintptr) {
 		cred, sockErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if got, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PEERPIDFD); err == nil {
+			pidfd = got
+		}
 	})
 	if err == nil {
 		err = sockErr
 	}
-	return cred, err
+	return cred, pidfd, err
 }
 
 // read hands the client's messages on, one after the other, until the end.
@@ -266,14 +317,34 @@ func (c *conn) read() error {
 			return err
 		}
 		if message.Kind == wire.MethodCall {
-			c.server.handle(c, message)
+			c.server.handle(c, message, c.in.fds[:message.FDs])
 		}
-		// No call of ours keeps a descriptor.
+		// A call that keeps a descriptor has a copy.
 		c.in.closeFDs(int(message.FDs))
 		if !c.pace(size) {
 			return nil
 		}
 	}
+}
+
+// largeAnswer is for how many calls one counts whose answer has kilobytes and is
+// made by the engine's goroutine: the client's next calls are read only when
+// answers have come to its outbox, and that is to be before they are many.
+const largeAnswer = 32
+
+// weigh counts what a call costs beyond one; it is called by the reader.
+func (c *conn) weigh(member string) {
+	more := 0
+	switch member {
+	case "Introspect", "Why", "GetDefinition", "GetAllJobs":
+		more = largeAnswer - 1
+	case "GetAll":
+		more = largeAnswer/8 - 1
+	}
+	if c.link != nil {
+		c = c.link.conn
+	}
+	c.calls += more
 }
 
 // pace keeps a client from running ahead of the engine, and of its own

@@ -122,6 +122,7 @@ type property struct {
 	name, sig string
 	get       func(*Server, engine.View, object) any
 	set       func(*Server, any) *failure
+	announced announced
 }
 
 // iface is an interface of an object.
@@ -148,21 +149,22 @@ func objects() map[objectKind][]*iface {
 	}
 }
 
-// handle takes a method call of a client, on its reader's goroutine.
-func (s *Server) handle(conn *conn, in wire.Message) {
+// handle takes a method call of a client, on its reader's goroutine. The
+// descriptors that came with it remain the caller's.
+func (s *Server) handle(conn *conn, in wire.Message, fds []int) {
 	if conn.at.path != in.Path {
 		conn.at = parseObject(strings.Clone(in.Path))
 	}
 	c := &call{
 		server: s, conn: conn, object: conn.at, member: in.Member,
-		serial: in.Serial, quiet: in.Flags&wire.NoReplyExpected != 0, in: in,
+		serial: in.Serial, quiet: in.Flags&wire.NoReplyExpected != 0, in: in, fds: fds,
 	}
 	defer func() {
 		if v := recover(); v != nil {
 			c.answer(nil, c.fault(v))
 		}
 	}()
-	method, fail := s.find(c.object, &c.in)
+	method, fail := s.find(conn, c.object, &c.in)
 	// The protocol forbids NUL in strings, and no variable or name can hold
 	// it. What is no UTF-8 it forbids too, but variables can hold that.
 	if fail == nil && in.NUL {
@@ -178,12 +180,13 @@ func (s *Server) handle(conn *conn, in wire.Message) {
 		return
 	}
 	c.method = method
+	conn.weigh(method.name)
 	method.run(c)
 }
 
 // find looks a method up. Without an interface in the call, the first of the
 // object's interfaces that has the member counts.
-func (s *Server) find(o object, in *wire.Message) (*method, *failure) {
+func (s *Server) find(conn *conn, o object, in *wire.Message) (*method, *failure) {
 	known := in.Interface == ""
 	for _, face := range s.objects[o.kind] {
 		if in.Interface != "" && face.name != in.Interface {
@@ -198,6 +201,9 @@ func (s *Server) find(o object, in *wire.Message) (*method, *failure) {
 			if !takes(m.in, in.Signature) {
 				return nil, failf(api.ErrInvalidArgs, "cannot call %s: its arguments are (%s), not (%s)",
 					in.Member, signature(m.in), in.Signature)
+			}
+			if fail := conn.refuseChange(face.name, m.name); fail != nil {
+				return nil, fail
 			}
 			return m, nil
 		}

@@ -9,11 +9,12 @@
 //
 // # Order
 //
-//	client --> reader --Step, Read--> engine's goroutine --Reply, Notify--> outbox --flush, or writer--> client
+//	client --> reader --Step, Read--> engine's goroutine --Reply, Notify--> outbox --flush, writer, or flusher--> client
 //
 // One goroutine for each connection decodes its messages in order and hands
 // each to the backend before it looks at the next. Whatever goes to a client
-// enters its one outbox on the engine's goroutine, in the engine's order. So:
+// enters its one outbox in the engine's order: signals by way of a stream that
+// all clients share, see stream.go, and no later than what follows them. So:
 //
 //   - calls of one client take effect in the order in which it made them,
 //     and those that need no waiting are answered in that order;

@@ -12,6 +12,11 @@ import (
 	"github.com/session-init/session-init/session/wire"
 )
 
+// apiVersion is that of the interfaces org.sessioninit.SessionInit1*. It grows
+// when one of them gets a method, signal or property; what is there keeps its
+// name, signature and meaning.
+const apiVersion = 1
+
 // managerExtension does what Upstart has no words for.
 func managerExtension() *iface {
 	return &iface{
@@ -26,8 +31,32 @@ func managerExtension() *iface {
 			// of, from 0, or -1.
 			{"Simulate", []arg{{"questions", "a(ssass)"}, {"assume", "as"}, {"max_lines", "u"}},
 				[]arg{{"lines", "a(xsssssasi)"}, {"assumed", "as"}, {"complete", "b"}}, simulate},
+			// How the first start of each instance went; see getTimings.
+			{"GetTimings", nil, []arg{{"now", "t"}, {"wall", "t"}, {"begun", "t"}, {"timings", "aa{sv}"}}, getTimings},
+			// What is doubtful in the jobs: job, rule, path, line, column, text.
+			{"Lint", nil, []arg{{"findings", "a(sssuus)"}}, lintJobs},
+			// The end of the machine: halt, poweroff or reboot, and the
+			// variables of the event runlevel.
+			{"EndSystem", []arg{{"how", "s"}, {"env", "as"}}, nil, endSystem},
+			// A job that is in no file, and goes with its instance; see
+			// defineTransient.
+			{"DefineTransient", []arg{{"name", "s"}, {"text", "s"}, {"env", "as"}, {"wait", "b"}}, []arg{{"instance", "o"}}, defineTransient},
+			// Login sessions; see login.go.
+			{"OpenSession", []arg{{"env", "as"}}, []arg{{"id", "u"}, {"note", "s"}}, openSession},
+			{"BeginSession", []arg{{"id", "u"}, {"env", "as"}}, []arg{{"id", "u"}, {"note", "s"}}, beginSession},
+			{"EndSession", []arg{{"id", "u"}}, nil, endLogin},
+			{"AwaitSession", []arg{{"id", "u"}}, nil, awaitSession},
+			{"ListSessions", nil, []arg{{"sessions", "aa{sv}"}}, listSessions},
+			{"GetLayers", []arg{{"name", "s"}, {"session", "u"}}, []arg{{"layers", "aa{sv}"}}, getLayers},
+			{"GetSessionEnv", []arg{{"session", "u"}}, []arg{{"env", "as"}}, getSessionEnv},
 		},
 		properties: []property{
+			// The version of all interfaces of this name and below it.
+			{name: "api_version", sig: "u", announced: constant, get: func(*Server, engine.View, object) any {
+				return uint32(apiVersion)
+			}},
+			// Whether the end of all has begun.
+			{name: "ending", sig: "b", get: func(_ *Server, v engine.View, _ object) any { return v.Ending() }},
 			// The jobs that wait for each other, a sentence a cycle: "a waits
 			// for starting b, b waits for starting a".
 			{name: "blocked_cycles", sig: "as", get: func(_ *Server, v engine.View, _ object) any {

@@ -8,7 +8,8 @@ import (
 
 const (
 	// flushClients is how many clients are written to by the engine's
-	// goroutine at a time; with more of them each has its own writer do it.
+	// goroutine at a time; with more of them each has its own writer do it,
+	// and signals are the flusher's, see stream.go.
 	flushClients = 4
 	// flushBytes is the most that it writes to one, in bytes.
 	flushBytes = 16 << 10
@@ -36,11 +37,23 @@ func (s *Server) flushLater(c *conn) {
 	}
 }
 
+// unwritten is flushLater without asking for the flush.
+func (s *Server) unwritten(c *conn) {
+	s.flushMu.Lock()
+	defer s.flushMu.Unlock()
+	s.unflushed = append(s.unflushed, c)
+}
+
 // flush is called on the engine's goroutine.
 func (s *Server) flush(engine.View) {
+	s.spreadToFew()
 	list := s.flushing()
+	most := 0
+	if len(list) <= flushClients {
+		most = flushBytes
+	}
 	for _, c := range list {
-		c.out.flush(c, len(list) <= flushClients)
+		c.out.flush(c, most)
 	}
 	s.flushed(list)
 }

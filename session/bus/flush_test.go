@@ -35,7 +35,7 @@ func TestFlushInPart(t *testing.T) {
 			}
 		}
 		r := &room{most: most}
-		o.flush(r, true)
+		o.flush(r, flushBytes)
 		var rest [][]byte
 		if most < len(all) {
 			rest = o.take(nil)
@@ -67,15 +67,15 @@ func TestFlushInPart(t *testing.T) {
 func TestFlushLeavesToTheWriter(t *testing.T) {
 	for _, test := range []struct {
 		size int
-		now  bool
+		most int
 		want int
-	}{{flushBytes, true, flushBytes}, {flushBytes + 1, true, 0}, {1, false, 0}} {
+	}{{flushBytes, flushBytes, flushBytes}, {flushBytes + 1, flushBytes, 0}, {1, 0, 0}} {
 		o := newOutbox(1 << 20)
 		o.push(make([]byte, test.size))
 		r := &room{most: 1 << 20}
-		o.flush(r, test.now)
+		o.flush(r, test.most)
 		if len(r.got) != test.want {
-			t.Errorf("flush of %d bytes, now %v, wrote %d; want %d", test.size, test.now, len(r.got), test.want)
+			t.Errorf("flush of %d bytes, most %d, wrote %d; want %d", test.size, test.most, len(r.got), test.want)
 		}
 		if test.want == 0 && len(o.take(nil)) != 1 {
 			t.Error("the writer does not get it")
@@ -90,7 +90,7 @@ func TestFlushAfterTheEnd(t *testing.T) {
 		o.push([]byte("x"))
 		end(o)
 		r := &room{most: 10}
-		o.flush(r, true)
+		o.flush(r, flushBytes)
 		if len(r.got) != 0 {
 			t.Errorf("flush after %s wrote %q", name, r.got)
 		}

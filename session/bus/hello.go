@@ -1,9 +1,16 @@
 package bus
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/session-init/session-init/session/engine"
+)
 
 // busPath is where a bus daemon has its own object.
 const busPath = "/org/freedesktop/DBus"
+
+// busName is its name, and that of its interface.
+const busName = "org.freedesktop.DBus"
 
 // busInterface lets in clients that take every address for that of a bus
 // (gdbus, busctl): they say Hello first, and end when nobody answers. There
@@ -11,15 +18,26 @@ const busPath = "/org/freedesktop/DBus"
 // so the rest of a bus daemon's methods is unknown.
 func busInterface() *iface {
 	rule := []arg{{"rule", "s"}}
-	nothing := func(c *call) { c.answer(nil, nil) }
 	return &iface{
-		name: "org.freedesktop.DBus",
+		name: busName,
 		methods: []method{
 			{"Hello", nil, []arg{{"unique_name", "s"}}, func(c *call) {
 				c.answer([]any{fmt.Sprintf(":1.%d", c.conn.id)}, nil)
 			}},
-			{"AddMatch", rule, nil, nothing},
+			{"AddMatch", rule, nil, addMatch},
 			{"RemoveMatch", rule, nil, nothing},
 		},
 	}
+}
+
+// addMatch has nothing to do but for changes of properties, which are sent to
+// those only who want them.
+func addMatch(c *call) {
+	wants := asksForChanges(c.str(0))
+	c.read(func(v engine.View) ([]any, *failure) {
+		if wants {
+			c.server.watch(c.conn, nil, v)
+		}
+		return nil, nil
+	})
 }

@@ -42,10 +42,10 @@ func instanceInterface() *iface {
 			{"Failed", []arg{{"status", "i"}}},
 		},
 		properties: []property{
-			ofInstance("name", "s", func(in engine.InstanceInfo) any { return in.Name }),
-			ofInstance("goal", "s", func(in engine.InstanceInfo) any { return in.Goal.String() }),
-			ofInstance("state", "s", func(in engine.InstanceInfo) any { return in.State.String() }),
-			ofInstance("processes", "a(si)", func(in engine.InstanceInfo) any {
+			ofInstance("name", "s", constant, func(in engine.InstanceInfo) any { return in.Name }),
+			ofInstance("goal", "s", bySignal, func(in engine.InstanceInfo) any { return in.Goal.String() }),
+			ofInstance("state", "s", bySignal, func(in engine.InstanceInfo) any { return in.State.String() }),
+			ofInstance("processes", "a(si)", bySignal, func(in engine.InstanceInfo) any {
 				return processes(in.Processes)
 			}),
 		},
@@ -70,8 +70,8 @@ func (l processes) Encode(w *wire.Writer) {
 }
 
 // ofInstance makes a property of what is seen of an instance.
-func ofInstance(name, sig string, get func(engine.InstanceInfo) any) property {
-	return property{name: name, sig: sig, get: func(_ *Server, v engine.View, o object) any {
+func ofInstance(name, sig string, announced announced, get func(engine.InstanceInfo) any) property {
+	return property{name: name, sig: sig, announced: announced, get: func(_ *Server, v engine.View, o object) any {
 		in, _ := v.Instance(o.job, o.instance)
 		return get(in)
 	}}
@@ -109,18 +109,22 @@ func instanceExtension() *iface {
 			{"Signal", []arg{{"signal", "s"}}, nil, sendSignal},
 			// All that is alive of the instance, whoever made it.
 			{"GetProcesses", nil, []arg{{"processes", "a(is)"}}, getProcesses},
+			// The same, each with its parent: pid, parent, command line.
+			{"GetProcessTree", nil, []arg{{"processes", "a(iis)"}}, getProcessTree},
+			// The file that the output goes to, or "", and where its end is.
+			{"GetLog", nil, []arg{{"path", "s"}, {"size", "t"}}, getLog},
 			// Why the instance is where it is; see why.go.
 			{"Why", nil, []arg{{"why", "a{sv}"}}, why},
 		},
 		properties: []property{
 			// That the instance waits for its respawn, and how long yet, or a
 			// sentence about a main that is not what the job file declares.
-			ofInstance("note", "s", func(in engine.InstanceInfo) any { return in.Note }),
+			ofInstance("note", "s", byNobody, func(in engine.InstanceInfo) any { return in.Note }),
 			// How main became ready and how long that took, "notified (READY=1)
 			// after 1.2s"; empty when there was nothing to wait for.
-			ofInstance("readiness", "s", func(in engine.InstanceInfo) any { return in.Ready.String() }),
+			ofInstance("readiness", "s", byNobody, func(in engine.InstanceInfo) any { return in.Ready.String() }),
 			// What the job says of itself, as sd_notify(3) has it.
-			ofInstance("said", "s", func(in engine.InstanceInfo) any { return in.Said }),
+			ofInstance("said", "s", byNobody, func(in engine.InstanceInfo) any { return in.Said }),
 		},
 	}
 }

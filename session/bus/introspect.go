@@ -10,6 +10,9 @@ const xmlHead = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introsp
 <node>
 `
 
+// emitsChanged says how clients learn of another value.
+const emitsChanged = "org.freedesktop.DBus.Property.EmitsChangedSignal"
+
 // nodeXML describes an object: its interfaces, and the names of the objects
 // right below it. All names are plain words, so nothing needs escaping.
 func nodeXML(faces []*iface, children []string) string {
@@ -38,7 +41,12 @@ func (f *iface) writeXML(out *strings.Builder) {
 		if p.set != nil {
 			access = "readwrite"
 		}
-		fmt.Fprintf(out, "    <property name=%q type=%q access=%q/>\n", p.name, p.sig, access)
+		fmt.Fprintf(out, "    <property name=%q type=%q access=%q", p.name, p.sig, access)
+		if value := p.announced.annotation(); value != "" {
+			fmt.Fprintf(out, ">\n      <annotation name=%q value=%q/>\n    </property>\n", emitsChanged, value)
+		} else {
+			out.WriteString("/>\n")
+		}
 	}
 	out.WriteString("  </interface>\n")
 }

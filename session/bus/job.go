@@ -60,6 +60,7 @@ func jobExtension() *iface {
 					return engine.ForceStop{Call: id, By: c.conn.caller(), Target: c.target(), Env: c.strs(0), Wait: c.flag(1)}
 				})
 			}},
+			changeMethod(),
 			// Why the job runs, or does not; see why.go.
 			{"Why", nil, []arg{{"why", "a{sv}"}}, why},
 			// The definition in force: its file, the override that was laid on
@@ -94,7 +95,8 @@ func jobExtension() *iface {
 
 // ofClass makes a property of what a job file says.
 func ofClass(name, sig string, get func(*job.Class) any) property {
-	return property{name: name, sig: sig, get: func(_ *Server, v engine.View, o object) any {
+	// A job with another definition is told as removed and added.
+	return property{name: name, sig: sig, announced: constant, get: func(_ *Server, v engine.View, o object) any {
 		class, _ := v.Class(o.job)
 		return get(class)
 	}}

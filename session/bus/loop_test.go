@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/api"
@@ -46,7 +48,11 @@ type loop struct {
 
 	// Of the loop's goroutine.
 	engine *engine.Engine
-	manual bool // processes are neither started nor ended by themselves
+	logDir string         // where logs are, if not in /log
+	hang   chan struct{}  // until it is closed, Lint does not return
+	strays []engine.Stray // the processes of every instance, if not its name
+	file   *os.File       // came with an event
+	manual bool           // processes are neither started nor ended by themselves
 }
 
 func newLoop(t *testing.T, classes ...*job.Class) *loop {
@@ -118,12 +124,16 @@ func (l *loop) do(f func()) {
 }
 
 func (l *loop) apply(in engine.Input) {
+	l.server.Stepping(in)
 	for _, effect := range l.engine.Step(0, in) {
 		switch effect := effect.(type) {
 		case engine.Reply:
 			l.server.Reply(effect)
 		case engine.Notify:
 			l.server.Notify(effect)
+		case engine.DropFile:
+			_ = l.file.Close()
+			l.file = nil
 		case engine.Spawn:
 			if !l.manual {
 				l.post(func() { l.apply(engine.Spawned{Proc: effect.Proc, Pid: 1000 + int(effect.Proc)}) })
@@ -138,6 +148,7 @@ func (l *loop) apply(in engine.Input) {
 			l.mu.Unlock()
 		}
 	}
+	l.server.Stepped(l.engine.View())
 }
 
 func (l *loop) Step(in engine.Input) {
@@ -149,18 +160,55 @@ func (l *loop) Step(in engine.Input) {
 	l.post(func() { l.apply(in) })
 }
 
+// StepWithFile keeps one descriptor at a time.
+func (l *loop) StepWithFile(fd int, in func(uint64) engine.Input, refuse func(error)) {
+	l.post(func() {
+		if l.file != nil {
+			_ = unix.Close(fd)
+			refuse(errors.New("no more"))
+			return
+		}
+		l.file = os.NewFile(uintptr(fd), "file")
+		l.apply(in(1))
+	})
+}
+
 func (l *loop) Read(f func(engine.View)) { l.post(func() { f(l.engine.View()) }) }
 
 func (l *loop) Restart() {}
 
+// Lint finds something in every job.
+func (l *loop) Lint(classes []*job.Class) (out []Finding) {
+	var hang chan struct{}
+	l.do(func() { hang = l.hang })
+	if hang != nil {
+		<-hang
+		return nil
+	}
+	for _, class := range classes {
+		out = append(out, Finding{class.Name, "never-starts", "/etc/jobs/" + class.Name + ".conf", 3, 7, "it does not start"})
+	}
+	return out
+}
+
+func (l *loop) ConfDirs() []string { return []string{"/etc/jobs", "/home/jobs", "/home/jobs/more"} }
+
 func (l *loop) LogPath(class *job.Class, instance string) string {
-	return "/log/" + class.Name + "-" + instance + ".log"
+	dir := l.logDir
+	if dir == "" {
+		dir = "/log"
+	}
+	return dir + "/" + class.Name + "-" + instance + ".log"
 }
 
 func (l *loop) Reload(done func()) { l.post(func() { l.reloads = append(l.reloads, done) }) }
 
 // Processes says of each instance that it has its own name as a process.
 func (l *loop) Processes(class, instance string, done func([]engine.Stray)) {
+	if list := l.strays; list != nil {
+		l.post(func() { done(list) })
+		return
+	}
 	l.post(func() { done([]engine.Stray{{Pid: 4711, Command: class + " " + instance + " \xff"}}) })
 }
 
@@ -225,7 +273,7 @@ func serveWith(t *testing.T, change func(*Server), classes ...*job.Class) (*loop
 	}
 	change(s)
 	l.server = s
-	s.workers.Go(s.accept)
+	s.workers.Go(func() { s.accept(s.listener) })
 	t.Cleanup(func() {
 		s.Close(patience)
 		if _, err := os.Lstat(path); !os.IsNotExist(err) {
@@ -268,6 +316,7 @@ type peer struct {
 	conn   *net.UnixConn
 	in     *bufio.Reader
 	serial uint32
+	heard  []string // for a test to note signals
 }
 
 // dial connects without a word.

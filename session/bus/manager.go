@@ -1,15 +1,15 @@
 package bus
 
 import (
+	"golang.org/x/sys/unix"
+
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/wire"
 )
 
-// notYet answers a method that is known and not built.
-func notYet(c *call) {
-	c.answer(nil, failf(api.ErrNotSupported, "not yet: %s", c.member))
-}
+// nothing answers a method that has no effect here.
+func nothing(c *call) { c.answer(nil, nil) }
 
 func managerInterface() *iface {
 	details := arg{"job_details", "as"}
@@ -19,7 +19,7 @@ func managerInterface() *iface {
 			{"ReloadConfiguration", nil, nil, reloadConfiguration},
 			{"GetJobByName", []arg{{"name", "s"}}, []arg{{"job", "o"}}, getJobByName},
 			{"GetAllJobs", nil, []arg{{"jobs", "ao"}}, getAllJobs},
-			{"GetState", nil, []arg{{"state", "s"}}, notYet},
+			{"GetState", nil, []arg{{"state", "s"}}, getState},
 			{"Restart", nil, nil, func(c *call) {
 				// Answered first: in the next moment the daemon is another.
 				c.answer(nil, nil)
@@ -33,10 +33,11 @@ func managerInterface() *iface {
 			{"ListEnv", []arg{details}, []arg{{"env", "as"}}, listEnv},
 			{"ResetEnv", []arg{details}, nil, resetEnv},
 			{"EmitEvent", []arg{{"name", "s"}, {"env", "as"}, {"wait", "b"}}, nil, emitEvent},
-			{"EmitEventWithFile", []arg{{"name", "s"}, {"env", "as"}, {"wait", "b"}, {"file", "h"}}, nil, notYet},
-			{"NotifyDiskWriteable", nil, nil, notYet},
-			{"NotifyDBusAddress", []arg{{"address", "s"}}, nil, notYet},
-			{"NotifyCGroupManagerAddress", []arg{{"address", "s"}}, nil, notYet},
+			{"EmitEventWithFile", []arg{{"name", "s"}, {"env", "as"}, {"wait", "b"}, {"file", "h"}}, nil, emitEventWithFile},
+			{"NotifyDiskWriteable", nil, nil, notifyDiskWriteable},
+			{"NotifyDBusAddress", []arg{{"address", "s"}}, nil, notifyDBusAddress},
+			// There is no such manager any more: the kernel serves cgroups itself.
+			{"NotifyCGroupManagerAddress", []arg{{"address", "s"}}, nil, nothing},
 			{"EndSession", nil, nil, endSession},
 		},
 		signals: []signal{
@@ -46,7 +47,7 @@ func managerInterface() *iface {
 			{"Restarted", nil},
 		},
 		properties: []property{
-			{"version", "s", func(s *Server, _ engine.View, _ object) any { return s.version }, nil},
+			{"version", "s", func(s *Server, _ engine.View, _ object) any { return s.version }, nil, constant},
 			{"log_priority", "s",
 				func(s *Server, _ engine.View, _ object) any { return s.backend.LogPriority() },
 				func(s *Server, value any) *failure {
@@ -54,9 +55,23 @@ func managerInterface() *iface {
 						return failf(api.ErrInvalidArgs, "%v", err)
 					}
 					return nil
-				}},
+				}, bySignal},
 		},
 	}
+}
+
+// notifyDBusAddress says where the session bus is.
+func notifyDBusAddress(c *call) {
+	r := c.server.remote.Load()
+	if r == nil {
+		c.answer(nil, failf(api.ErrNotSupported, "cannot join a bus: session-init was started with --no-dbus"))
+		return
+	}
+	if err := r.Tell(c.str(0)); err != nil {
+		c.answer(nil, failf(api.ErrInvalidArgs, "%s", err.Error()))
+		return
+	}
+	c.answer(nil, nil)
 }
 
 // reloadConfiguration is answered when everything has been read again. It
@@ -149,6 +164,7 @@ func (c *call) changeEnv(change engine.SetEnv) {
 		return
 	}
 	change.Class, change.Target = class, instance
+	change.By = c.conn.caller()
 	c.step(false, func(id engine.CallID) engine.Input {
 		change.Call = id
 		return change
@@ -175,9 +191,46 @@ func emitEvent(c *call) {
 	})
 }
 
+// emitEventWithFile hands a copy of the descriptor on.
+func emitEventWithFile(c *call) {
+	at, ok := c.in.Value(3).(wire.FD)
+	if !ok || int(at) >= len(c.fds) {
+		c.answer(nil, failf(api.ErrInvalidArgs, "cannot emit %s: the descriptor did not come with the call", c.str(0)))
+		return
+	}
+	fd, err := copyFD(c.fds[at])
+	if err != nil {
+		c.answer(nil, failf(api.ErrFailed, "cannot emit %s: cannot keep the descriptor: %v", c.str(0), err))
+		return
+	}
+	id, full := c.server.wait(c, false)
+	if full {
+		_ = unix.Close(fd)
+		c.answer(nil, failf(api.ErrLimitsExceeded, "too many calls wait for an answer: %d", c.server.limits.calls))
+		return
+	}
+	emit := engine.Emit{Call: id, By: c.conn.caller(), Name: c.str(0), Env: c.strs(1), Wait: c.flag(2)}
+	c.server.backend.StepWithFile(fd, func(file uint64) engine.Input {
+		emit.File = file
+		return emit
+	}, func(err error) {
+		if _, waits := c.server.forget(id); waits {
+			c.reply(nil, failf(api.ErrLimitsExceeded, "cannot emit %s: %v", emit.Name, err))
+		}
+	})
+}
+
 // endSession is answered before the session ends: with nothing to stop, the
 // daemon may be gone in the next instant.
 func endSession(c *call) {
+	if system := c.server.system; system != nil {
+		if err := system.EndSystem("", nil); err != nil {
+			c.answer(nil, failf(api.ErrNotSupported, "%s", err.Error()))
+			return
+		}
+		c.answer(nil, nil)
+		return
+	}
 	c.answer(nil, nil)
 	c.server.backend.Step(engine.Shutdown{Type: "logout"})
 }

@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"bytes"
 	"fmt"
 	"sync"
 
@@ -33,15 +32,22 @@ type encoder struct {
 
 // encode gives the bytes of a message, which nobody changes any more.
 func (e *encoder) encode(h *wire.Header, body []any) ([]byte, error) {
+	return e.add(nil, h, body)
+}
+
+// add appends the bytes of a message to others.
+func (e *encoder) add(to []byte, h *wire.Header, body []any) ([]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.out.Mend = true
 	e.out.Reset(keepBuffer)
-	h.Flags = wire.NoReplyExpected
+	if h.Kind != wire.MethodCall {
+		h.Flags = wire.NoReplyExpected
+	}
 	e.out.Begin(h)
 	e.out.Values(h.Signature, body)
 	if err := e.out.End(); err != nil {
 		return nil, err
 	}
-	return bytes.Clone(e.out.Bytes()), nil
+	return append(to, e.out.Bytes()...), nil
 }

@@ -16,22 +16,8 @@ func (s *Server) Notify(n engine.Notify) {
 	if signal, body, ok := announcement(n); ok {
 		s.announce(signal, body...)
 	}
-}
-
-// announce sends a signal to every client.
-func (s *Server) announce(signal wire.Header, body ...any) {
-	signal.Kind = wire.Signal
-	message, err := s.encode(signal, body...)
-	if err != nil {
-		s.log.Error("cannot encode a signal", "path", signal.Path, "signal", signal.Member, "error", err)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.conns {
-		if c.ready {
-			c.send(message)
-		}
+	if s.watchers.Load() > 0 {
+		s.noteChange(n)
 	}
 }
 

@@ -17,9 +17,10 @@ const (
 	writeChunk = 256 << 10
 )
 
-// outbox is what waits to be written to one client: encoded messages, first
-// in, first out; see flush.go for who writes them. push never blocks. The bytes of a message are never changed,
-// so that connections can share them.
+// outbox is what waits to be written to one client: encoded messages, or
+// several end to end, first in, first out; see flush.go for who writes them.
+// push never blocks. The bytes of a message are never changed, so that
+// connections can share them.
 type outbox struct {
 	limit int
 
@@ -66,9 +67,9 @@ func (o *outbox) push(message []byte) (ok, first bool) {
 // kernel takes bytes, as many as it can at once.
 type kernel interface{ writeNow([]byte) int }
 
-// flush hands what is held to the kernel, when now is set, and what it does
-// not take to the writer. It does not block.
-func (o *outbox) flush(to kernel, now bool) {
+// flush hands what is held to the kernel, if that is most bytes or less, and
+// what it does not take to the writer. It does not block.
+func (o *outbox) flush(to kernel, most int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.held || o.finished || o.closed {
@@ -79,20 +80,36 @@ func (o *outbox) flush(to kernel, now bool) {
 	for _, message := range o.queue {
 		data += len(message)
 	}
-	if now && data <= flushBytes {
-		all := o.queue[0]
-		if len(o.queue) > 1 {
-			o.batch = o.batch[:0]
-			for _, message := range o.queue {
-				o.batch = append(o.batch, message...)
-			}
-			all = o.batch
-		}
-		o.took(to.writeNow(all))
+	if data <= most {
+		o.hand(to, data)
 		o.less.Broadcast()
 	}
 	if len(o.queue) > 0 {
 		o.more.Signal()
+	}
+}
+
+// hand hands the queue, which has so many bytes, to the kernel: as one piece, but
+// for what would take much memory to make one of.
+func (o *outbox) hand(to kernel, data int) {
+	switch {
+	case len(o.queue) == 0:
+	case len(o.queue) == 1:
+		o.took(to.writeNow(o.queue[0]))
+	case data > flushBytes:
+		for len(o.queue) > 0 {
+			next := len(o.queue[0])
+			n := to.writeNow(o.queue[0])
+			if o.took(n); n < next {
+				return
+			}
+		}
+	default:
+		o.batch = o.batch[:0]
+		for _, message := range o.queue {
+			o.batch = append(o.batch, message...)
+		}
+		o.took(to.writeNow(o.batch))
 	}
 }
 

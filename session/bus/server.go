@@ -41,6 +41,12 @@ type Options struct {
 	// so that clients that called while there was none are served. nil:
 	// one is made. It remains the caller's.
 	Socket *os.File
+	// ReadOnly is the path of a second socket, on which everybody may look;
+	// empty for none. ReadOnlySocket is for it what Socket is.
+	ReadOnly       string
+	ReadOnlySocket *os.File
+	// System is the machine's daemon; nil: it is a user's.
+	System System
 	// Guard starts the goroutines; nil: a panic is told to nobody.
 	Guard *guard.Guard
 	// Fail, for tests, is called at named points; it may end the daemon there.
@@ -58,9 +64,26 @@ type Server struct {
 	guid     string
 	socket   os.FileInfo
 	listener *net.UnixListener
-	objects  map[objectKind][]*iface
-	limits   limits
-	encoder  encoder
+	// readOnly is the second socket, nil for none; see readonly.go.
+	readOnly     *net.UnixListener
+	readOnlyPath string
+	readOnlyFile os.FileInfo
+	system       System
+	objects      map[objectKind][]*iface
+	limits       limits
+	encoder      encoder
+	// own are our namespaces; see restriction.
+	own namespaces
+	// changes are yet to be told to the watchers.
+	changes changes
+	// outcomes are of the step under way; see outcome.go.
+	outcomes []outcome
+	watched  watching
+	watchers atomic.Int32
+	linting  atomic.Bool  // all jobs are looked at
+	asides   atomic.Int32 // questions that are looked into; see beside
+
+	stream stream // its lock is taken before flushMu, and after mu
 
 	flushMu sync.Mutex
 	// unflushed are the clients whose outbox holds messages; spare is memory
@@ -72,6 +95,7 @@ type Server struct {
 	ready   atomic.Int32 // clients that get signals
 	done    chan struct{}
 	workers sync.WaitGroup
+	remote  atomic.Pointer[Remote] // nil: no bus is to be joined
 
 	mu      sync.Mutex
 	conns   []*conn // in the order in which they came
@@ -92,6 +116,10 @@ type waiting struct {
 	serial uint32
 	// path: the answer is the instance's object path.
 	path bool
+	// tells: it says how things stand as well; see outcome.go.
+	tells bool
+	// why: a failure is told with its reason.
+	why bool
 }
 
 // Listen makes the socket, which only its owner can open, and serves it. A
@@ -102,7 +130,10 @@ func Listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", socketPath, err)
 	}
-	s.guard.GoIn(&s.workers, "bus, where clients come in", s.accept)
+	s.guard.GoIn(&s.workers, "bus, where clients come in", func() { s.accept(s.listener) })
+	if s.readOnly != nil {
+		s.guard.GoIn(&s.workers, "bus, where everybody comes in", func() { s.accept(s.readOnly) })
+	}
 	return s, nil
 }
 
@@ -115,7 +146,8 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 		return nil, errors.New("the path does not begin with /")
 	}
 	var guid [16]byte
-	if _, err := rand.Read(guid[:]); err != nil {
+	_, err := rand.Read(guid[:])
+	if err != nil {
 		return nil, err
 	}
 	s := &Server{
@@ -124,15 +156,20 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 		guard:   opts.Guard,
 		fail:    opts.Fail,
 		version: opts.Version,
+		system:  opts.System,
 		path:    socketPath,
 		guid:    hex.EncodeToString(guid[:]),
 		objects: objects(),
 		limits:  limits{outbox: outboxLimit, calls: maxWaitingCalls},
 		done:    make(chan struct{}),
 		waiting: map[engine.CallID]waiting{},
+		stream:  newStream(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.own, err = namespacesIn("/proc/self"); err != nil {
+		s.log.Warn("cannot see our own namespaces: clients may only read", "error", err)
 	}
 	listener, err := inherit(opts.Socket)
 	if err == nil && listener == nil {
@@ -153,6 +190,13 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 		_ = listener.Close()
 		_ = os.Remove(socketPath)
 		return nil, err
+	}
+	if opts.ReadOnly != "" {
+		if err := s.listenReadOnly(opts.ReadOnly, opts.ReadOnlySocket); err != nil {
+			_ = listener.Close()
+			_ = os.Remove(socketPath)
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -189,14 +233,7 @@ func bind(socketPath string) (*net.UnixListener, error) {
 // may duplicate for whoever serves it next. (os.File.Fd of a duplicate would
 // make the one we accept from blocking: both are the same open file.)
 func (s *Server) WithSocket(f func(fd int) error) error {
-	raw, err := s.listener.SyscallConn()
-	if err != nil {
-		return err
-	}
-	if failed := raw.Control(func(fd uintptr) { err = f(int(fd)) }); failed != nil {
-		return failed
-	}
-	return err
+	return withSocket(s.listener, f)
 }
 
 // removeStale removes a socket on which nobody listens any more.
@@ -255,6 +292,9 @@ func (s *Server) close(grace time.Duration, leave bool) {
 	}
 	s.closing = true
 	close(s.done)
+	if r := s.remote.Load(); r != nil {
+		r.cancel()
+	}
 	conns := slices.Clone(s.conns)
 	s.mu.Unlock()
 
@@ -262,6 +302,10 @@ func (s *Server) close(grace time.Duration, leave bool) {
 	if info, err := os.Lstat(s.path); err == nil && !leave && os.SameFile(info, s.socket) {
 		_ = os.Remove(s.path)
 	}
+	s.closeReadOnly(leave)
+	s.stream.mu.Lock()
+	s.spread(func(*conn) {}) // the writers have the last word
+	s.stream.mu.Unlock()
 	deadline := time.Now().Add(grace)
 	for _, c := range conns {
 		c.finish(deadline)
@@ -273,10 +317,10 @@ func (s *Server) close(grace time.Duration, leave bool) {
 // client.
 const acceptDelay = 100 * time.Millisecond
 
-func (s *Server) accept() {
+func (s *Server) accept(listener *net.UnixListener) {
 	full := false
 	for {
-		socket, err := s.listener.AcceptUnix()
+		socket, err := listener.AcceptUnix()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -290,7 +334,7 @@ func (s *Server) accept() {
 			continue
 		}
 		s.at("bus-accepting")
-		if added := s.add(socket); added != full {
+		if added := s.add(socket, listener == s.readOnly); added != full {
 			continue
 		}
 		// Said once, not for each client of a flood.
@@ -308,7 +352,7 @@ func (s *Server) at(point string) {
 }
 
 // add serves a client, or sends it away when there are too many.
-func (s *Server) add(socket *net.UnixConn) bool {
+func (s *Server) add(socket *net.UnixConn, public bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing || len(s.conns) >= maxConnections {
@@ -317,9 +361,25 @@ func (s *Server) add(socket *net.UnixConn) bool {
 	}
 	s.lastID++
 	c := newConn(s, socket, s.lastID)
+	c.public = public
 	s.conns = append(s.conns, c)
 	s.guard.GoIn(&s.workers, "reader of a client", c.serve)
 	return true
+}
+
+// enter makes a link to a bus one of the clients.
+func (s *Server) enter(c *conn) error {
+	s.mu.Lock()
+	if !s.closing {
+		s.lastID++
+		c.id = s.lastID
+		s.conns = append(s.conns, c)
+	}
+	s.mu.Unlock()
+	if !s.admit(c) {
+		return net.ErrClosed
+	}
+	return nil
 }
 
 // admit makes a client that has authenticated get signals. It reports false
@@ -332,6 +392,7 @@ func (s *Server) admit(c *conn) bool {
 	}
 	c.ready = true
 	s.ready.Add(1)
+	s.listen(c)
 	s.guard.GoIn(&s.workers, "writer of a client", c.write)
 	return true
 }
@@ -343,9 +404,11 @@ func (s *Server) remove(c *conn) {
 	if i := slices.Index(s.conns, c); i >= 0 {
 		s.conns = slices.Delete(s.conns, i, i+1)
 	}
+	s.unwatch(c)
 	if c.ready {
 		c.ready = false
 		s.ready.Add(-1)
+		s.unlisten(c)
 	}
 	abandoned := make([]engine.CallID, 0, len(c.waiting))
 	for id := range c.waiting {

@@ -95,6 +95,9 @@ func propertiesInterface() *iface {
 			{"GetAll", []arg{face}, []arg{{"properties", "a{sv}"}}, getAllProperties},
 			{"Set", []arg{face, name, {"value", "v"}}, nil, setProperty},
 		},
+		signals: []signal{
+			{"PropertiesChanged", []arg{face, {"changed_properties", "a{sv}"}, {"invalidated_properties", "as"}}},
+		},
 	}
 }
 
@@ -148,6 +151,7 @@ func getAllProperties(c *call) {
 		if fail != nil {
 			return nil, fail
 		}
+		c.watchObject(v)
 		all := map[string]wire.Variant{}
 		for _, face := range faces {
 			for i := range face.properties {
@@ -172,6 +176,10 @@ func setProperty(c *call) {
 			return nil, failf(api.ErrInvalidArgs, "cannot set %s: its type is %s, not %s",
 				name, p.sig, sig)
 		}
-		return nil, p.set(c.server, c.in.Value(2).(wire.Variant).Value)
+		if fail = p.set(c.server, c.in.Value(2).(wire.Variant).Value); fail == nil && c.server.watchers.Load() > 0 {
+			// Only the daemon has properties that can be set.
+			c.server.changed(subject{}, name)
+		}
+		return nil, fail
 	})
 }

@@ -27,9 +27,13 @@ const whyVersion = 1
 //	start_on     aas      the conditions, in postfix order as the properties
 //	stop_on      aas
 //	operands     aa{sv}   of start on, in its order: OPERAND
+//	sockets      aa{sv}   those that the daemon holds for the job: address s, and
+//	                      fault s where there is none, or nobody listens
 //	main_end     a{sv}    how main ended last: END
 //	rest         a{sv}    who or what stopped the instance that came to rest last:
 //	                      GOAL, and rested t, instance s
+//	begun        a{sv}    who or what had started that one, when it ended by
+//	                      itself: GOAL
 //	failure      a{sv}    the last failure: END, and process s, reason s, number i
 //	                      (as Failed has it), present b (it was in the last run)
 //	respawn      b        and respawn_limit u, respawn_interval t
@@ -46,18 +50,21 @@ const whyVersion = 1
 //	END       at t, instance s; of a process that ran kind s, pid i, and
 //	          status i or signal s with sender s (others, stop, force,
 //	          kill-timeout, session-end, reload, watchdog, caller: all but others are ours)
+//	          and core b, true when it dumped core
 //	GOAL      reason s (caller, event, itself, session-end, adopted), at t;
 //	          of a caller verb s, CALLER; of an event events aa{sv}: EVENT
 //	INSTANCE  job s, instance s, goal s, state s, since t, from a{sv}: GOAL,
 //	          processes a(si), log s (its path), failure s, note s,
 //	          ready s, ready_after t (how main became ready, and how long that
-//	          took), said s (of itself, as sd_notify(3) has it),
+//	          took), lacks s (what it has lost of that since, or lacks yet),
+//	          said s (of itself, as sd_notify(3) has it),
 //	          operands aa{sv} (of stop on), waits aa{sv}: WAIT,
 //	          awaited_by aa{sv}: HOLDER, and when it was respawned deaths u,
 //	          window t, delay t
 //	WAIT      for s (event, process, spawn, ready, end, leftovers, respawn),
 //	          since t, deadline t, event a{sv}: EVENT, held_by aa{sv}: HOLDER,
-//	          process s, pid i, forks u, killed b
+//	          process s, pid i, forks u, killed b, lacks s (what keeps
+//	          it from being ready)
 //	HOLDER    kind s (instance, start-on, stop-on, event, caller), job s,
 //	          instance s, goal s, state s, missing aas, event s, verb s
 
@@ -134,6 +141,7 @@ func (t teller) class(why engine.ClassWhy) dict {
 		put(d, "stop_on", def.StopOn.Postfix())
 	}
 	putAll(d, "operands", why.StartOn, tellOperand)
+	putAll(d, "sockets", why.Sockets, tellSocket)
 	if why.Main.Pid > 0 {
 		put(d, "main_end", tellEnd(why.Main))
 	}
@@ -142,6 +150,9 @@ func (t teller) class(why engine.ClassWhy) dict {
 		put(rest, "rested", why.Rested)
 		put(rest, "instance", why.RestedAs)
 		put(d, "rest", rest)
+	}
+	if why.Begun.Reason != engine.ByNobody {
+		put(d, "begun", tellGoal(why.Begun))
 	}
 	if f := why.Failure; f != nil {
 		told := tellEnd(f.End)
@@ -180,6 +191,13 @@ func tellOperand(o engine.OperandWhy) dict {
 	if o.Last != nil {
 		put(d, "last", tellEvent(*o.Last))
 	}
+	return d
+}
+
+func tellSocket(s engine.SocketWhy) dict {
+	d := dict{}
+	put(d, "address", s.Address)
+	put(d, "fault", s.Fault)
 	return d
 }
 
@@ -227,6 +245,9 @@ func tellEnd(end engine.End) dict {
 	}
 	put(d, "signal", job.SignalName(end.Signal))
 	put(d, "sender", end.Sender.String())
+	if end.Core {
+		put(d, "core", true)
+	}
 	return d
 }
 
@@ -252,6 +273,7 @@ func (t teller) instance(in engine.InstanceWhy) dict {
 	put(d, "note", in.Note)
 	put(d, "ready", in.Ready.How)
 	put(d, "ready_after", in.Ready.Took)
+	put(d, "lacks", in.Ready.Lacks)
 	put(d, "said", in.Said)
 	if def, ok := t.view.Class(in.Class); ok {
 		put(d, "log", t.backend.LogPath(def, in.Name))
@@ -286,6 +308,7 @@ func tellWait(w engine.WaitWhy) dict {
 	}
 	if w.Kind == engine.WaitsForReady {
 		put(d, "forks", uint32(w.Forks))
+		put(d, "lacks", w.Lacks)
 	}
 	if w.Killed {
 		put(d, "killed", true)

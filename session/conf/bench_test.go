@@ -22,7 +22,7 @@ func BenchmarkLoad(b *testing.B) {
 	dir := benchDir(b)
 	for b.Loop() {
 		n := 0
-		w := New([]Dir{{dir}}, Options{Parse: parseFake, Apply: applyFake}, func(c []Change) { n += len(c) })
+		w := New([]Dir{{Path: dir}}, Options{Parse: parseFake, Apply: applyFake}, func(c []Change) { n += len(c) })
 		must(b, w.Load())
 		w.Close()
 		if n != benchFiles {
@@ -34,7 +34,7 @@ func BenchmarkLoad(b *testing.B) {
 // BenchmarkRescan reads 10,000 files again that have not changed.
 func BenchmarkRescan(b *testing.B) {
 	dir := benchDir(b)
-	w := New([]Dir{{dir}}, Options{Parse: parseFake, Apply: applyFake}, func([]Change) {})
+	w := New([]Dir{{Path: dir}}, Options{Parse: parseFake, Apply: applyFake}, func([]Change) {})
 	defer w.Close()
 	for b.Loop() {
 		must(b, w.Load())
@@ -48,7 +48,7 @@ func BenchmarkChange(b *testing.B) {
 	changed := make(chan []Change, 1)
 	var reads atomic.Int64
 	opts := Options{Parse: parseFake, Apply: applyFake, reads: func(string) { reads.Add(1) }}
-	w := New([]Dir{{dir}}, opts, func(c []Change) { changed <- c })
+	w := New([]Dir{{Path: dir}}, opts, func(c []Change) { changed <- c })
 	defer w.Close()
 	must(b, w.Load())
 	<-changed

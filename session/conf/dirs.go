@@ -10,6 +10,9 @@ import (
 type Dir struct {
 	// Path is absolute and clean.
 	Path string
+	// Autostart: it holds desktop entries, of which jobs are made, and nothing
+	// below it counts.
+	Autostart bool
 }
 
 // UserDirs returns the directories of a user's daemon, the first that holds
@@ -39,6 +42,22 @@ func UserDirs(env func(string) string) []Dir {
 	list = add(list, ".init", home)
 	list = add(list, "upstart", configDirs...)
 	return add(list, "upstart/sessions", dataDirs...)
+}
+
+// AutostartDirs returns the directories of the desktop entries that start with
+// a session, the first that holds a file of a name wins. env is as above.
+func AutostartDirs(env func(string) string) []Dir {
+	configHome := absolute(env("XDG_CONFIG_HOME"))
+	if configHome == "" {
+		configHome = below(absolute(env("HOME")), ".config")
+	}
+	var list []Dir
+	list = add(list, "autostart", configHome)
+	list = add(list, "autostart", split(env("XDG_CONFIG_DIRS"), "/etc/xdg")...)
+	for i := range list {
+		list[i].Autostart = true
+	}
+	return list
 }
 
 // SystemDirs returns the directories of the daemon of the machine.

@@ -71,7 +71,7 @@ func TestSystemDirs(t *testing.T) {
 }
 
 func TestFromFlags(t *testing.T) {
-	base := []Dir{{"/a"}, {"/b"}}
+	base := []Dir{{Path: "/a"}, {Path: "/b"}}
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)

@@ -156,7 +156,7 @@ func TestNothingIsLeft(t *testing.T) {
 	once := func() {
 		dir := tempDir(t)
 		put(t, dir+"/1/sub/a.conf", "a")
-		w := New([]Dir{{dir + "/1"}, {dir + "/none"}}, Options{Parse: parseFake, Apply: applyFake}, func([]Change) {})
+		w := New([]Dir{{Path: dir + "/1"}, {Path: dir + "/none"}}, Options{Parse: parseFake, Apply: applyFake}, func([]Change) {})
 		must(t, w.Load())
 		w.Start()
 		w.Rescan(nil)
@@ -192,7 +192,7 @@ func TestWatchAlias(t *testing.T) {
 	must(t, os.Mkdir(root+"/a", 0o755))
 	n := newDeaf(nil)
 	dirt := newDirt(2)
-	ws := newWatchSet(slog.New(slog.DiscardHandler), dirt, []string{"/x", "/y"}, n)
+	ws := newWatchSet(slog.New(slog.DiscardHandler), dirt, []Dir{{Path: "/x"}, {Path: "/y"}}, n)
 	ws.list(root+"/a", target{0, "/x"}, 1)
 	must(t, os.Rename(root+"/a", root+"/b"))
 	// The old name cannot be told from a second one by what is in memory
@@ -250,4 +250,31 @@ func TestDirtBounds(t *testing.T) {
 	if _, ok := d.due(time.Hour); ok {
 		t.Error("dirt is due after it was taken")
 	}
+}
+
+// The watch ends with Unwatch, long before Close; what changes after it is found
+// when it is asked for.
+func TestUnwatch(t *testing.T) {
+	ended := make(chan struct{})
+	n := &farewell{newDeaf(nil), ended}
+	d := openWith(t, Options{notifier: func() (notifier, error) { return n, nil }}, tempDir(t), "1")
+	d.put("1/a.conf", "one")
+	d.live()
+	d.w.Unwatch()
+	d.w.Unwatch()
+	<-ended
+	d.put("1/a.conf", "two")
+	d.w.Rescan(nil)
+	d.until("a = 1/a.conf: two")
+}
+
+// farewell tells when it is closed, which panics the second time.
+type farewell struct {
+	*deaf
+	ended chan struct{}
+}
+
+func (n *farewell) Close() error {
+	close(n.ended)
+	return n.deaf.Close()
 }

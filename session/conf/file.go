@@ -35,6 +35,9 @@ type file struct {
 	aside  *aside     // nil if there is nothing
 	// parsed: the text was looked at, and its problems told.
 	parsed bool
+	// gone: it is a desktop entry that says it counts as if it were not there,
+	// and hides the later ones.
+	gone bool
 	// inForce: class is the definition of the job that was given out last,
 	// and no override stood beside it.
 	inForce bool

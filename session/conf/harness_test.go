@@ -138,7 +138,7 @@ func openWith(t *testing.T, opts Options, root string, dirs ...string) *desk {
 	d := &desk{t: t, root: root, log: &logBuffer{}, batches: make(chan []Change, 10000), jobs: make(map[string]string)}
 	list := make([]Dir, len(dirs))
 	for i, dir := range dirs {
-		list[i] = Dir{filepath.Join(d.root, dir)}
+		list[i] = Dir{Path: filepath.Join(d.root, dir), Autostart: filepath.Base(dir) == "autostart"}
 	}
 	opts.Logger = slog.New(slog.NewTextHandler(d.log, nil))
 	if opts.Debounce == 0 {

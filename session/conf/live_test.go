@@ -278,7 +278,7 @@ func TestRescanOrder(t *testing.T) {
 	dir := tempDir(t)
 	put(t, dir+"/a.conf", "a")
 	var applied []string // by the Watcher's goroutine only, until done
-	w := New([]Dir{{dir}}, Options{Parse: parseFake, Apply: applyFake}, func(changes []Change) {
+	w := New([]Dir{{Path: dir}}, Options{Parse: parseFake, Apply: applyFake}, func(changes []Change) {
 		for _, c := range changes {
 			applied = append(applied, c.Name())
 		}

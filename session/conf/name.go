@@ -3,6 +3,8 @@ package conf
 import (
 	"path"
 	"strings"
+
+	"github.com/session-init/session-init/session/desktop"
 )
 
 // kind says what a file is by its name.
@@ -11,8 +13,12 @@ type kind uint8
 const (
 	noJob kind = iota
 	jobFile
+	entryFile // a desktop entry, of which a job is made
 	overrideFile
 )
+
+// defines tells whether a file of this kind gives a job its definition.
+func (k kind) defines() bool { return k == jobFile || k == entryFile }
 
 // place is where a file stands among those of its name in one search
 // directory.
@@ -94,6 +100,18 @@ func classify(root, file string) place {
 		}
 	}
 	p.name = strings.Join(append(kept, stem), "/")
+	return p
+}
+
+// classify says which job a file below the directory belongs to.
+func (d Dir) classify(file string) place {
+	if !d.Autostart {
+		return classify(d.Path, file)
+	}
+	p := place{path: file}
+	if base := path.Base(file); path.Dir(file) == d.Path && !ignored(base) && len(base) > len(desktop.Suffix) && strings.HasSuffix(base, desktop.Suffix) {
+		p.kind, p.name = entryFile, desktop.JobName(file)
+	}
 	return p
 }
 

@@ -28,9 +28,10 @@ type inForce struct {
 // Nearly all jobs have one file, and the definition in it is in force: of
 // these only the file is held, which says so itself.
 type resolver struct {
-	log   *slog.Logger
-	parse func(name, path string, text []byte) (*job.Class, []job.Problem)
-	apply func(class *job.Class, path string, text []byte) (*job.Class, []job.Problem)
+	log     *slog.Logger
+	parse   func(name, path string, text []byte) (*job.Class, []job.Problem)
+	apply   func(class *job.Class, path string, text []byte) (*job.Class, []job.Problem)
+	entries Entries
 
 	// one holds the file of each job that has just one, several the others'
 	// in their order.
@@ -44,7 +45,7 @@ type resolver struct {
 
 func newResolver(opts Options) *resolver {
 	return &resolver{
-		log: opts.Logger, parse: opts.Parse, apply: opts.Apply,
+		log: opts.Logger, parse: opts.Parse, apply: opts.Apply, entries: opts.Entries,
 		one:     make(map[string]*file),
 		several: make(map[string][]*file),
 		force:   make(map[string]*inForce),
@@ -126,7 +127,7 @@ func (r *resolver) tellUnused(name string, index uint16, before, after []*file) 
 func defining(files []*file, index uint16) []*file {
 	var list []*file
 	for _, f := range files {
-		if f.index == index && f.kind == jobFile {
+		if f.index == index && f.kind.defines() {
 			list = append(list, f)
 		}
 	}
@@ -220,7 +221,7 @@ func (r *resolver) choose(name string, files []*file, before *inForce) (now *inF
 	var first *file
 	var rest []*inForce
 	for _, f := range files {
-		if f.kind != jobFile {
+		if !f.kind.defines() {
 			continue
 		}
 		c := &inForce{source: f, index: f.index}
@@ -232,6 +233,9 @@ func (r *resolver) choose(name string, files []*file, before *inForce) (now *inF
 		if r.good(f) {
 			c.base = f.class
 			return c, ""
+		}
+		if f.gone {
+			return nil, ""
 		}
 		rest = append(rest, c)
 	}
@@ -284,7 +288,13 @@ func (r *resolver) good(f *file) bool {
 		r.log.Error(f.path + ": cannot read the job file: " + f.aside.fault)
 		return false
 	}
-	class, problems := r.parse(f.name, f.path, f.aside.text)
+	var class *job.Class
+	var problems []job.Problem
+	if f.kind == entryFile {
+		class, f.gone, problems = r.entries.make(f.path, f.aside.text)
+	} else {
+		class, problems = r.parse(f.name, f.path, f.aside.text)
+	}
 	f.aside = nil
 	if !r.report(problems, true) {
 		f.class = class

@@ -27,7 +27,8 @@ const (
 // time works on it; what it finds it hands over in an outcome.
 type tree struct {
 	index int
-	root  string
+	dir   Dir
+	root  string // the path of dir
 	// skip holds the other search directories.
 	skip  map[string]bool
 	watch *watchSet
@@ -254,7 +255,7 @@ func (k *walker) descend(path, real string, above []inode) {
 			} else {
 				k.take(here, real, info)
 			}
-		case classify(k.root, here).kind == noJob:
+		case k.dir.classify(here).kind == noJob:
 		case item.Type().IsRegular() && k.rereads(here):
 			k.read(here, there)
 		default:
@@ -268,7 +269,7 @@ func (k *walker) descend(path, real string, above []inode) {
 // enter descends into a sub-directory unless it is none of ours.
 func (k *walker) enter(path, real string, info fs.FileInfo, above []inode) {
 	name := filepath.Base(path)
-	if versionControl(name) || flattened(name) && k.skip[path] {
+	if k.dir.Autostart || versionControl(name) || flattened(name) && k.skip[path] {
 		return
 	}
 	id := stampOf(info).inode
@@ -294,7 +295,7 @@ func (k *walker) look(path, real string) bool {
 		return false
 	case err == nil:
 		k.take(path, real, info)
-	case !absent(err) && classify(k.root, path).kind != noJob:
+	case !absent(err) && k.dir.classify(path).kind != noJob:
 		k.fault(path, 0, err)
 	}
 	return true
@@ -306,7 +307,7 @@ func (k *walker) chase(path, at string) (real string, info fs.FileInfo, ok bool)
 	k.link = path
 	real, info, err := k.finder.follow(at)
 	k.link = ""
-	isJob := classify(k.root, path).kind != noJob
+	isJob := k.dir.classify(path).kind != noJob
 	switch {
 	case err == nil:
 		return real, info, true
@@ -332,7 +333,7 @@ func (k *walker) rereads(path string) bool {
 
 // take reads a file if its name makes it one of ours.
 func (k *walker) take(path, real string, info fs.FileInfo) {
-	if classify(k.root, path).kind == noJob {
+	if k.dir.classify(path).kind == noJob {
 		return
 	}
 	if !k.rereads(path) {
@@ -397,7 +398,7 @@ func (k *walker) known(path string, sum [16]byte, faulty bool, m mark) bool {
 }
 
 func (k *walker) enterFile(f *file, path string) {
-	f.place, f.index = classify(k.root, path), uint16(k.index)
+	f.place, f.index = k.dir.classify(path), uint16(k.index)
 	k.files[f.path] = f
 }
 

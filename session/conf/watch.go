@@ -53,7 +53,7 @@ type target struct {
 type watchSet struct {
 	log    *slog.Logger
 	dirt   *dirt
-	roots  []string
+	roots  []Dir
 	notify notifier // nil: nothing is told
 	// outlook watches directories of which a few names matter; nil: they are
 	// watched like the others.
@@ -115,7 +115,7 @@ func (w *watched) needsWhole() bool {
 	return false
 }
 
-func newWatchSet(log *slog.Logger, d *dirt, roots []string, n notifier) *watchSet {
+func newWatchSet(log *slog.Logger, d *dirt, roots []Dir, n notifier) *watchSet {
 	return &watchSet{
 		log: log, dirt: d, roots: roots, notify: n,
 		dirs:   make(map[string]*watched),
@@ -418,7 +418,7 @@ func (ws *watchSet) deliver(ev fsnotify.Event) {
 			// Only a job file changes by being written; the rest might be
 			// a directory that came, or one of ours that went.
 			_, ours := ws.dirs[path]
-			if classify(ws.roots[c.index], file.path).kind != noJob || !written && (ours || !gone) {
+			if ws.roots[c.index].classify(file.path).kind != noJob || !written && (ours || !gone) {
 				ws.dirt.mark(file, gone)
 			}
 		}

@@ -45,6 +45,9 @@ type Options struct {
 	Parse func(name, path string, text []byte) (*job.Class, []job.Problem)
 	Apply func(class *job.Class, path string, text []byte) (*job.Class, []job.Problem)
 
+	// Entries says how jobs are made of desktop entries.
+	Entries Entries
+
 	// Guard starts the goroutines; nil: a panic is told to nobody.
 	Guard *guard.Guard
 
@@ -70,17 +73,20 @@ type Watcher struct {
 	quit    chan struct{}
 	stopped chan struct{}
 	wake    chan struct{} // something stands in the fields that mu guards
+	deaf    chan struct{} // closed when watching is to end
 	dirt    *dirt
 
-	mu     sync.Mutex
-	begun  bool
-	closed bool
-	live   bool
-	asked  []func() // who wants a full scan, and to be told
+	mu        sync.Mutex
+	begun     bool
+	closed    bool
+	live      bool
+	unwatched bool
+	asked     []func() // who wants a full scan, and to be told
 
 	// What follows belongs to the goroutine.
 	trees    []*tree
 	resolver *resolver
+	phases   *phases
 	outcomes chan outcome
 	busy     []bool // by tree: it is being read
 	stuck    []bool // by tree: and nobody waits for it any more
@@ -115,8 +121,10 @@ func New(dirs []Dir, opts Options, apply func([]Change)) *Watcher {
 		quit:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 		wake:     make(chan struct{}, 1),
+		deaf:     make(chan struct{}),
 		dirt:     newDirt(len(dirs)),
 		resolver: newResolver(opts),
+		phases:   newPhases(opts.Entries),
 		outcomes: make(chan outcome, len(dirs)),
 		busy:     make([]bool, len(dirs)),
 		stuck:    make([]bool, len(dirs)),
@@ -162,6 +170,18 @@ func (w *Watcher) Rescan(done func()) {
 	w.asked = append(w.asked, done)
 	w.mu.Unlock()
 	w.begin()
+}
+
+// Unwatch ends watching and returns at once: what changes from here on is found
+// by Rescan only. The kernel takes some 20 ms to end a watch, so a daemon that
+// is about to end does this before the rest. It may be called twice.
+func (w *Watcher) Unwatch() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.unwatched {
+		w.unwatched = true
+		close(w.deaf)
+	}
 }
 
 // Close ends watching and waits until apply will not be called any more, so
@@ -211,6 +231,8 @@ func (w *Watcher) run() {
 		w.log.Warn("cannot watch job files, an explicit reload is needed after each change", "why", err)
 	}
 	watch := w.plant(n)
+	// closers end the watches; each works once, and returns when that is done.
+	var closers []func()
 	if n != nil && w.opts.outlook != nil {
 		// Without one the kernel wakes us more often, and that is all.
 		if o, err := w.opts.outlook(watch); err != nil {
@@ -222,12 +244,12 @@ func (w *Watcher) run() {
 				defer close(pumped)
 				o.pump()
 			})
-			defer func() {
+			closers = append(closers, sync.OnceFunc(func() {
 				if err := o.close(); err != nil {
 					w.log.Debug("cannot close the watch above job files", "why", err)
 				}
 				<-pumped
-			}()
+			}))
 		}
 	}
 	if n != nil {
@@ -236,13 +258,25 @@ func (w *Watcher) run() {
 			defer close(pumped)
 			watch.pump()
 		})
-		defer func() {
+		closers = append(closers, sync.OnceFunc(func() {
 			if err := n.Close(); err != nil {
 				w.log.Debug("cannot close the watch of job files", "why", err)
 			}
 			<-pumped
-		}()
+		}))
 	}
+	deaf := w.deaf
+	shut := func() {
+		for _, closer := range closers {
+			w.opts.Guard.Go("end of a watch", closer)
+		}
+	}
+	defer func() {
+		shut()
+		for _, closer := range closers {
+			closer()
+		}
+	}()
 
 	timer := time.NewTimer(0)
 	timer.Stop()
@@ -275,6 +309,9 @@ func (w *Watcher) run() {
 		case <-w.quit:
 			w.drain()
 			return
+		case <-deaf:
+			deaf = nil
+			shut()
 		case <-w.wake:
 		case <-w.dirt.wake:
 		case <-due:
@@ -287,16 +324,14 @@ func (w *Watcher) run() {
 // plant makes the trees.
 func (w *Watcher) plant(n notifier) *watchSet {
 	skip := make(map[string]bool)
-	roots := make([]string, len(w.dirs))
-	for i, dir := range w.dirs {
+	for _, dir := range w.dirs {
 		skip[dir.Path] = true
-		roots[i] = dir.Path
 	}
-	watch := newWatchSet(w.log, w.dirt, roots, n)
+	watch := newWatchSet(w.log, w.dirt, w.dirs, n)
 	seed := maphash.MakeSeed()
 	for i, dir := range w.dirs {
 		w.trees = append(w.trees, &tree{
-			index: i, root: dir.Path, skip: skip, watch: watch, quit: w.quit,
+			index: i, dir: dir, root: dir.Path, skip: skip, watch: watch, quit: w.quit,
 			seed: seed, reads: w.opts.reads, found: newFound(0),
 		})
 	}
@@ -414,6 +449,7 @@ func (w *Watcher) settle(names map[string]bool) {
 			changes = append(changes, c)
 		}
 	}
+	changes = w.phases.settle(changes)
 	if len(changes) > 0 && !w.ended() {
 		w.apply(changes)
 	}

@@ -5,6 +5,10 @@ import "github.com/session-init/session-init/session/job"
 // setGoal changes the goal for what the instance itself has done.
 func (e *Engine) setGoal(in *instance, goal Goal) {
 	if in.goal != goal {
+		if goal == GoalStop && in.wish.reason != ByNobody && in.begun == nil {
+			before := in.wish
+			in.begun = &before
+		}
 		in.wish = wish{reason: ByItself, at: e.now}
 		e.turn(in, goal)
 	}
@@ -69,6 +73,9 @@ func (e *Engine) advance(in *instance) {
 			e.debugf(in, "%s (#%d) state changed from %s to %s", in.class.def.Name, in.seq, from, to)
 		}
 		in.state, in.since = to, e.now
+		if in.timing != nil {
+			e.noteState(in)
+		}
 		e.notify(StateChanged, in, to.String())
 		if !e.enter(in, from) {
 			return
@@ -121,16 +128,19 @@ func (e *Engine) enter(in *instance, from State) bool {
 func (e *Engine) enterStarting(in *instance) {
 	in.failed, in.failure, in.result = false, "", failure{}
 	in.class.failure = ""
+	e.listenAgain(in.class)
 	in.mainRan, in.main, in.forks, in.settling, in.note = false, 0, 0, false, ""
-	in.ready, in.said = Readiness{}, Said{}
+	in.ready, in.said, in.begun = Readiness{}, Said{}, nil
 	in.owner, in.ends = 0, ends{}
 	if newer := in.newer; newer != nil {
-		in.env, in.startEvents = newer.env, newer.events
+		e.dropFiles(in.files...)
+		in.env, in.startEvents, in.files = newer.env, newer.events, newer.files
 		in.newer = nil
 		in.edits = nil
 	}
 	in.stopEnv, in.stopEvents = nil, nil
 	in.lateStart = e.ending.begun
+	e.noteStart(in)
 	e.rewatch(in)
 	e.emitJobEvent(in, "starting", true)
 }

@@ -155,7 +155,7 @@ func (c *checker) instance(in *instance) {
 			c.fail("%s is in %s and has a %s process", in.label(), in.state, kind)
 		}
 	}
-	if in.state == Running && in.mainRan && !in.alive(job.Main) {
+	if in.state == Running && in.mainRan && !in.alive(job.Main) && !in.ends.lasting {
 		c.fail("%s is running without its main", in.label())
 	}
 	if in.goal == GoalStop && (in.state == Running || in.state == InSpawned) {
@@ -188,8 +188,11 @@ func (c *checker) instance(in *instance) {
 			c.fail("%s in %s has a deadline of kind %d at %s", in.label(), in.state, d.kind, d.at)
 		}
 	}
-	if in.ends.sweeping != (in.owner != 0 && e.sweeps.get(in.owner) == in) {
+	if (in.ends.sweeping || in.ends.lasting) != (in.owner != 0 && e.sweeps.get(in.owner) == in) {
 		c.fail("%s in %s: sweeping is %t", in.label(), in.state, in.ends.sweeping)
+	}
+	if in.ends.lasting && (in.alive(job.Main) || in.state == Waiting || in.state == Killed || in.state == PostStop) {
+		c.fail("%s in %s lasts", in.label(), in.state)
 	}
 	if in.ends.sweeping && !in.idle() {
 		c.fail("%s in %s is swept while a process of it runs", in.label(), in.state)

@@ -21,6 +21,7 @@ type class struct {
 
 	startOn *events.Condition
 	watch   *watch
+	sockets *sockets // nil for none
 
 	first, last *instance // oldest to newest
 	// byName is nil until there are two instances: most classes never have
@@ -130,18 +131,19 @@ func (e *Engine) adopt(c *class, def *job.Class) {
 		e.index.Remove(c.watch.filed)
 	}
 	c.watch = &watch{class: c}
-	c.watch.filed = e.index.Add(def.StartOn, c.watch, noVariables)
+	c.watch.filed = e.index.Add(def.StartOn, c.watch, e.indexVariables(def))
 	e.do(Notify{Kind: JobAdded, Class: def.Name})
 	if len(def.Inert) > 0 {
 		e.do(Log{Level: Info, Class: def.Name, Msg: def.Name + ": without effect here: " + strings.Join(def.Inert, ", ")})
 	}
+	e.openSockets(c)
 	// What came for the old condition may be all that the new one asks for.
 	// Those events will not come to an operand that has them, so nothing
 	// else would ever start the job.
 	e.startIfTrue(c)
 }
 
-// noVariables is the environment of a start condition.
+// noVariables is the environment of a start condition, sockets apart.
 func noVariables(string) (string, bool) { return "", false }
 
 func (e *Engine) dropClass(name string) {
@@ -160,6 +162,9 @@ func (e *Engine) removeClass(c *class) {
 	e.index.Remove(c.watch.filed)
 	c.watch = nil
 	delete(e.classes, c.def.Name)
+	if c.sockets != nil {
+		e.do(Listen{Class: c.def.Name})
+	}
 	at := e.classPlace(c.def.Name)
 	e.order = append(e.order[:at], e.order[at+1:]...)
 	e.do(Notify{Kind: JobRemoved, Class: c.def.Name})
@@ -180,5 +185,7 @@ func (e *Engine) rested(c *class) {
 		c.startOn.Reset(&e.queue)
 		e.do(Notify{Kind: JobRemoved, Class: c.def.Name})
 		e.adopt(c, c.kept)
+	default:
+		e.awaitConnection(c)
 	}
 }

@@ -44,6 +44,7 @@ func (e *Engine) take(in *instance, call CallID, by *events.Caller, wait bool, v
 }
 
 func (e *Engine) start(msg Start) {
+	msg.Env = e.inSession(msg.Target, msg.By, msg.Env)
 	in, err := e.find(msg.Target, msg.Env)
 	fresh := err != nil && err.Kind == UnknownInstance && !msg.Target.ByName
 	switch {
@@ -62,7 +63,7 @@ func (e *Engine) start(msg Start) {
 		return
 	}
 	if !msg.Target.ByName {
-		in.newer = &beginning{env: msg.Env}
+		e.begin(in, &beginning{env: msg.Env})
 	}
 	in.forgive()
 	e.take(in, msg.Call, msg.By, msg.Wait, verbStart)
@@ -77,6 +78,7 @@ func (e *Engine) start(msg Start) {
 }
 
 func (e *Engine) stop(msg Stop) {
+	msg.Env = e.inSession(msg.Target, msg.By, msg.Env)
 	in, err := e.find(msg.Target, msg.Env)
 	if err == nil && in.goal == GoalStop && !e.inCycle(in) {
 		err = errorf(AlreadyStopped, "Job has already been stopped: %s", in.label())
@@ -100,6 +102,7 @@ func (e *Engine) stop(msg Stop) {
 // main running goes round through stopping, also when a post-start or a
 // pre-stop process is to end first: only a new main has new variables.
 func (e *Engine) restart(msg Restart) {
+	msg.Env = e.inSession(msg.Target, msg.By, msg.Env)
 	in, err := e.find(msg.Target, msg.Env)
 	switch {
 	case err != nil:
@@ -113,7 +116,7 @@ func (e *Engine) restart(msg Restart) {
 		return
 	}
 	if !msg.Target.ByName {
-		in.newer = &beginning{env: msg.Env}
+		e.begin(in, &beginning{env: msg.Env})
 	}
 	in.stopEnv, in.stopEvents = nil, nil
 	in.forgive()
@@ -157,11 +160,14 @@ func (e *Engine) emit(msg Emit) {
 	if msg.Name == "" {
 		err = errorf(InvalidArgs, "Event name may not be empty string")
 	}
+	e.keepFiles(msg.File)
 	if err != nil {
+		e.dropFiles(msg.File)
 		e.reply(msg.Call, nil, err)
 		return
 	}
 	ev := e.newEvent(msg.Name, msg.Env)
+	ev.File = msg.File
 	if msg.Call != 0 || msg.By != nil {
 		ev.Source, ev.By = events.FromCaller, msg.By
 	}

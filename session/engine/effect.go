@@ -23,6 +23,9 @@ type Spawn struct {
 	// Fixed are the names of those variables that come of something stronger
 	// than an env file; only there when the class has one.
 	Fixed []string
+	// Files are what came with the events that started the instance, for
+	// main; see Emit.
+	Files []uint64
 }
 
 // TakeOver asks for a process that runs already, and was reported by Adopt,
@@ -56,11 +59,30 @@ type Sweep struct {
 // is FollowEnded, or the Exited of one that nobody is left of.
 type Settle struct{ Proc ProcID }
 
+// Listen asks for the sockets of a class, in place of those that it had; one
+// of the same address stays as it is. Listening is the answer, unless there are
+// none. A Spawn of main waits for that.
+type Listen struct {
+	Class   string
+	Sockets []job.Socket
+}
+
+// AwaitConnection asks to be told, once, when somebody waits at a socket of a
+// class.
+type AwaitConnection struct{ Class string }
+
+// DropFile says that nobody will get the descriptor any more that came with an
+// event; see Emit.
+type DropFile struct{ File uint64 }
+
 // Reply answers a call. Class and Instance are set when the answer names an
-// instance (Start, Restart).
+// instance (Start, Restart), Login when it names a login session; Text is the
+// note of its SessionBegin.
 type Reply struct {
 	Call            CallID
 	Class, Instance string
+	Login           uint64
+	Text            string
 	Err             *Error
 }
 
@@ -124,13 +146,18 @@ type Log struct {
 // Quit says that the session has ended: no instance is left.
 type Quit struct{}
 
-func (TakeOver) effect()   {}
-func (Spawn) effect()      {}
-func (Kill) effect()       {}
-func (Sweep) effect()      {}
-func (Settle) effect()     {}
-func (Reply) effect()      {}
-func (Notify) effect()     {}
-func (Progressed) effect() {}
-func (Log) effect()        {}
-func (Quit) effect()       {}
+func (TakeOver) effect()        {}
+func (Spawn) effect()           {}
+func (Kill) effect()            {}
+func (Sweep) effect()           {}
+func (Settle) effect()          {}
+func (Listen) effect()          {}
+func (AwaitConnection) effect() {}
+func (DropFile) effect()        {}
+func (Reply) effect()           {}
+func (Notify) effect()          {}
+func (Progressed) effect()      {}
+func (Log) effect()             {}
+func (Quit) effect()            {}
+
+func (SessionOver) effect() {}

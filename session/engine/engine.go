@@ -23,6 +23,8 @@ type Config struct {
 	PathEnd string
 	// StopTimeout bounds the end of the session.
 	StopTimeout time.Duration
+	// UntilLogout has the session end with its last login session.
+	UntilLogout bool
 	// Debug asks for Log effects of level Debug.
 	Debug bool
 	// Progress asks for Progressed effects, for a caller who wants to tell
@@ -65,6 +67,19 @@ type Engine struct {
 	unfinished         bool
 
 	table, firstTable events.Env
+	origins           []origin // of what was set in the table, or unset
+
+	logins    []*login // oldest first
+	lastLogin uint64
+
+	// files counts who has a descriptor that came with an event; see file.go.
+	files map[uint64]int
+
+	// begun is when the first input came, timings are the first starts, timed
+	// the instances that they are of.
+	begun   time.Duration
+	timings []*Timing
+	timed   map[timed]bool
 }
 
 // New returns an engine without classes.
@@ -75,6 +90,7 @@ func New(cfg Config) *Engine {
 		calls:   make(map[CallID]bool),
 		hooks:   make(map[CallID]ProcID),
 		asking:  make(map[ProcID]int),
+		timed:   make(map[timed]bool),
 
 		stepBudget: stepBudget,
 	}
@@ -96,6 +112,9 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 	if now > e.now {
 		e.now = now
 	}
+	if e.begun == 0 {
+		e.begun = e.now
+	}
 	switch in := in.(type) {
 	case Start:
 		e.start(in)
@@ -115,6 +134,8 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 		e.setClass(in.Class)
 	case DropClass:
 		e.dropClass(in.Name)
+	case RunTransient:
+		e.runTransient(in)
 	case Spawned:
 		e.spawned(in)
 	case SpawnFailed:
@@ -125,6 +146,8 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 		e.selfStopped(in)
 	case Ready:
 		e.toldReady(in)
+	case Lacks:
+		e.lacks(in)
 	case Notified:
 		e.notified(in)
 	case Exited:
@@ -141,6 +164,24 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 		e.adoptProcess(in)
 	case Shutdown:
 		e.shutdown(in)
+	case SessionOpen:
+		e.sessionOpen(in)
+	case SessionBegin:
+		e.sessionBegin(in)
+	case SessionEnd:
+		e.sessionEnd(in)
+	case SessionAwait:
+		e.sessionAwait(in)
+	case SessionLost:
+		e.sessionLost(in)
+	case Connection:
+		e.connection(in)
+	case Listening:
+		e.listening(in)
+	case ListenAgain:
+		for _, c := range e.order {
+			e.listenAgain(c)
+		}
 	case Tick:
 	}
 	e.expire()

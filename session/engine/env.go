@@ -12,7 +12,7 @@ import (
 const ourPrefix = "UPSTART_"
 
 // reservedKeys are set by us alone, last of all.
-var reservedKeys = []string{"UPSTART_JOB", "UPSTART_INSTANCE", "UPSTART_SESSION", "UPSTART_EVENTS", "UPSTART_STOP_EVENTS"}
+var reservedKeys = []string{"UPSTART_JOB", "UPSTART_INSTANCE", "UPSTART_SESSION", "UPSTART_EVENTS", "UPSTART_STOP_EVENTS", loginKey}
 
 // checkEnv refuses what is not a list of KEY=VALUE.
 func checkEnv(env events.Env) *Error {
@@ -54,6 +54,11 @@ func (e *Engine) classVariable(def *job.Class, env events.Env, name string) (str
 			return value, true
 		}
 	}
+	if s := e.loginOf(env); s != nil {
+		if value, ok := s.layer.Get(name); ok {
+			return value, true
+		}
+	}
 	return e.table.Get(name)
 }
 
@@ -78,6 +83,9 @@ func (e *Engine) reserved(in *instance) events.Env {
 	if e.cfg.Session != "" {
 		env = append(env, "UPSTART_SESSION="+e.cfg.Session)
 	}
+	if s := e.loginOf(in.env); s != nil {
+		env = append(env, loginKey+s.entry()[len(sessionKey):])
+	}
 	if len(in.startEvents) > 0 {
 		env = append(env, "UPSTART_EVENTS="+strings.Join(in.startEvents, " "))
 	}
@@ -95,7 +103,8 @@ func (e *Engine) instanceName(c *class, env events.Env) (string, *Error) {
 	return name, nil
 }
 
-// instanceEnv is the environment of an instance: table, stanzas, variables of
+// instanceEnv is the environment of an instance: table, the layer of its login
+// session, stanzas, variables of
 // its start, and what was changed for it alone; each key once.
 func (e *Engine) instanceEnv(in *instance) events.Env {
 	def := in.class.def
@@ -105,7 +114,7 @@ func (e *Engine) instanceEnv(in *instance) events.Env {
 			own = append(own, entry)
 		}
 	}
-	env := e.table.Merge(append(own, in.env...))
+	env := e.layered(in.env).Merge(append(own, in.env...))
 	for _, edit := range in.edits {
 		if key, _, set := events.SplitEntry(edit); set {
 			env = env.Set(edit)
@@ -235,9 +244,16 @@ func (e *Engine) changeEnv(msg SetEnv) *Error {
 		return nil
 	}
 	if msg.Reset {
-		e.table = e.firstTable.Clone()
+		e.table, e.origins = e.firstTable.Clone(), nil
 	}
 	e.editTable(msg)
+	e.rewatchAll()
+	return nil
+}
+
+// rewatchAll files anew the stop conditions whose variables may have other
+// values than before.
+func (e *Engine) rewatchAll() {
 	for _, c := range e.order {
 		if !c.def.StopOn.HasVariables() {
 			continue
@@ -246,7 +262,6 @@ func (e *Engine) changeEnv(msg SetEnv) *Error {
 			e.rewatch(in)
 		}
 	}
-	return nil
 }
 
 func (e *Engine) editTable(msg SetEnv) {
@@ -257,9 +272,11 @@ func (e *Engine) editTable(msg SetEnv) {
 		}
 		if _, set := e.table.Get(key); !set || msg.Replace {
 			e.table = e.table.Set(entry)
+			e.noteOrigin(key, msg.By)
 		}
 	}
 	for _, key := range msg.Unset {
 		e.table = e.table.Unset(key)
+		e.noteOrigin(key, msg.By)
 	}
 }

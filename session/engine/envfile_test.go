@@ -13,7 +13,7 @@ import (
 // TestFixed: a process whose class has an env file comes with the names of
 // what is stronger than the file; no other does.
 func TestFixed(t *testing.T) {
-	ours := "UPSTART_JOB UPSTART_INSTANCE UPSTART_SESSION UPSTART_EVENTS UPSTART_STOP_EVENTS"
+	ours := "UPSTART_JOB UPSTART_INSTANCE UPSTART_SESSION UPSTART_EVENTS UPSTART_STOP_EVENTS UPSTART_SESSION_ID"
 	for _, test := range []struct {
 		text string
 		kind job.ProcessKind

@@ -53,6 +53,11 @@ func (e *Engine) emitJobEvent(in *instance, name string, hold bool) {
 	if len(def.Export) > 0 {
 		env = e.exports(in, env)
 	}
+	if s := e.loginOf(in.env); s != nil {
+		if _, have := env.First(sessionKey); !have {
+			env = append(env, s.entry())
+		}
+	}
 	ev := e.newEvent(name, env)
 	ev.Source = events.FromJob
 	if hold {
@@ -103,6 +108,9 @@ func (e *Engine) dispatch(ev *events.Event) {
 		}
 	}
 	clear(e.found)
+	if ev.Name == sessionStop {
+		e.stopLogin(ev)
+	}
 }
 
 func compareWatch(a, b *watch) int {
@@ -141,7 +149,7 @@ func (e *Engine) handleStop(in *instance, ev *events.Event) {
 }
 
 func (e *Engine) handleStart(c *class, ev *events.Event) {
-	if c.startOn.Handle(&e.queue, ev, noVariables) {
+	if c.startOn.Handle(&e.queue, ev, e.startVariables(ev.Name)) {
 		e.startIfTrue(c)
 	}
 }
@@ -161,7 +169,7 @@ func (e *Engine) startIfTrue(c *class) {
 			in = e.newInstance(c, name)
 		}
 		if in.goal != GoalStart {
-			in.newer = &beginning{env, names}
+			e.begin(in, &beginning{env, names, filesOf(evs)})
 			in.wish = wish{reason: ByEvent, at: e.now, events: evs}
 			e.release(in, false)
 			e.waitFor(in, evs)
@@ -192,6 +200,10 @@ func (e *Engine) eventFinished(ev *events.Event) {
 	}
 	e.progressed(ev)
 	e.do(Notify{Kind: EventEmitted, Text: ev.Name, Env: ev.Env})
+	e.dropFiles(ev.File)
+	if ev.Name == sessionStop {
+		e.loginOver(ev)
+	}
 	if in := e.instances.get(ev.Instance); in != nil && in.blocker == ev {
 		in.blocker = nil
 		e.stir(in)

@@ -78,13 +78,16 @@ type Reload struct {
 	Signal int
 }
 
-// Emit adds an event. With Wait the reply comes when it has finished.
+// Emit adds an event. With Wait the reply comes when it has finished. File is the
+// number of a descriptor that main gets of each instance that the event starts,
+// 0 for none; it is the engine's until DropFile.
 type Emit struct {
 	Call CallID
 	By   *events.Caller
 	Name string
 	Env  events.Env
 	Wait bool
+	File uint64
 }
 
 // SetEnv changes the table of environment variables: entries are KEY=VALUE
@@ -94,6 +97,7 @@ type Emit struct {
 // had nobody changed them for it alone.
 type SetEnv struct {
 	Call    CallID
+	By      *events.Caller
 	Class   string
 	Target  string // the instance's name, with Class
 	Entries []string
@@ -104,6 +108,18 @@ type SetEnv struct {
 
 // SetClass loads or replaces a definition.
 type SetClass struct{ Class *job.Class }
+
+// RunTransient defines a job that is in no file, under a name that is free, and
+// starts it with these variables. The job goes with its instance. Linger in the
+// definition parts it from the caller's login session, to which it belongs
+// otherwise. With Wait the reply comes as that of a Start does.
+type RunTransient struct {
+	Call       CallID
+	By         *events.Caller
+	Definition SavedDefinition
+	Env        events.Env
+	Wait       bool
+}
 
 // DropClass removes a definition; a live instance keeps it until it ends.
 type DropClass struct{ Name string }
@@ -135,6 +151,14 @@ type Ready struct {
 	How  string
 }
 
+// Lacks says what keeps a main that is to own a bus name from being ready, or
+// what it has lost since: "nobody owns the bus name org.example.X". Empty:
+// nothing any more.
+type Lacks struct {
+	Proc ProcID
+	What string
+}
+
 // SelfStopped reports that the process raised SIGSTOP.
 type SelfStopped struct{ Proc ProcID }
 
@@ -144,6 +168,8 @@ type Exited struct {
 	Proc   ProcID
 	Status int
 	Signal int
+	// Core: it dumped core when the signal ended it.
+	Core bool
 	// Left: something of its owner was left behind and lives.
 	Left bool
 }
@@ -183,6 +209,20 @@ type Adopt struct {
 	Pid             int
 }
 
+// Connection reports that somebody waits to be served at a socket of a class,
+// after AwaitConnection.
+type Connection struct{ Class, Address string }
+
+// Listening reports how it went with Listen: Faults are the sockets that there
+// are not.
+type Listening struct {
+	Class  string
+	Faults []SocketFault
+}
+
+// ListenAgain asks for sockets that are shut, or could not be opened.
+type ListenAgain struct{}
+
 // Tick says that time has passed: deadlines up to now are due.
 type Tick struct{}
 
@@ -195,26 +235,37 @@ type Abandon struct{ Call CallID }
 // after Config.StopTimeout is killed.
 type Shutdown struct{ Type string }
 
-func (Start) input()       {}
-func (Stop) input()        {}
-func (ForceStop) input()   {}
-func (Restart) input()     {}
-func (Reload) input()      {}
-func (Emit) input()        {}
-func (SetEnv) input()      {}
-func (SetClass) input()    {}
-func (DropClass) input()   {}
-func (Spawned) input()     {}
-func (SpawnFailed) input() {}
-func (Forked) input()      {}
-func (SelfStopped) input() {}
-func (Ready) input()       {}
-func (Notified) input()    {}
-func (Exited) input()      {}
-func (FollowEnded) input() {}
-func (Swept) input()       {}
-func (Vacated) input()     {}
-func (Adopt) input()       {}
-func (Tick) input()        {}
-func (Abandon) input()     {}
-func (Shutdown) input()    {}
+func (Start) input()        {}
+func (Stop) input()         {}
+func (ForceStop) input()    {}
+func (Restart) input()      {}
+func (Reload) input()       {}
+func (Emit) input()         {}
+func (SetEnv) input()       {}
+func (SetClass) input()     {}
+func (DropClass) input()    {}
+func (RunTransient) input() {}
+func (Spawned) input()      {}
+func (SpawnFailed) input()  {}
+func (Forked) input()       {}
+func (SelfStopped) input()  {}
+func (Ready) input()        {}
+func (Lacks) input()        {}
+func (Notified) input()     {}
+func (Exited) input()       {}
+func (FollowEnded) input()  {}
+func (Swept) input()        {}
+func (Vacated) input()      {}
+func (Adopt) input()        {}
+func (Connection) input()   {}
+func (Listening) input()    {}
+func (ListenAgain) input()  {}
+func (Tick) input()         {}
+func (Abandon) input()      {}
+func (Shutdown) input()     {}
+
+func (SessionOpen) input()  {}
+func (SessionBegin) input() {}
+func (SessionEnd) input()   {}
+func (SessionAwait) input() {}
+func (SessionLost) input()  {}

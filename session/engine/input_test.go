@@ -285,6 +285,7 @@ var inputs = []struct {
 		s.Do(engine.SelfStopped{Proc: 999})
 		s.Do(engine.Notified{Proc: 999, Ready: true, Trigger: true})
 		s.Do(engine.Ready{Proc: 999})
+		s.Do(engine.Lacks{Proc: 999, What: "x"})
 		s.Do(engine.Exited{Proc: 999, Status: 1})
 		s.Do(engine.SpawnFailed{Proc: 999, Reason: "x"})
 		s.Do(engine.FollowEnded{Proc: 999})
@@ -292,6 +293,27 @@ var inputs = []struct {
 		s.Do(engine.Vacated{Owner: 999})
 		s.Do(engine.Abandon{Call: 999})
 		s.Do(engine.Tick{})
+		return true
+	}},
+	{"somebody connects to the socket of another job", func(s *stage) bool {
+		s.Do(engine.SetClass{Class: mustParse(s.t, "other", "start on socket PROTO=inet PORT=80\nexec daemon")})
+		s.Do(engine.Listening{Class: "other", Faults: []engine.SocketFault{{Address: "inet:*:80", Reason: "x"}}})
+		s.Do(engine.ListenAgain{})
+		s.Do(engine.Connection{Class: "other", Address: "inet:*:80"})
+		s.Do(engine.Connection{Class: "svc", Address: "inet:*:80"})
+		return true
+	}},
+	{"a job is run that is in no file", func(s *stage) bool {
+		s.Do(engine.RunTransient{Call: s.next(), Definition: engine.SavedDefinition{Name: "once", Text: "exec daemon\n"}})
+		s.Do(engine.RunTransient{Call: s.next(), Definition: engine.SavedDefinition{Name: "svc", Text: "exec daemon\n"}})
+		return true
+	}},
+	{"a login session begins and ends", func(s *stage) bool {
+		s.Do(engine.SessionOpen{Call: s.next(), Leader: 70, Since: 1})
+		s.Do(engine.SessionBegin{Call: s.next(), ID: 1, Display: "w"})
+		s.Do(engine.SessionAwait{Call: s.next(), ID: 1})
+		s.Do(engine.SessionEnd{Call: s.next(), ID: 1})
+		s.Do(engine.SessionLost{Leader: 70, Since: 1})
 		return true
 	}},
 	{"session ends", func(s *stage) bool { s.Do(engine.Shutdown{Type: "logout"}); return true }},

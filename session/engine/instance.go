@@ -41,6 +41,7 @@ type instance struct {
 
 	since time.Duration // in this state
 	wish  wish          // where the goal came from
+	begun *wish         // where the one before did, of an instance that ends by itself; or nil
 
 	// env holds the variables that this pass was started with, startEvents
 	// the names of the events that did. newer is a start that comes into force
@@ -48,6 +49,7 @@ type instance struct {
 	env         events.Env
 	startEvents []string
 	newer       *beginning
+	files       []uint64
 	// edits are the changes to the environment of this instance alone, each
 	// key once: KEY=VALUE for one that is set, KEY for one that is unset.
 	edits []string
@@ -87,6 +89,8 @@ type instance struct {
 	respawnDelay time.Duration
 
 	deadline *deadline
+
+	timing *Timing // of its first start, as long as that goes on; else nil
 }
 
 // beginning is what a start brings: its variables, and the names of the events
@@ -94,6 +98,7 @@ type instance struct {
 type beginning struct {
 	env    events.Env
 	events []string
+	files  []uint64 // that came with the events; see file.go
 }
 
 // process is one of the five; id 0 when it does not run.
@@ -152,12 +157,16 @@ func (e *Engine) remove(in *instance) {
 	e.noteRest(in)
 	e.release(in, false)
 	e.survived(in)
+	e.forgetFiles(in)
 	if c.def.Instance == "" {
 		// Once stopped, every event of an "and" must come again.
 		c.startOn.Reset(&e.queue)
 	}
 	if c.first == nil {
 		e.rested(c)
+	}
+	if c.def.Linger && e.lastLogin > 0 && !e.ending.begun && e.lastLogout() {
+		e.shutdown(Shutdown{Type: "logout"})
 	}
 }
 
@@ -205,6 +214,7 @@ func (in *instance) idle() bool {
 
 func (in *instance) facts() facts {
 	alive := in.alive(job.Main)
+	alive = alive || in.ends.lasting
 	return facts{mainAlive: alive, mainEnded: in.mainRan && !alive, again: in.again, delayed: in.delayed}
 }
 

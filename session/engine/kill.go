@@ -32,7 +32,11 @@ type ends struct {
 	// struck: kill timeout is over, only KILL is sent.
 	struck   bool
 	sweeping bool // waits for Vacated
-	force    bool // a ForceStop was asked for
+	// lasting: main has ended, as status and signal say, and the instance runs
+	// on with what it left behind ("lifetime tree").
+	lasting        bool
+	status, signal int
+	force          bool // a ForceStop was asked for
 }
 
 // leftover is what stays behind of an owner, as it was found. It may outlive
@@ -112,10 +116,13 @@ func (e *Engine) kill(in *instance, kind job.ProcessKind, signal int) {
 // sweep ends what the instance's processes left behind, once none of them is
 // alive. It reports whether that is to be waited for.
 func (e *Engine) sweep(in *instance) bool {
-	if !in.ends.left || in.owner == 0 {
+	if !in.ends.left && !in.ends.lasting || in.owner == 0 {
 		return false
 	}
 	in.ends.left = false
+	if in.ends.lasting {
+		e.unlast(in)
+	}
 	mode := in.class.def.KillMode
 	switch {
 	case in.ends.finished:
@@ -193,6 +200,8 @@ func (e *Engine) swept(msg Swept) {
 	if len(msg.Strays) > 0 {
 		signal, names := job.SignalName(msg.Signal), strayText(msg.Strays)
 		switch {
+		case in.ends.lasting:
+			e.logf(Info, in, "%s main process has ended, the job runs on with: %s", in.label(), names)
 		case msg.Signal == sigKill && in.class.def.KillSignal != sigKill && in.class.def.KillTimeout > 0:
 			e.logf(Warn, in, "%s did not end within %s of %s: sending KILL to %s", in.label(),
 				in.class.def.KillTimeout, job.SignalName(in.class.def.KillSignal), names)
@@ -224,11 +233,11 @@ func renamed(now, before []Stray) []Stray {
 // something behind: most likely it went into the background otherwise than it
 // is declared to.
 func (in *instance) hint() string {
-	if in.failed {
+	if in.failed || in.class.def.Expect == job.ExpectStop && in.ready.How != "" {
 		return ""
 	}
 	switch in.class.def.Expect {
-	case job.ExpectNone:
+	case job.ExpectNone, job.ExpectStop:
 		return "; if it goes into the background by itself, 'expect fork' (one fork) or 'expect daemon' (two) fits"
 	case job.ExpectFork:
 		return "; it declares 'expect fork' and seems to fork once more: 'expect daemon' fits"
@@ -246,7 +255,11 @@ func (e *Engine) vacated(msg Vacated) {
 		}
 		e.leftovers = slices.Delete(e.leftovers, at, at+1)
 	}
-	if in := e.sweeps.get(msg.Owner); in != nil {
+	switch in := e.sweeps.get(msg.Owner); {
+	case in == nil:
+	case in.ends.lasting:
+		e.lastEnded(in)
+	default:
 		e.sweepDone(in)
 	}
 }
@@ -330,6 +343,7 @@ func (e *Engine) graceTimedOut(in *instance) {
 
 // forceStop stops an instance and ends its processes in whatever state it is.
 func (e *Engine) forceStop(msg ForceStop) {
+	msg.Env = e.inSession(msg.Target, msg.By, msg.Env)
 	in, err := e.find(msg.Target, msg.Env)
 	if err != nil {
 		e.reply(msg.Call, nil, err)

@@ -92,7 +92,12 @@ func drawClass(t *rapid.T, name string) *job.Class {
 		add("kill mode %s", rapid.SampledFrom([]string{"group", "process"}).Draw(t, "kill mode"))
 	}
 	if maybe("kill timeout", 40) {
-		add("kill timeout %d", rapid.IntRange(0, 2).Draw(t, "kill timeout"))
+		timeout := rapid.IntRange(0, 2).Draw(t, "kill timeout")
+		add("kill timeout %d", timeout)
+		if timeout == 1 {
+			// Without a draw of its own: the failures that are kept stay valid.
+			add("lifetime tree")
+		}
 	}
 	if maybe("normal exit", 20) {
 		add("normal exit 0 3 ABRT")

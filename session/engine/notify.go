@@ -123,7 +123,7 @@ func join(doing, text string) string {
 
 // tooEarly says of the end of main that it came before main was ready.
 func (in *instance) tooEarly() string {
-	return fmt.Sprintf(" before it was ready, as 'expect %s' declares it", in.class.def.Expect)
+	return fmt.Sprintf(" before it was ready, as 'expect %s' declares it", in.class.def.Declares())
 }
 
 // unreadyHint says what a job did that was to notify, or to listen, and did not,
@@ -131,12 +131,18 @@ func (in *instance) tooEarly() string {
 func (in *instance) unreadyHint() string {
 	did := ""
 	switch in.class.def.Expect {
+	case job.ExpectDBus:
+		if in.ready.Lacks == "" {
+			return ""
+		}
+		return "; " + in.ready.Lacks
 	case job.ExpectNotify:
 		did = "did not say READY=1"
 	case job.ExpectListen:
 		did = "did not listen on a socket"
 	default:
-		return ""
+		did, fits := in.did()
+		return fmt.Sprintf("; it %s: 'expect %s' fits", did, fits)
 	}
 	if in.forks == 0 {
 		return "; it " + did + ": 'expect none' fits a program that never does"

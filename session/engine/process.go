@@ -38,7 +38,7 @@ func (e *Engine) spawn(in *instance, kind job.ProcessKind) bool {
 
 // spawnEffect is what asks for a process of the instance.
 func (e *Engine) spawnEffect(in *instance, kind job.ProcessKind) Spawn {
-	return Spawn{Proc: in.procs[kind].id, Owner: in.owner, Class: in.class.def, Instance: in.name, Kind: kind, Env: e.processEnv(in, kind), Fixed: e.fixed(in, kind)}
+	return Spawn{Proc: in.procs[kind].id, Owner: in.owner, Class: in.class.def, Instance: in.name, Kind: kind, Env: e.processEnv(in, kind), Fixed: e.fixed(in, kind), Files: in.filesFor(kind)}
 }
 
 // locate returns whose process it is, or nil for one that is not known.
@@ -200,6 +200,10 @@ func (e *Engine) concluded(in *instance, kind job.ProcessKind, msg Exited) {
 
 // mainExited decides what the end of main means, by the state it ended in.
 func (e *Engine) mainExited(in *instance, msg Exited) {
+	if in.lasts(msg) {
+		e.last(in, msg)
+		return
+	}
 	switch in.state {
 	case Stopping:
 		// The event is waited for.

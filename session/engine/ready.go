@@ -13,6 +13,9 @@ type Readiness struct {
 	How string // "forked", "listens on unix:/run/x"
 	// Took is the time from when main was asked for to then.
 	Took time.Duration
+	// Lacks says what keeps main from being ready, as far as that is known, or
+	// what it has lost since: a sentence without its end.
+	Lacks string
 }
 
 // String gives "forked after 1.2s"; empty for the zero value.
@@ -26,7 +29,7 @@ func (r Readiness) String() string {
 // becomeReady goes on from spawned: main is ready, and how says how that was
 // known.
 func (e *Engine) becomeReady(in *instance, how string) {
-	in.ready = Readiness{how, e.now - in.since}
+	in.ready = Readiness{How: how, Took: e.now - in.since}
 	e.advance(in)
 }
 
@@ -35,6 +38,18 @@ func (e *Engine) toldReady(msg Ready) {
 	in, kind := e.locate(msg.Proc)
 	if in != nil && kind == job.Main && in.state == InSpawned && !in.class.def.Expect.Settles() {
 		e.becomeReady(in, msg.How)
+	}
+}
+
+// lacks takes what main does not have that makes it ready.
+func (e *Engine) lacks(msg Lacks) {
+	in, kind := e.locate(msg.Proc)
+	if in == nil || kind != job.Main || in.class.def.Expect != job.ExpectDBus || in.ready.Lacks == msg.What {
+		return
+	}
+	in.ready.Lacks = msg.What
+	if in.state > InSpawned && msg.What != "" {
+		e.logf(Warn, in, "%s is ready no longer: %s; it runs on", in.label(), msg.What)
 	}
 }
 
@@ -69,7 +84,7 @@ func (e *Engine) notReady(in *instance) {
 	if timeout <= 0 {
 		timeout = job.DefaultReadyTimeout
 	}
-	reason := fmt.Sprintf("main process was not ready within %s, as 'expect %s' declares it", seconds(timeout), in.class.def.Expect)
+	reason := fmt.Sprintf("main process was not ready within %s, as 'expect %s' declares it", seconds(timeout), in.class.def.Declares())
 	reason += in.unreadyHint()
 	e.logf(Warn, in, "%s %s", in.label(), reason)
 	e.fail(in, failure{process: job.Main.String()}, -1, reason)
@@ -99,21 +114,25 @@ func (e *Engine) followEnded(msg FollowEnded) {
 // misfit says what was declared, what happened, and what would have been
 // right.
 func (in *instance) misfit() string {
-	did, fits := "forked", job.ExpectDaemon
-	switch {
-	case in.class.def.Expect == job.ExpectStop:
-		did, fits = "did not raise SIGSTOP", job.ExpectNone
-	case in.forks == 0:
-		did, fits = "did not fork", job.ExpectNone
-	case in.forks == 1:
-		did, fits = "forked once", job.ExpectFork
-	default:
-		did = fmt.Sprintf("forked %d times", in.forks)
-	}
+	did, fits := in.did()
 	when := "before it ran another program"
 	if in.settling {
 		when = "within " + seconds(job.DefaultReadyTimeout)
 	}
 	return fmt.Sprintf("declares 'expect %s' but main %s %s: process %d is taken for it; 'expect %s' fits",
 		in.class.def.Expect, did, when, in.procs[job.Main].pid, fits)
+}
+
+// did says what main did of what it is followed for, and which declaration that
+// fits.
+func (in *instance) did() (did string, fits job.Expect) {
+	switch {
+	case in.class.def.Expect == job.ExpectStop:
+		return "did not raise SIGSTOP", job.ExpectNone
+	case in.forks == 0:
+		return "did not fork", job.ExpectNone
+	case in.forks == 1:
+		return "forked once", job.ExpectFork
+	}
+	return fmt.Sprintf("forked %d times", in.forks), job.ExpectDaemon
 }

@@ -55,21 +55,25 @@ func TestMisfit(t *testing.T) {
 func TestNotReady(t *testing.T) {
 	for _, test := range []struct {
 		text string
-		end  engine.Input
+		then engine.Input
 		at   time.Duration
 		want string
 	}{
-		{"expect fork", engine.Exited{Proc: 1}, job.DefaultReadyTimeout, "main process was not ready within 90 seconds, as 'expect fork' declares it"},
-		{"expect stop\nready timeout 1", nil, time.Second, "main process was not ready within 1 second, as 'expect stop' declares it"},
-		{"expect daemon\nready timeout 7", nil, 7 * time.Second, "main process was not ready within 7 seconds, as 'expect daemon' declares it"},
+		{"expect fork", engine.Exited{Proc: 1}, job.DefaultReadyTimeout, "main process was not ready within 90 seconds, as 'expect fork' declares it; it did not fork: 'expect none' fits"},
+		{"expect stop\nready timeout 1", nil, time.Second, "main process was not ready within 1 second, as 'expect stop' declares it; it did not raise SIGSTOP: 'expect none' fits"},
+		{"expect daemon\nready timeout 7", nil, 7 * time.Second, "main process was not ready within 7 seconds, as 'expect daemon' declares it; it did not fork: 'expect none' fits"},
+		{"expect daemon\nready timeout 8", engine.Forked{Proc: 1, Pid: 11}, 8 * time.Second, "main process was not ready within 8 seconds, as 'expect daemon' declares it; it forked once: 'expect fork' fits"},
 	} {
 		e := engine.New(engine.Config{})
 		e.Step(0, engine.SetClass{Class: mustParse(t, "a", "exec hang\n"+test.text)})
 		e.Step(0, engine.Start{Call: 1, Target: engine.Target{Class: "a"}, Wait: true})
 		e.Step(0, engine.Spawned{Proc: 1, Pid: 10})
+		if _, forks := test.then.(engine.Forked); forks {
+			e.Step(0, test.then)
+		}
 		effects := e.Step(test.at, engine.Tick{})
-		if test.end != nil {
-			effects = e.Step(test.at, test.end)
+		if _, ends := test.then.(engine.Exited); ends {
+			effects = e.Step(test.at, test.then)
 		}
 		if got := replies(effects); got != `1 "a" 6 Job failed to start` {
 			t.Errorf("%q: the start is answered by %q; want a failure", test.text, got)

@@ -164,7 +164,7 @@ func TestTrailRestore(t *testing.T) {
 	}
 
 	end := End{At: 1, Instance: "x", Kind: job.NumProcesses - 1, Pid: 2, Status: 3, Signal: 4, Sender: SentToReload}
-	told := past{main: end, any: end, failed: end, failedBy: "main", reason: "why", status: 7, rested: 8, restedAs: "y", last: good}
+	told := past{main: end, any: end, failed: end, failedBy: "main", reason: "why", status: 7, rested: 8, restedAs: "y", last: good, begun: good}
 	if got := told.save().restore(byID); !reflect.DeepEqual(*got, told) {
 		t.Errorf("the past comes back as %+v; want %+v", *got, told)
 	}

@@ -58,6 +58,9 @@ func (e *Engine) Forsake() {
 	clear(e.hooks)
 	clear(e.asking)
 	e.eachHeld(func(ev *events.Event) { ev.Call = 0 })
+	for _, s := range e.logins {
+		s.calls = nil
+	}
 	for _, c := range e.order {
 		for in := c.first; in != nil; in = in.next {
 			in.waiters = slices.DeleteFunc(in.waiters, func(w waiter) bool { return w.event == nil })
@@ -89,6 +92,8 @@ func (e *Engine) Unsure() []Effect {
 			switch {
 			case in.ends.sweeping:
 				e.do(in.sweepBy(signal))
+			case in.ends.lasting:
+				e.do(Sweep{Owner: in.owner})
 			case in.state == Killed && in.alive(job.Main):
 				e.kill(in, job.Main, signal)
 			case in.settling && in.state == InSpawned && in.alive(job.Main):

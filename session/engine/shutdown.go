@@ -247,5 +247,8 @@ func (e *Engine) eachProcess(visit func(in *instance, kind job.ProcessKind)) {
 
 func (e *Engine) quit() {
 	e.ending.quit = true
+	for _, s := range e.logins {
+		e.answerAll(s)
+	}
 	e.do(Quit{})
 }

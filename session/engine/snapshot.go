@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -32,7 +33,13 @@ type Snapshot struct {
 	Ending       *SavedEnding
 	Leftovers    []SavedLeftover
 	// Past are the events that have finished and are remembered.
-	Past []events.SavedEvent
+	Past      []events.SavedEvent
+	Logins    []SavedLogin
+	LastLogin uint64
+	Origins   []SavedOrigin
+	// Begun and Timings are what View.Timings returns.
+	Begun   time.Duration
+	Timings []Timing
 }
 
 // SavedEnding is the end of a session under way.
@@ -59,6 +66,7 @@ type SavedClass struct {
 	StartOn    []events.SavedOperand
 	Past       *SavedPast
 	Instances  []SavedInstance
+	Sockets    *SavedSockets
 }
 
 // SavedProcess is a process of an instance; Pid is 0 until it was reported.
@@ -88,6 +96,8 @@ type SavedInstance struct {
 	NextEnv      events.Env
 	NextEvents   []string
 	HasNext      bool
+	Files        []uint64
+	NextFiles    []uint64
 	Edits        []string
 	StopEnv      events.Env
 	StopEvents   []string
@@ -121,6 +131,7 @@ type SavedInstance struct {
 
 	Since time.Duration
 	Wish  *SavedWish
+	Begun *SavedWish
 	Sent  []SavedSent
 
 	StopOn []events.SavedOperand
@@ -128,7 +139,9 @@ type SavedInstance struct {
 
 // SavedEnds is how far the end of an instance's processes has come.
 type SavedEnds struct {
-	Left, ByItself, Finished, Struck, Sweeping, Force bool
+	Left, ByItself, Finished, Struck, Sweeping, Force, Lasting bool
+
+	Status, Signal int
 }
 
 // SavedLeftover is what a finished run left behind.
@@ -152,6 +165,16 @@ func (e *Engine) Snapshot() Snapshot {
 		Queue: e.queue.Save(e.eachHeld), Unfinished: e.unfinished,
 	}
 	s.Hooks, s.Past = e.saveHooks(), e.savePast()
+	s.Begun, s.Timings = e.begun, e.saveTimings()
+	s.LastLogin, s.Origins = e.lastLogin, e.saveOrigins()
+	for _, l := range e.logins {
+		s.Logins = append(s.Logins, l.save())
+		for _, call := range l.calls {
+			if e.calls[call] {
+				s.Calls = append(s.Calls, call)
+			}
+		}
+	}
 	for _, c := range e.order {
 		s.Classes = append(s.Classes, c.save())
 		for in := c.first; in != nil; in = in.next {
@@ -207,7 +230,7 @@ func Define(def *job.Class) SavedDefinition {
 }
 
 func (c *class) save() SavedClass {
-	s := SavedClass{Definition: Define(c.def), Drop: c.drop, NextSeq: c.nextSeq, Failure: c.failure, StartOn: c.startOn.Save(), Past: c.past.save()}
+	s := SavedClass{Definition: Define(c.def), Drop: c.drop, NextSeq: c.nextSeq, Failure: c.failure, StartOn: c.startOn.Save(), Past: c.past.save(), Sockets: c.sockets.save()}
 	if c.kept != nil {
 		kept := Define(c.kept)
 		s.Kept = &kept
@@ -228,8 +251,9 @@ func (in *instance) save() SavedInstance {
 		RespawnSince: in.respawnSince, RespawnCount: in.respawnCount, LateStart: in.lateStart,
 	}
 	if in.newer != nil {
-		s.NextEnv, s.NextEvents, s.HasNext = in.newer.env, in.newer.events, true
+		s.NextEnv, s.NextEvents, s.NextFiles, s.HasNext = in.newer.env, in.newer.events, in.newer.files, true
 	}
+	s.Files = in.files
 	for kind, p := range in.procs {
 		if p.id != 0 {
 			s.Procs = append(s.Procs, SavedProcess{Kind: job.ProcessKind(kind), Proc: p.id, Pid: p.pid})
@@ -249,9 +273,12 @@ func (in *instance) save() SavedInstance {
 		s.Deadline, s.DeadlineKind, s.DeadlineSeq = in.deadline.at, uint8(in.deadline.kind), in.deadline.seq
 	}
 	s.Since, s.Wish, s.Sent = in.since, in.wish.save(), in.saveSent()
+	if in.begun != nil {
+		s.Begun = in.begun.save()
+	}
 	s.RanSince, s.RespawnDelay, s.Delayed = in.ranSince, in.respawnDelay, in.delayed
 	s.Owner, s.Main, s.Settling, s.Note, s.Ready, s.Said = in.owner, in.main, in.settling, in.note, in.ready, in.said
-	s.Ends = SavedEnds{in.ends.left, in.ends.byItself, in.ends.finished, in.ends.struck, in.ends.sweeping, in.ends.force}
+	s.Ends = SavedEnds{in.ends.left, in.ends.byItself, in.ends.finished, in.ends.struck, in.ends.sweeping, in.ends.force, in.ends.lasting, in.ends.status, in.ends.signal}
 	return s
 }
 
@@ -267,12 +294,21 @@ func Restore(cfg Config, s Snapshot) (*Engine, error) {
 	e.table, e.firstTable = s.Table.Clone(), s.FirstTable.Clone()
 	queue, byID := events.RestoreQueue(s.Queue)
 	e.queue = *queue
+	for _, ev := range s.Queue.Events {
+		e.keepFiles(ev.File)
+	}
 	restorePast(s.Past, byID)
+	// Before the classes: what instances see depends on them.
+	e.restoreLogins(s.Logins, byID)
+	e.lastLogin = s.LastLogin
+	e.restoreOrigins(s.Origins)
 	for _, saved := range s.Classes {
 		if err := e.restoreClass(saved, byID); err != nil {
 			return nil, err
 		}
 	}
+	e.begun = cmp.Or(s.Begun, s.Now)
+	e.restoreTimings(s.Timings)
 	e.queue.Ready()
 	e.unfinished = s.Unfinished
 	for _, l := range s.Leftovers {
@@ -324,6 +360,7 @@ func (e *Engine) restoreClass(s SavedClass, byID map[uint64]*events.Event) error
 	c := e.classes[def.Name]
 	c.nextSeq, c.failure, c.drop = s.NextSeq, s.Failure, s.Drop
 	c.past = s.Past.restore(byID)
+	c.sockets.restore(s.Sockets)
 	if s.Kept != nil {
 		if c.kept, err = s.Kept.Parse(); err != nil {
 			return err
@@ -355,8 +392,10 @@ func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*eve
 	}
 	in.env, in.startEvents = s.Env, s.StartEvents
 	if s.HasNext {
-		in.newer = &beginning{s.NextEnv, s.NextEvents}
+		e.begin(in, &beginning{s.NextEnv, s.NextEvents, s.NextFiles})
 	}
+	in.files = s.Files
+	e.keepFiles(s.Files...)
 	in.edits, in.stopEnv, in.stopEvents = s.Edits, s.StopEnv, s.StopEvents
 	in.mainRan, in.forks = s.MainRan, s.Forks
 	in.failed, in.failure, in.result = s.Failed, s.Failure, failure{process: s.FailedBy, status: s.FailedStatus}
@@ -392,11 +431,15 @@ func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*eve
 		in.deadline.kind = deadlineKind(s.DeadlineKind)
 	}
 	in.since, in.wish = s.Since, s.Wish.restore(byID)
+	if s.Begun != nil {
+		begun := s.Begun.restore(byID)
+		in.begun = &begun
+	}
 	in.restoreSent(s.Sent)
 	in.ranSince, in.respawnDelay, in.delayed = s.RanSince, s.RespawnDelay, s.Delayed
 	in.owner, in.main, in.settling, in.note, in.ready, in.said = s.Owner, s.Main, s.Settling, s.Note, s.Ready, s.Said
-	in.ends = ends{s.Ends.Left, s.Ends.ByItself, s.Ends.Finished, s.Ends.Struck, s.Ends.Sweeping, s.Ends.Force}
-	if in.ends.sweeping {
+	in.ends = ends{s.Ends.Left, s.Ends.ByItself, s.Ends.Finished, s.Ends.Struck, s.Ends.Sweeping, s.Ends.Lasting, s.Ends.Status, s.Ends.Signal, s.Ends.Force}
+	if in.ends.sweeping || in.ends.lasting {
 		e.sweeps.put(in.owner, in)
 	}
 	if s.State != Waiting {

@@ -63,6 +63,9 @@ func TestSweptTells(t *testing.T) {
 		{"many forks", "exec hang\nexpect daemon", []engine.Input{engine.Forked{Proc: 1, Pid: 5}, engine.Forked{Proc: 1, Pid: 6}, exit(0)},
 			engine.Swept{Signal: 15, Strays: []engine.Stray{one}}, "warn a a main process ended by itself and left behind: one (11): " +
 				"sending TERM; it declares 'expect daemon' and seems to fork more than twice: let it stay in the foreground, without 'expect'"},
+		{"did not raise STOP", "exec hang\nexpect stop", []engine.Input{exit(0)},
+			engine.Swept{Signal: 15, Strays: []engine.Stray{one}}, "warn a a main process ended by itself and left behind: one (11): sending TERM; " +
+				"if it goes into the background by itself, 'expect fork' (one fork) or 'expect daemon' (two) fits"},
 		{"raised STOP", "exec hang\nexpect stop", []engine.Input{engine.SelfStopped{Proc: 1}, exit(0)},
 			engine.Swept{Signal: 15, Strays: []engine.Stray{one}}, "warn a a main process ended by itself and left behind: one (11): sending TERM"},
 		{"a task that has finished", "task\nexec hang", []engine.Input{exit(0)}, engine.Swept{Strays: both},

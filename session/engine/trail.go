@@ -11,8 +11,8 @@ import (
 
 // The trail: what is written down in passing, so that "why" has an answer. It
 // decides nothing, and its size does not grow with what happens: an operand
-// remembers one event, an instance one wish, a class the last end of its
-// processes and its last failure.
+// remembers one event, an instance one wish and, when it ends by itself, the one
+// before, a class the last end of its processes and its last failure.
 
 // Reason is what an instance has its goal from.
 type Reason uint8
@@ -89,6 +89,8 @@ type past struct {
 	rested   time.Duration
 	restedAs string
 	last     wish
+	// begun is where the goal before that had come from, if it ended by itself.
+	begun wish
 }
 
 // End is the end of a process. A zero At means that there was none.
@@ -99,12 +101,13 @@ type End struct {
 	Pid      int
 	Status   int
 	Signal   int // 0: it exited by itself
+	Core     bool
 	Sender   Sender
 }
 
 // noteEnd writes down how a process ended, before it is forgotten.
 func (e *Engine) noteEnd(in *instance, kind job.ProcessKind, msg Exited) {
-	end := End{At: e.now, Instance: in.name, Kind: kind, Pid: in.procs[kind].pid, Status: msg.Status, Signal: msg.Signal}
+	end := End{At: e.now, Instance: in.name, Kind: kind, Pid: in.procs[kind].pid, Status: msg.Status, Signal: msg.Signal, Core: msg.Core}
 	if s := in.sent[kind]; msg.Signal != 0 && int(s.signal) == msg.Signal {
 		end.Sender = s.sender
 	}
@@ -119,7 +122,10 @@ func (e *Engine) noteEnd(in *instance, kind job.ProcessKind, msg Exited) {
 // noteRest writes down that an instance has come to rest.
 func (e *Engine) noteRest(in *instance) {
 	p := in.class.pastOf()
-	p.rested, p.restedAs, p.last = e.now, in.name, in.wish
+	p.rested, p.restedAs, p.last, p.begun = e.now, in.name, in.wish, wish{}
+	if in.begun != nil && in.wish.reason == ByItself {
+		p.begun = *in.begun
+	}
 }
 
 func (c *class) pastOf() *past {
@@ -159,7 +165,7 @@ type SavedPast struct {
 	Status            int
 	Rested            time.Duration
 	RestedAs          string
-	Last              *SavedWish
+	Last, Begun       *SavedWish
 }
 
 // SavedSent is the last signal that a process got from us.
@@ -200,7 +206,7 @@ func (p *past) save() *SavedPast {
 		return nil
 	}
 	return &SavedPast{Main: p.main, Any: p.any, Failed: p.failed,
-		FailedBy: p.failedBy, Reason: p.reason, Status: p.status, Rested: p.rested, RestedAs: p.restedAs, Last: p.last.save()}
+		FailedBy: p.failedBy, Reason: p.reason, Status: p.status, Rested: p.rested, RestedAs: p.restedAs, Last: p.last.save(), Begun: p.begun.save()}
 }
 
 func (s *SavedPast) restore(byID map[uint64]*events.Event) *past {
@@ -208,7 +214,7 @@ func (s *SavedPast) restore(byID map[uint64]*events.Event) *past {
 		return nil
 	}
 	p := &past{main: s.Main, any: s.Any, failed: s.Failed, failedBy: s.FailedBy, reason: s.Reason, status: s.Status,
-		rested: s.Rested, restedAs: s.RestedAs, last: s.Last.restore(byID)}
+		rested: s.Rested, restedAs: s.RestedAs, last: s.Last.restore(byID), begun: s.Begun.restore(byID)}
 	for _, end := range []*End{&p.main, &p.any, &p.failed} {
 		if end.Kind >= job.NumProcesses || end.Sender > SentByCaller {
 			*end = End{}
@@ -235,19 +241,25 @@ func (in *instance) restoreSent(saved []SavedSent) {
 	}
 }
 
+func (w *wish) remembered(yield func(*events.Event)) {
+	for _, ev := range w.events {
+		yield(ev)
+	}
+}
+
 // eachRemembered yields the events that are only remembered, or held too.
 func (e *Engine) eachRemembered(yield func(*events.Event)) {
 	for _, c := range e.order {
 		c.startOn.Remembered(yield)
 		if c.past != nil {
-			for _, ev := range c.past.last.events {
-				yield(ev)
-			}
+			c.past.last.remembered(yield)
+			c.past.begun.remembered(yield)
 		}
 		for in := c.first; in != nil; in = in.next {
 			in.stopOn.Remembered(yield)
-			for _, ev := range in.wish.events {
-				yield(ev)
+			in.wish.remembered(yield)
+			if in.begun != nil {
+				in.begun.remembered(yield)
 			}
 		}
 	}

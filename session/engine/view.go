@@ -156,6 +156,19 @@ func (v View) Env(class, instance string) (events.Env, *Error) {
 	return v.e.instanceEnv(in), nil
 }
 
+// Events returns the events that have not finished, in the order of their
+// emission.
+func (v View) Events() []events.SavedEvent { return v.e.queue.Save(v.e.eachHeld).Events }
+
+// ProcessOf returns the instance that a process belongs to.
+func (v View) ProcessOf(proc ProcID) (class, instance string, ok bool) {
+	in, _ := v.e.locate(proc)
+	if in == nil {
+		return "", "", false
+	}
+	return in.class.def.Name, in.name, true
+}
+
 func (in *instance) info(now time.Duration) InstanceInfo {
 	info := InstanceInfo{
 		Class: in.class.def.Name, Name: in.name, Seq: in.seq,

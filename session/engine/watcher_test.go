@@ -239,7 +239,7 @@ func (v *watcher) moved(label string, l *life, state string) {
 		v.fail("%s is waiting with goal %s", label, l.goal)
 	case (state == "pre-start" || state == "spawned" || state == "post-start" || state == "running" || state == "starting") && l.goal != "start":
 		v.fail("%s went to %s with goal %s", label, state, l.goal)
-	case state == "pre-stop" && l.mains == 0:
+	case state == "pre-stop" && l.mains == 0 && (l.class == nil || !l.class.LifetimeTree):
 		v.fail("%s went to pre-stop without a main", label)
 	case (state == "post-stop" || state == "starting" || state == "waiting") && l.mains != 0:
 		v.fail("%s went to %s with main alive", label, state)

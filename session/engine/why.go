@@ -17,6 +17,8 @@ type ClassWhy struct {
 	// StartOn are the operands of the start condition, in its order; none
 	// when there is no condition.
 	StartOn []OperandWhy
+	// Sockets are those that are held for the job.
+	Sockets []SocketWhy
 	// Main is how main ended last, in whatever instance.
 	Main End
 	// Rest is where the goal of the instance came from that came to rest
@@ -24,6 +26,8 @@ type ClassWhy struct {
 	Rest     GoalWhy
 	Rested   time.Duration
 	RestedAs string
+	// Begun is where the goal before that came from, when it ended by itself.
+	Begun GoalWhy
 	// Failure is the last failure, nil for none.
 	Failure *FailureWhy
 	// Changed: another definition, or none, takes over when the last
@@ -113,7 +117,7 @@ const (
 	WaitsForEvent     WaitKind = iota // Event, Holders
 	WaitsForProcess                   // Process, Pid: the end of a hook
 	WaitsForSpawn                     // Process: it is being made
-	WaitsForReady                     // Process, Pid, Forks, Deadline
+	WaitsForReady                     // Process, Pid, Forks, Deadline, Lacks
 	WaitsForEnd                       // Process, Pid, Deadline: it was asked to end
 	WaitsForLeftovers                 // Deadline: what main left behind is asked to end
 	WaitsForRespawn                   // Deadline
@@ -132,6 +136,8 @@ type WaitWhy struct {
 	Process job.ProcessKind
 	Pid     int
 	Forks   int
+	// Lacks says what keeps main from being ready, empty for nothing known.
+	Lacks string
 	// Deadline is when the next thing is done about it, 0 for never.
 	Deadline time.Duration
 	// Killed: KILL was sent already.
@@ -173,10 +179,11 @@ func (v View) WhyClass(name string) (ClassWhy, bool) {
 	if c == nil {
 		return ClassWhy{}, false
 	}
-	why := ClassWhy{Class: c.def, Now: v.now, StartOn: operands(c.startOn, c.def.StartOn), Changed: c.drop || c.kept != nil}
+	why := ClassWhy{Class: c.def, Now: v.now, StartOn: operands(c.startOn, c.def.StartOn), Changed: c.drop || c.kept != nil, Sockets: c.tellSockets()}
 	if p := c.past; p != nil {
 		why.Main = p.main
 		why.Rest, why.Rested, why.RestedAs = tellWish(p.last), p.rested, p.restedAs
+		why.Begun = tellWish(p.begun)
 		if p.failedBy != "" {
 			why.Failure = &FailureWhy{End: p.failed, Process: p.failedBy, Number: p.status, Reason: p.reason, Present: c.failure != ""}
 		}
@@ -317,7 +324,7 @@ func (w *wondering) waits(in *instance) []WaitWhy {
 		case p.pid == 0:
 			wait.Kind = WaitsForSpawn
 		case kind == job.Main:
-			wait.Kind, wait.Forks, wait.Deadline = WaitsForReady, in.forks, due(readyDeadline)
+			wait.Kind, wait.Forks, wait.Deadline, wait.Lacks = WaitsForReady, in.forks, due(readyDeadline), in.ready.Lacks
 		default:
 			wait.Kind = WaitsForProcess
 		}

@@ -124,6 +124,8 @@ func (w *World) makeReady(id engine.ProcID, expect job.Expect, forks int) {
 		w.owe(engine.SelfStopped{Proc: id})
 	case job.ExpectListen:
 		w.owe(engine.Ready{Proc: id, How: "listens"})
+	case job.ExpectDBus:
+		w.owe(engine.Ready{Proc: id, How: "owns bus name"})
 	case job.ExpectNotify:
 		w.owe(engine.Notified{Proc: id, Ready: true})
 	case job.ExpectFork:

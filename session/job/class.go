@@ -50,10 +50,11 @@ const (
 	ExpectFork                 // it forks once
 	ExpectListen               // a process of the job listens on a socket
 	ExpectNotify               // it says READY=1, as sd_notify(3) does
+	ExpectDBus                 // a process of the job owns a name on the session bus
 )
 
 func (e Expect) String() string {
-	return [...]string{"none", "stop", "daemon", "fork", "listen", "notify"}[e]
+	return [...]string{"none", "stop", "daemon", "fork", "listen", "notify", "dbus"}[e]
 }
 
 // Settles tells whether a main that is not ready in time is taken as it is,
@@ -149,10 +150,18 @@ type Class struct {
 
 	Processes [NumProcesses]*Process
 
+	// BusName is the one of ExpectDBus.
+	BusName string
+
 	// The small fields stand together: there may be thousands of classes.
 	Task    bool
 	Respawn bool
-	Expect  Expect
+	// LifetimeTree: the job runs until the last of its processes is gone.
+	LifetimeTree bool
+	Expect       Expect
+	// Linger: the job outlives the login session that it was started in, and
+	// the last one.
+	Linger bool
 	// SessionLeader: main leads its session and process group.
 	SessionLeader bool
 	KillMode      KillMode
@@ -212,6 +221,14 @@ type Class struct {
 	// Inert names those of them that the file has, for one line in the log:
 	// "apparmor", "cgroup", "debug", in this order.
 	Inert []string
+}
+
+// Declares gives the words after "expect": "fork", "dbus org.example.X".
+func (c *Class) Declares() string {
+	if c.Expect == ExpectDBus {
+		return c.Expect.String() + " " + c.BusName
+	}
+	return c.Expect.String()
 }
 
 // Notifies tells whether the job's processes are to say how they are.

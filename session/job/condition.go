@@ -55,6 +55,9 @@ func (p *parser) condition(s *Stanza) (expr *events.Expr, ok bool) {
 	}) {
 		p.add(syntax.Line, syntax.Col, false, syntax.Msg)
 	}
+	if s.Name == "start" {
+		p.checkSockets(tokens, expr)
+	}
 	return expr, true
 }
 

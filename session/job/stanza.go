@@ -192,13 +192,17 @@ var stanzas = []Stanza{
 		},
 	},
 	{
-		Name: "expect", Sub: "dbus", Args: "NAME", Min: 1, Max: 1, NotYet: true, Beyond: true, loose: true,
-		Doc: "Ready when a process of the job owns the D-Bus name.",
+		Name: "expect", Sub: "dbus", Args: "NAME", Min: 1, Max: 1, slot: "expect", Beyond: true, loose: true,
+		Doc: "Ready when a process of the job owns the name on the session bus.",
+		set: setExpectDBus,
+		print: func(c *Class) []string {
+			return when(c.Expect == ExpectDBus, c.BusName)
+		},
 	},
 	{
 		Name: "expect", Sub: "listen", slot: "expect", Beyond: true, loose: true,
 		Doc: "Ready when a process of the job has called listen(2).",
-		set: func(p *parser, _ []word) { p.class.Expect = ExpectListen },
+		set: func(p *parser, _ []word) { p.class.Expect, p.class.BusName = ExpectListen, "" },
 		print: func(c *Class) []string {
 			return when(c.Expect == ExpectListen, "")
 		},
@@ -206,7 +210,7 @@ var stanzas = []Stanza{
 	{
 		Name: "expect", Sub: "notify", slot: "expect", Beyond: true, loose: true,
 		Doc: "Ready when a process of the job says READY=1, as sd_notify(3) does.",
-		set: func(p *parser, _ []word) { p.class.Expect = ExpectNotify },
+		set: func(p *parser, _ []word) { p.class.Expect, p.class.BusName = ExpectNotify, "" },
 		print: func(c *Class) []string {
 			return when(c.Expect == ExpectNotify, "")
 		},
@@ -296,8 +300,8 @@ var stanzas = []Stanza{
 			return []string{text}
 		},
 	},
-	{Name: "linger", NotYet: true, Beyond: true, Doc: "The job outlives the last session."},
-	{Name: "lifetime", Sub: "tree", NotYet: true, Beyond: true, Doc: "The job runs until the last of its processes is gone."},
+	beyond(flagStanza("linger", "", "The job outlives its login session, and keeps session-init when the last one ends.", func(c *Class) *bool { return &c.Linger })),
+	beyond(flagStanza("lifetime", "tree", "The job runs until the last of its processes is gone, not only main.", func(c *Class) *bool { return &c.LifetimeTree })),
 
 	{
 		Name: "console", Args: "none|log|output|owner|pty", Min: 1, Max: 1, Values: consoleWords,

@@ -117,7 +117,35 @@ func setExpect(p *parser, args []word) {
 		p.oneOf(args[0], "expect", expectWords)
 		return
 	}
-	p.class.Expect = Expect(at)
+	p.class.Expect, p.class.BusName = Expect(at), ""
+}
+
+func setExpectDBus(p *parser, args []word) {
+	if !isBusName(args[0].text) {
+		p.illegal(args[0], "bus name", "a name such as org.example.Agent1: words of letters, digits, '_' and '-' that begin with no digit, with dots between them")
+		return
+	}
+	p.class.Expect, p.class.BusName = ExpectDBus, args[0].text
+}
+
+// maxBusName is how long a name on a bus may be, in bytes.
+const maxBusName = 255
+
+// isBusName tells whether a name can be owned on a bus, as the D-Bus
+// specification has it ("Valid Names"), by who asks for it.
+func isBusName(name string) bool {
+	words := strings.Split(name, ".")
+	for _, word := range words {
+		if word == "" || word[0] >= '0' && word[0] <= '9' {
+			return false
+		}
+		for _, c := range []byte(word) {
+			if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+				return false
+			}
+		}
+	}
+	return len(words) > 1 && len(name) <= maxBusName
 }
 
 // setEnvFile wants a whole path: the daemon reads the file, and where the

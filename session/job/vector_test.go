@@ -143,7 +143,7 @@ func dump(c *Class) []string {
 	say(c.Env != nil, "env %q", c.Env)
 	say(c.EnvFiles != nil, "env file %q", c.EnvFiles)
 	say(c.Export != nil, "export %q", c.Export)
-	say(c.Expect != ExpectNone, "expect %v", c.Expect)
+	say(c.Expect != ExpectNone, "expect %v", c.Declares())
 	say(c.KillSignal != DefaultKillSignal, "kill signal %d", c.KillSignal)
 	say(c.KillTimeout != DefaultKillTimeout, "kill timeout %v", c.KillTimeout)
 	say(c.KillMode != KillTree, "kill mode %v", c.KillMode)
@@ -153,6 +153,8 @@ func dump(c *Class) []string {
 	say(c.Console != ConsoleDefault, "console %v", c.Console)
 	say(c.LogLimit != LogLimit{DefaultLogSize, DefaultLogCount}, "log limit %d %d", c.LogLimit.Size, c.LogLimit.Count)
 	say(c.SessionLeader, "session leader")
+	say(c.LifetimeTree, "lifetime tree")
+	say(c.Linger, "linger")
 	if c.Umask != nil {
 		say(true, "umask %#o", *c.Umask)
 	}

@@ -35,12 +35,14 @@ const (
 	NotPermitted     Rule = "not-permitted"     // needs more rights than there are
 	BadLimit         Rule = "bad-limit"         // limit, nice, oom out of reach
 	ConsoleTerminal  Rule = "console"           // a terminal that may not be there
+	SocketListen     Rule = "socket-listen"     // expect listen with sockets that listen
+	SocketTaken      Rule = "socket-taken"      // two jobs with one socket
 )
 
 // Rules lists them.
 func Rules() []Rule {
 	return []Rule{UnknownEvent, UnknownJob, NeverMatches, NeverStarts, NeverStops, Cycle, BadInstance, MissingProgram,
-		MissingDirectory, MissingFile, UnknownUser, UnknownGroup, NotPermitted, BadLimit, ConsoleTerminal}
+		MissingDirectory, MissingFile, UnknownUser, UnknownGroup, NotPermitted, BadLimit, ConsoleTerminal, SocketListen, SocketTaken}
 }
 
 // Finding is a warning about one place of a job.
@@ -120,6 +122,7 @@ func Check(jobs []Job, world World) []Finding {
 		s.checkConditions(i, verdicts[i])
 		s.checkProcesses(i)
 		s.checkSettings(i)
+		s.checkSockets(i)
 		found := s.out[from:]
 		sort.SliceStable(found, func(a, b int) bool {
 			x, y := &found[a], &found[b]

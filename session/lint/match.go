@@ -41,6 +41,8 @@ func (s *set) judgeOperand(m *events.Match, stop bool) operand {
 		args[i] = pattern{Arg: arg}
 		text, fault := expand(arg.Pattern, stop)
 		switch {
+		case !stop && m.Name == job.SocketEvent:
+			// Its variables are the daemon's.
 		case fault != "":
 			return o.never(i+1, fault)
 		case stop && strings.Contains(arg.Pattern, "$"):
@@ -58,6 +60,9 @@ func (s *set) judgeOperand(m *events.Match, stop bool) operand {
 	}
 	if isJobEvent(m.Name) {
 		return s.judgeJobEvent(o, args)
+	}
+	if m.Name == job.SocketEvent {
+		return s.judgeSocket(o, stop)
 	}
 	o.outside, o.by = s.emitters(m.Name)
 	if !o.outside && len(o.by) == 0 {

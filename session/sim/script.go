@@ -31,25 +31,41 @@ type teller struct {
 // does not hold and says what happened instead. A story that expects nothing
 // at all is an error too.
 func (s *Story) Run() error {
+	t, err := s.tell(nil)
+	if err == nil && t.expects == 0 {
+		return fmt.Errorf("line %d: the story expects nothing", s.Line)
+	}
+	return err
+}
+
+// Play plays the story in a world that goes on afterwards, and which may have
+// had jobs before. Steps that begin with "given" are errors then.
+func (s *Story) Play(w *World) error {
+	_, err := s.tell(w)
+	return err
+}
+
+func (s *Story) tell(w *World) (*teller, error) {
 	t := &teller{
 		cfg:     engine.Config{StopTimeout: 10 * time.Second},
+		world:   w,
 		callers: make(map[string]engine.CallID),
 		labels:  make(map[engine.ProcID]string),
 		envs:    make(map[string]events.Env),
 		owners:  make(map[string]uint64),
 	}
+	if w != nil {
+		t.observe()
+	}
 	for _, step := range s.steps {
 		if err := t.step(step); err != nil {
-			return fmt.Errorf("line %d: %s: %w", step.line, strings.Join(step.words, " "), err)
+			return t, fmt.Errorf("line %d: %s: %w", step.line, strings.Join(step.words, " "), err)
 		}
 		if t.world != nil && len(t.world.Faults()) > 0 {
-			return fmt.Errorf("line %d: %s: the engine: %s", step.line, strings.Join(step.words, " "), strings.Join(t.world.Faults(), "; "))
+			return t, fmt.Errorf("line %d: %s: the engine: %s", step.line, strings.Join(step.words, " "), strings.Join(t.world.Faults(), "; "))
 		}
 	}
-	if t.expects == 0 {
-		return fmt.Errorf("line %d: the story expects nothing", s.Line)
-	}
-	return nil
+	return t, nil
 }
 
 // errUsage is a step that is not written as it must be.
@@ -64,6 +80,8 @@ func (t *teller) step(s step) error {
 	switch words[0] {
 	case "job":
 		return t.job(s)
+	case "run":
+		return t.transient(s)
 	case "drop":
 		if len(words) != 2 {
 			return errUsage
@@ -72,7 +90,7 @@ func (t *teller) step(s step) error {
 		return nil
 	case "do":
 		return t.do(words[1:])
-	case "exit", "kill", "fork", "self-stop", "listen", "say":
+	case "exit", "kill", "fork", "self-stop", "listen", "owns", "lack", "say":
 		return t.process(words)
 	case "end-leftovers":
 		if len(words) != 2 {
@@ -126,6 +144,8 @@ func (t *teller) given(words []string) error {
 		t.cfg.Session = words[1]
 	case "path-end":
 		t.cfg.PathEnd = words[1]
+	case "until-logout":
+		t.cfg.UntilLogout = words[1] == "yes"
 	case "stop-timeout":
 		t.cfg.StopTimeout, err = time.ParseDuration(words[1])
 	default:
@@ -140,6 +160,11 @@ func (t *teller) begin() {
 		return
 	}
 	t.world = New(t.cfg)
+	t.observe()
+}
+
+// observe notes what happens.
+func (t *teller) observe() {
 	t.world.Observe = func(_ engine.Input, effects []engine.Effect) {
 		for _, effect := range effects {
 			if s, ok := effect.(engine.Spawn); ok {
@@ -204,11 +229,15 @@ func (t *teller) do(words []string) error {
 		}
 		t.world.Do(engine.Shutdown{Type: rest[0]})
 		return nil
+	case "open-session", "begin-session", "end-session", "await-session", "lose-leader", "lose-display":
+		return t.session(verb, rest)
+	case "connect", "lack-socket", "listen-again":
+		return t.socket(verb, rest)
 	case "set-env", "retain-env", "unset-env", "reset-env":
 		t.setEnv(verb, rest)
 		return nil
 	}
-	wait, as, from := true, "", (*Process)(nil)
+	wait, as, from, session, file := true, "", (*Process)(nil), uint64(0), uint64(0)
 	var left []string
 	for i := 0; i < len(rest); i++ {
 		switch {
@@ -217,6 +246,12 @@ func (t *teller) do(words []string) error {
 		case rest[i] == "as" && i+1 < len(rest):
 			i++
 			as = rest[i]
+		case rest[i] == "in" && i+1 < len(rest):
+			i++
+			session = parseID(rest[i])
+		case rest[i] == "descriptor" && verb == "emit" && i+1 < len(rest):
+			i++
+			file = parseID(rest[i])
 		case rest[i] == "by" && i+2 < len(rest):
 			if from = t.find(rest[i+1], rest[i+2]); from == nil {
 				return errNoProcess
@@ -243,7 +278,7 @@ func (t *teller) do(words []string) error {
 	}
 	env := events.Env(left[1:])
 	call := t.call(as)
-	by := &events.Caller{Command: as}
+	by := &events.Caller{Command: as, Session: session}
 	if from != nil {
 		by.Parent, by.Job, by.Instance = from.Pid, from.Class, from.Instance
 	}
@@ -259,7 +294,7 @@ func (t *teller) do(words []string) error {
 	case "reload":
 		t.world.Do(engine.Reload{Call: call, Target: target})
 	case "emit":
-		t.world.Do(engine.Emit{Call: call, By: by, Name: left[0], Env: env, Wait: wait})
+		t.world.Do(engine.Emit{Call: call, By: by, Name: left[0], Env: env, Wait: wait, File: file})
 	default:
 		return errUsage
 	}
@@ -322,6 +357,10 @@ func (t *teller) process(words []string) error {
 		t.world.Fork(p)
 	case words[0] == "self-stop" && len(words) == 3:
 		t.world.SelfStop(p)
+	case words[0] == "owns" && len(words) == 4:
+		t.world.Do(engine.Ready{Proc: p.ID, How: "owns bus name " + words[3]})
+	case words[0] == "lack":
+		t.world.Do(engine.Lacks{Proc: p.ID, What: strings.Join(words[3:], " ")})
 	case words[0] == "listen" && len(words) > 3:
 		t.world.Listen(p, strings.Join(words[3:], " "))
 	case words[0] == "say":
@@ -336,11 +375,12 @@ func (t *teller) process(words []string) error {
 			return err
 		}
 		t.world.Exit(p, status, 0)
-	case words[0] == "kill" && len(words) == 4:
+	case words[0] == "kill" && (len(words) == 4 || len(words) == 5 && words[4] == "core"):
 		signal, ok := job.ParseSignal(words[3])
 		if !ok {
 			return errUsage
 		}
+		p.core = len(words) == 5
 		t.world.Exit(p, 0, signal)
 	default:
 		return errUsage

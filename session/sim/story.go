@@ -26,14 +26,18 @@ import (
 //
 //	given table K=V…         the environment table, before anything is done
 //	given daemon K=V…        the daemon's own environment, likewise
-//	given session ADDRESS    and given path-end DIR, given stop-timeout TIME
+//	given session ADDRESS    and given path-end DIR, given stop-timeout TIME,
+//	                         given until-logout yes
 //	job NAME                 load the job file that follows (again)
 //	drop NAME                the job file is deleted
+//	run NAME [K=V…] [nowait] [in N] [as NAME]
+//	                         run the job file that follows once, as a job that
+//	                         is gone when it has ended
 //	do start JOB [K=V…] [nowait] [as NAME]
 //	do stop …, do restart …  the same; "do start instance JOB(INST)" is a
 //	                         wish for that very instance
 //	do reload JOB            do force-stop JOB …: as do stop
-//	do emit EVENT [K=V…] [nowait] [as NAME]
+//	do emit EVENT [K=V…] [nowait] [descriptor N] [as NAME]
 //	                         in each of these "by JOB KIND" says that it is
 //	                         that process of a job which asks
 //	do set-env K=V…          do unset-env K…, do reset-env; with "JOB(INST):"
@@ -41,11 +45,24 @@ import (
 //	                         do retain-env K=V…, where it is not set yet
 //	do abandon NAME          the caller has gone away
 //	do shutdown TYPE         the session ends
+//	do open-session PID [K=V…]
+//	                         a login session begins, with that leader; "in N"
+//	                         as in the wishes above: by a client in session N
+//	do begin-session DISPLAY [ID] [in N] [K=V…]
+//	do end-session [ID] [in N]
+//	                         do await-session ID; each with "as NAME", too
+//	do lose-leader PID       do lose-display DISPLAY: it has ended
+//	do connect JOB ADDRESS   somebody waits at a socket of a job, which the
+//	                         daemon was to look at; do lack-socket JOB ADDRESS
+//	                         WORD… says why there is none; do listen-again
 //	exit JOB KIND STATUS     a process ends by itself
-//	kill JOB KIND SIGNAL     somebody else kills it
+//	kill JOB KIND SIGNAL     somebody else kills it; "core" behind it: it dumps
+//	                         core
 //	say JOB KIND WHAT        it speaks of its job, as sd_notify does: ready, reloading,
 //	                         stopping, alive, trigger, status TEXT, errno TEXT, extend TIME,
 //	                         interval TIME (of its watchdog)
+//	owns JOB KIND NAME       it owns a bus name, and is waited for to do so; lack JOB KIND WORD…
+//	                         says what keeps it from being ready, or what it has lost
 //	listen JOB KIND ADDRESS  it listens on a socket, and is waited for to do so
 //	fork JOB KIND            it forks; self-stop JOB KIND: it raises STOP
 //	end-leftovers JOB        what its last run left behind ends by itself

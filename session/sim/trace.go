@@ -30,10 +30,12 @@ const (
 	kindReply    = "reply"
 	kindLog      = "log"
 	kindQuit     = "quit"
+	kindLogin    = "login"
+	kindSocket   = "socket"
 )
 
 var kinds = []string{kindJob, kindInstance, kindGoal, kindState, kindFailed, kindEvent,
-	kindSpawn, kindSignal, kindReply, kindLog, kindQuit}
+	kindSpawn, kindSignal, kindReply, kindLog, kindQuit, kindLogin, kindSocket}
 
 // Label names an instance: the job, and the instance's name in parentheses
 // when it has one.
@@ -71,7 +73,11 @@ var levelNames = [...]string{engine.Debug: "debug", engine.Info: "info", engine.
 func Format(effect engine.Effect, caller func(engine.CallID) string, proc func(engine.ProcID) string) Line {
 	switch e := effect.(type) {
 	case engine.Spawn:
-		return Line{kindSpawn, Label(e.Class.Name, e.Instance) + " spawn " + e.Kind.String()}
+		text := Label(e.Class.Name, e.Instance) + " spawn " + e.Kind.String()
+		for _, file := range e.Files {
+			text += fmt.Sprintf(" with descriptor %d", file)
+		}
+		return Line{kindSpawn, text}
 	case engine.Kill:
 		text := proc(e.Proc) + " gets " + job.SignalName(e.Signal)
 		if !e.Group {
@@ -95,8 +101,24 @@ func Format(effect engine.Effect, caller func(engine.CallID) string, proc func(e
 		return Line{kindSignal, label}
 	case engine.Settle:
 		return Line{kindSignal, proc(e.Proc) + " is taken as it is"}
+	case engine.Listen:
+		var addresses []string
+		for _, s := range e.Sockets {
+			addresses = append(addresses, s.Address())
+		}
+		if addresses == nil {
+			addresses = []string{"nothing"}
+		}
+		return Line{kindSocket, e.Class + " listens on " + strings.Join(addresses, " and ")}
+	case engine.AwaitConnection:
+		return Line{kindSocket, e.Class + " awaits a connection"}
+	case engine.DropFile:
+		return Line{kindSocket, fmt.Sprintf("descriptor %d is closed", e.File)}
 	case engine.Reply:
 		text := caller(e.Call) + ": ok"
+		if e.Login != 0 {
+			text += fmt.Sprintf(" session %d", e.Login)
+		}
 		if e.Err != nil {
 			text = fmt.Sprintf("%s: %s: %s", caller(e.Call), errorNames[e.Err.Kind], e.Err.Msg)
 			if e.Err.Reason != "" {
@@ -110,6 +132,8 @@ func Format(effect engine.Effect, caller func(engine.CallID) string, proc func(e
 		return Line{kindLog, "log " + levelNames[e.Level] + ": " + e.Msg}
 	case engine.Quit:
 		return Line{kindQuit, "quit"}
+	case engine.SessionOver:
+		return Line{kindLogin, strings.TrimSpace(fmt.Sprintf("session %d is over %s", e.ID, strings.Join(e.Activation, " ")))}
 	}
 	return Line{Text: fmt.Sprintf("unknown effect %T", effect)}
 }

@@ -18,6 +18,13 @@ func FormatWhy(why engine.ClassWhy) []string {
 	for _, o := range why.StartOn {
 		out = append(out, "start on "+formatOperand(o))
 	}
+	for _, s := range why.Sockets {
+		text := "socket " + s.Address
+		if s.Fault != "" {
+			text += ": " + s.Fault
+		}
+		out = append(out, text)
+	}
 	if why.Changed {
 		out = append(out, "its job file has changed")
 	}
@@ -30,6 +37,9 @@ func FormatWhy(why engine.ClassWhy) []string {
 			as = " as " + why.RestedAs
 		}
 		out = append(out, fmt.Sprintf("came to rest%s at %s: %s", as, why.Rested, formatGoal(why.Rest)))
+	}
+	if why.Begun.Reason != engine.ByNobody {
+		out = append(out, "it was begun at "+why.Begun.At.String()+": "+formatGoal(why.Begun))
 	}
 	if f := why.Failure; f != nil {
 		when := "failed"
@@ -92,7 +102,11 @@ func formatEnd(end engine.End) string {
 	if end.Signal == 0 {
 		return fmt.Sprintf("status %d", end.Status)
 	}
-	return fmt.Sprintf("%s from %s", job.SignalName(end.Signal), end.Sender)
+	core := ""
+	if end.Core {
+		core = ", core dumped"
+	}
+	return fmt.Sprintf("%s from %s%s", job.SignalName(end.Signal), end.Sender, core)
 }
 
 // formatGoal says where a goal came from.
@@ -151,7 +165,11 @@ func formatWait(w engine.WaitWhy) string {
 	case engine.WaitsForSpawn:
 		return w.Process.String() + " to be made"
 	case engine.WaitsForReady:
-		return fmt.Sprintf("%s to be ready after %d forks%s", w.Process, w.Forks, until)
+		lacks := ""
+		if w.Lacks != "" {
+			lacks = ": " + w.Lacks
+		}
+		return fmt.Sprintf("%s to be ready after %d forks%s%s", w.Process, w.Forks, until, lacks)
 	case engine.WaitsForEnd:
 		return w.Process.String() + " to end" + until
 	case engine.WaitsForLeftovers:

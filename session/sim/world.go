@@ -25,6 +25,7 @@ type Process struct {
 	ended  bool
 	ending bool // by a signal that it takes its time over
 	killed bool // it got KILL
+	core   bool // it dumps core when a signal ends it
 	signal int  // one that came before it ran
 }
 
@@ -223,6 +224,16 @@ func (w *World) expectReply(in engine.Input) {
 		call = in.Call
 	case engine.Emit:
 		call = in.Call
+	case engine.RunTransient:
+		call = in.Call
+	case engine.SessionOpen:
+		call = in.Call
+	case engine.SessionBegin:
+		call = in.Call
+	case engine.SessionEnd:
+		call = in.Call
+	case engine.SessionAwait:
+		call = in.Call
 	case engine.SetEnv:
 		call = in.Call
 	case engine.Abandon:
@@ -336,7 +347,7 @@ func (w *World) end(p *Process, status, signal int) {
 	}
 	w.gone(p)
 	w.leave(p)
-	w.inbox = append(w.inbox, engine.Exited{Proc: p.ID, Status: status, Signal: signal, Left: w.Strays(p.Owner) > 0})
+	w.inbox = append(w.inbox, engine.Exited{Proc: p.ID, Status: status, Signal: signal, Core: p.core, Left: w.Strays(p.Owner) > 0})
 	if s, swept := w.sweeps[p.Owner]; swept && p.killed {
 		// What it leaves is signalled as it comes.
 		w.carry(s)

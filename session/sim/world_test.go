@@ -83,8 +83,8 @@ func TestKillBefore(t *testing.T) {
 		late, dying time.Duration
 		want        string
 	}{
-		{late: time.Second, dying: 2 * time.Second, want: "2s engine.Exited {Proc:1 Status:0 Signal:9 Left:false}"},
-		{late: time.Second, dying: time.Second, want: "1s engine.Exited {Proc:1 Status:0 Signal:9 Left:false}"},
+		{late: time.Second, dying: 2 * time.Second, want: "2s engine.Exited {Proc:1 Status:0 Signal:9 Core:false Left:false}"},
+		{late: time.Second, dying: time.Second, want: "1s engine.Exited {Proc:1 Status:0 Signal:9 Core:false Left:false}"},
 		{late: time.Second, want: "0s engine.SpawnFailed {Proc:1 Reason:killed by KILL signal}"},
 	} {
 		w := New(engine.Config{})

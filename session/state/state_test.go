@@ -28,6 +28,14 @@ func svc(t testing.TB) *job.Class {
 	return class
 }
 
+func tcp(t testing.TB) *job.Class {
+	class, problems := job.Parse("tcp", "/jobs/tcp.conf", []byte("start on socket PROTO=inet PORT=80\nexec /bin/tcp\n"))
+	if class == nil {
+		t.Fatal(problems)
+	}
+	return class
+}
+
 // inputs are one of each kind.
 func inputs(t testing.TB) []engine.Input {
 	target := engine.Target{Class: "svc", Instance: "1", ByName: true}
@@ -46,12 +54,23 @@ func inputs(t testing.TB) []engine.Input {
 		engine.SelfStopped{Proc: 1},
 		engine.Notified{Proc: 1, Reloading: true, HasStatus: true, Status: "reads", Errno: "interrupted (4)", Extend: time.Second, Alive: true, HasInterval: true, Interval: time.Minute},
 		engine.Ready{Proc: 1, How: "listens on tcp [::1]:80"},
+		engine.Lacks{Proc: 1, What: "nobody owns the bus name org.example.X"},
 		engine.Exited{Proc: 1, Signal: 15},
 		engine.FollowEnded{Proc: 1},
 		engine.Swept{Owner: 1, Strays: []engine.Stray{{Pid: 9, Command: "x"}}},
 		engine.Vacated{Owner: 1},
 		engine.Adopt{Class: "svc", Instance: "9", Pid: 77},
 		engine.ForceStop{Target: target},
+		engine.SetClass{Class: tcp(t)},
+		engine.Listening{Class: "tcp", Faults: []engine.SocketFault{{Address: "inet:*:80", Reason: "no"}}},
+		engine.Connection{Class: "tcp", Address: "inet:*:80"},
+		engine.ListenAgain{},
+		engine.SessionOpen{Call: 5, Leader: 70, Since: 12345, Env: events.Env{"XDG_SEAT=seat0"}},
+		engine.SessionBegin{Call: 6, By: &events.Caller{Pid: 71, Session: 1}, Display: "wayland:/run/w", Env: events.Env{"D=1"}, Note: "n"},
+		engine.SessionAwait{Call: 7, ID: 1},
+		engine.SessionLost{Display: "wayland:/run/other"},
+		engine.SessionEnd{Call: 8, ID: 1},
+		engine.RunTransient{Call: 9, Definition: engine.SavedDefinition{Name: "once", Text: "linger\nexec once\n"}, Env: events.Env{"A=b"}, Wait: true},
 		engine.DropClass{Name: "svc"},
 		engine.Stop{Target: target},
 		engine.Shutdown{Type: "logout"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -91,4 +92,29 @@ func NeedGroups(t testing.TB, err error) {
 	if err != nil {
 		t.Skip("missing: a cgroup v2 that we may write")
 	}
+}
+
+// NeedIn is Need for a program that is looked for in the directories of path,
+// which stand as in PATH.
+func NeedIn(t testing.TB, path, program string) string {
+	t.Helper()
+	for _, dir := range filepath.SplitList(path) {
+		if found, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
+			return found
+		}
+	}
+	t.Skip("missing: " + program)
+	return ""
+}
+
+// NeedPrivate returns the words before a command that give it a network of its
+// own and mounts that nobody else sees, with the rights of root, and skips the
+// test where that is denied.
+func NeedPrivate(t testing.TB) []string {
+	t.Helper()
+	words := []string{Need(t, "unshare"), "--net", "--mount"}
+	if exec.Command(words[0], append(words[1:len(words):len(words)], "true")...).Run() != nil {
+		t.Skip("missing: root's right to name spaces of one's own")
+	}
+	return words
 }

@@ -25,11 +25,15 @@ import (
 //	hold NAME FD                what is held, in its order
 //	exit PID STATUS             ends that no daemon has seen, in their order
 //	passed SIGNAL               what was passed on
+//	finish HOW                  how the machine is to end
 //
 // Lines that are not known are passed over. Children stay children, and what
 // ends meanwhile stays in the process table. Signals are blocked on all threads
-// from before the program until it listens, so that none is lost or kills us.
-// When anything of this fails the keeper goes on as it is.
+// before the exec, but Go unblocks those that end a program on each new thread,
+// also on the first one of the new image, before anybody can listen to them. One
+// that comes just then ends us. So the daemon is told that we are "away", and that
+// we are "back": if we die in between, that was such a signal, and it takes it as
+// its own. When anything else of this fails the keeper goes on as it is.
 const keptVariable = "SESSION_INIT_KEPT"
 
 // deaths is what the keeper knows of the daemons before.
@@ -64,8 +68,20 @@ func unblockHere(set sigset) {
 // forwarded are the signals that are passed on to the daemon.
 var forwarded = [...]syscall.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1}
 
-func forwardedSet() (set sigset) {
-	for _, s := range forwarded {
+// listened are the signals that come in.
+func (k *keeper) listened() []syscall.Signal { return listened(k.cfg.First != nil) }
+
+func listened(system bool) []syscall.Signal {
+	if system {
+		return caught()
+	}
+	return forwarded[:]
+}
+
+func (k *keeper) signalSet() sigset { return setOf(k.listened()) }
+
+func setOf(signals []syscall.Signal) (set sigset) {
+	for _, s := range signals {
 		set.add(s)
 	}
 	return set
@@ -73,7 +89,7 @@ func forwardedSet() (set sigset) {
 
 // listen has the signals come in.
 func (k *keeper) listen() {
-	for _, s := range forwarded {
+	for _, s := range k.listened() {
 		signal.Notify(k.signals, s)
 	}
 }
@@ -81,23 +97,56 @@ func (k *keeper) listen() {
 // anew executes the program in our place; on an error we go on. It is called by
 // the one goroutine that reads the link, without the lock.
 func (k *keeper) anew() error {
-	if err := mask(unix.SIG_BLOCK, forwardedSet()); err != nil {
+	k.say("away")
+	defer k.say("back")
+	if err := mask(unix.SIG_BLOCK, k.signalSet()); err != nil {
 		return fmt.Errorf("cannot block signals: %w", err)
 	}
 	// After Stop none is on its way to the channel; after our word has come out
 	// of it, all have been passed on that were in it.
 	signal.Stop(k.signals)
-	k.signals <- drain
+	k.signals <- drained
 	<-k.drained
+	// Go's handler stays, and what it takes now nobody would hear of.
+	restore := byDefault(k.listened())
 	k.mu.Lock()
 	err := k.execute()
 	k.mu.Unlock()
+	restore()
 	k.listen()
-	return errors.Join(err, mask(unix.SIG_UNBLOCK, forwardedSet()))
+	return errors.Join(err, mask(unix.SIG_UNBLOCK, k.signalSet()))
 }
 
-// drain is what anew says in the channel of signals: none that comes in.
-const drain = syscall.Signal(0)
+// byDefault has the kernel do with signals what it does without a handler; the
+// function that it returns puts back what was.
+func byDefault(signals []syscall.Signal) (restore func()) {
+	type action [8]uint64 // the kernel's is smaller; zero is the default
+	set := func(s syscall.Signal, now, before *action) {
+		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(now)), uintptr(unsafe.Pointer(before)), unsafe.Sizeof(sigset(0)), 0, 0)
+	}
+	before := make([]action, len(signals))
+	for i, s := range signals {
+		set(s, new(action), &before[i])
+	}
+	return func() {
+		for i, s := range signals {
+			set(s, &before[i], nil)
+		}
+	}
+}
+
+// say writes a line to the daemon, which may be gone.
+func (k *keeper) say(line string) {
+	k.mu.Lock()
+	link := k.link
+	k.mu.Unlock()
+	if link != nil {
+		_, _ = link.Write([]byte(line))
+	}
+}
+
+// drained is what anew says in the channel of signals: none that comes in.
+const drained = syscall.Signal(0)
 
 // execute is the last step of anew, with the lock.
 func (k *keeper) execute() error {
@@ -146,6 +195,9 @@ func (k *keeper) save() (*os.File, error) {
 	for _, s := range k.passed {
 		fmt.Fprintf(&text, "passed %d\n", s)
 	}
+	if k.how != "" {
+		fmt.Fprintf(&text, "finish %s\n", k.how)
+	}
 	fd, err := unix.MemfdCreate("kept", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, err
@@ -159,6 +211,16 @@ func (k *keeper) save() (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// Kept tells whether an earlier image of this keeper has executed us.
+func Kept(environ []string) bool {
+	for _, entry := range environ {
+		if strings.HasPrefix(entry, keptVariable+"=") {
+			return true
+		}
+	}
+	return false
 }
 
 // load takes over what an earlier image of this keeper has saved; false when
@@ -204,6 +266,8 @@ func (k *keeper) load() bool {
 			if _, err := fmt.Sscan(rest, &number, &status); err == nil {
 				k.exits = append(k.exits, ended{number, syscall.WaitStatus(status)})
 			}
+		case "finish":
+			k.how = rest
 		case "passed":
 			if _, err := fmt.Sscan(rest, &number); err == nil {
 				k.passed = append(k.passed, syscall.Signal(number))

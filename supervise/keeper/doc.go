@@ -22,11 +22,16 @@
 //	                                      has done
 //	                   "sync"             say "done" after all that ended
 //	                                      before this came
+//	                   "finish HOW"       when the daemon has ended: halt,
+//	                                      poweroff or reboot; see First
 //	keeper -> daemon   "exit PID STATUS"  a process that fell to the keeper
 //	                                      ended, STATUS as wait4(2) gives it;
 //	                                      said to each daemon until one has
 //	                                      seen it
+//	                   "signal N"         the first process got a signal; said
+//	                                      again until "seen -N"
 //	                   "done"             the answer to "sync"
+//	                   "away", "back"     it executes itself anew, and has
 //
 // The daemon finds its end, and what was held, by the environment variable
 // SESSION_INIT_KEEPER: "UNREADY SESSION NAME=FD NAME=FD ...", the link's name

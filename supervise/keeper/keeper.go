@@ -44,6 +44,13 @@ type Config struct {
 	Env  []string
 	// Log takes the keeper's few lines.
 	Log io.Writer
+	// Tell, if there is one, gets a byte when the first daemon is ready, and
+	// is closed; it is the keeper's. Who waits sees it end without when there
+	// will be none.
+	Tell *os.File
+	// First makes it the first process of a machine or container; nil: it is
+	// a user's.
+	First *First
 }
 
 // keeper is the state of Run. Its lock guards what the goroutine that reads
@@ -68,6 +75,12 @@ type keeper struct {
 
 	signals chan os.Signal
 	drained chan struct{}
+	// how is how the daemon wants the machine to end; see First. at once: it is
+	// not waited for.
+	how    string
+	atOnce bool
+	// shell: the process that is waited for is an emergency shell.
+	shell bool
 	// loaded: another image of this process has begun all this. deaths belongs
 	// to the goroutine that waits, under the lock.
 	loaded bool
@@ -96,18 +109,26 @@ func Run(cfg Config) int {
 	defer signal.Stop(k.signals)
 	go func() {
 		for s := range k.signals {
-			if s == drain {
+			if s == drained {
 				k.drained <- struct{}{}
 				continue
 			}
-			k.forward(s.(syscall.Signal))
+			if cfg.First != nil {
+				k.mean(s.(syscall.Signal))
+			} else {
+				k.forward(s.(syscall.Signal))
+			}
 		}
 	}()
 	if k.loaded {
-		if err := mask(unix.SIG_UNBLOCK, forwardedSet()); err != nil {
+		if err := mask(unix.SIG_UNBLOCK, k.signalSet()); err != nil {
 			fmt.Fprintf(cfg.Log, "session-init: the keeper cannot unblock signals: %v\n", err)
 		}
+		k.say("back")
 		k.attend(k.link)
+	}
+	if cfg.First != nil {
+		return k.keepFirst()
 	}
 	return k.keep()
 }
@@ -234,7 +255,7 @@ func (k *keeper) spawn(unready int) error {
 	// child gets what the thread has that makes it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	unblockHere(forwardedSet())
+	unblockHere(k.signalSet())
 	attr := &syscall.ProcAttr{Env: env, Files: files}
 	pid, err := syscall.ForkExec(k.cfg.Path, k.cfg.Argv, attr)
 	if errors.Is(err, unix.ENOENT) {
@@ -264,6 +285,9 @@ func (k *keeper) tell() {
 		}
 		link, e := k.link, k.exits[k.sent]
 		line := fmt.Sprintf("exit %d %d", e.pid, e.status)
+		if e.pid < 0 {
+			line = fmt.Sprintf("signal %d", -e.pid)
+		}
 		if e.pid == 0 {
 			line = "done"
 			k.exits = slices.Delete(k.exits, k.sent, k.sent+1)
@@ -317,6 +341,10 @@ func (k *keeper) take(line string, oob []byte) {
 		}
 		return
 	}
+	if how, ok := strings.CutPrefix(line, "finish "); ok {
+		k.how = how
+		return
+	}
 	name, isHold := strings.CutPrefix(line, "hold ")
 	if line == "again" {
 		k.sent = 0
@@ -330,6 +358,11 @@ func (k *keeper) take(line string, oob []byte) {
 	}
 	if line == "ready" {
 		k.ready = true
+		if tell := k.cfg.Tell; tell != nil {
+			k.cfg.Tell = nil
+			_, _ = tell.Write([]byte{1})
+			tell.Close()
+		}
 		// From here on there is nothing to do until something dies.
 		go footprint.GiveBack()
 		if k.pid == 0 {
@@ -399,6 +432,11 @@ func (k *keeper) wait() (status syscall.WaitStatus, wasReady bool) {
 		if pid == k.pid {
 			served := k.served
 			k.pid = 0
+			if k.shell {
+				k.shell = false
+				k.mu.Unlock()
+				return status, false
+			}
 			k.mu.Unlock()
 			select {
 			case <-served:

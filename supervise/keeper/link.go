@@ -29,11 +29,14 @@ type Link struct {
 	// Unready is how many daemons died one after the other before this one,
 	// without having been ready.
 	Unready int
-	anew    bool     // an earlier image of this process has executed us
-	file    *os.File // nil: there is no keeper, only what was handed over
-	names   []string
-	held    []*os.File
-	mu      sync.Mutex // of writing
+	// Signalled takes a signal that the first process has got; it says Seen of
+	// the negative number when it is on record. nil: none is taken.
+	Signalled func(syscall.Signal)
+	anew      bool     // an earlier image of this process has executed us
+	file      *os.File // nil: there is no keeper, only what was handed over
+	names     []string
+	held      []*os.File
+	mu        sync.Mutex // of writing
 }
 
 // Open takes the link that the environment tells of, and keeps it from the
@@ -206,6 +209,15 @@ func (l *Link) Seen(pid int) error {
 	return l.send(fmt.Sprintf("seen %d", pid), nil)
 }
 
+// Finish says how the machine is to end when the daemon has ended, with exit
+// status 0: halt, poweroff or reboot.
+func (l *Link) Finish(how string) error {
+	if l == nil || l.file == nil {
+		return nil
+	}
+	return l.send("finish "+how, nil)
+}
+
 // Sync asks to be told when all has been told of that ended before.
 func (l *Link) Sync() error {
 	if l == nil || l.file == nil {
@@ -225,7 +237,8 @@ func (l *Link) send(line string, oob []byte) error {
 
 // Exits calls told for each process that ended with the keeper, in order,
 // until the keeper is gone; and all for each answer to Sync. It blocks: it wants
-// a goroutine of its own.
+// a goroutine of its own. A keeper that dies while it executes itself anew died of
+// a signal that was to end the session: then this process gets it.
 func (l *Link) Exits(told func(pid int, status syscall.WaitStatus), all func()) {
 	if l.file == nil {
 		return
@@ -236,16 +249,28 @@ func (l *Link) Exits(told func(pid int, status syscall.WaitStatus), all func()) 
 		_ = l.send("again", nil)
 	}
 	data := make([]byte, 256)
+	away := false
 	for {
 		n, err := l.file.Read(data)
 		if err != nil || n == 0 {
+			if away {
+				unix.Kill(os.Getpid(), unix.SIGTERM)
+			}
 			return
 		}
-		if string(data[:n]) == "done" {
+		switch string(data[:n]) {
+		case "done":
 			all()
+			continue
+		case "away", "back":
+			away = data[0] == 'a'
 			continue
 		}
 		var pid, status int
+		if _, err := fmt.Sscanf(string(data[:n]), "signal %d", &pid); err == nil && l.Signalled != nil {
+			l.Signalled(syscall.Signal(pid))
+			continue
+		}
 		if _, err := fmt.Sscanf(string(data[:n]), "exit %d %d", &pid, &status); err == nil {
 			told(pid, syscall.WaitStatus(status))
 		}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/session-init/session-init/session/api"
+)
+
+// whyAbout is an event that jobs wait for.
+type whyAbout struct {
+	Event string `json:"event"`
+	// Last is when it came last, as far as a job that waits for it knows.
+	Last    *whyEvent   `json:"last,omitempty"`
+	Waiting []whyWaiter `json:"jobs"`
+	// More is how many jobs wait for it beside these.
+	More int `json:"more,omitempty"`
+	// Emitters are the jobs that say that they emit it.
+	Emitters []string  `json:"emitted_by,omitempty"`
+	Next     []whyNext `json:"next"`
+	wall     time.Time
+}
+
+// whyWaiter is an operand of a condition with that event.
+type whyWaiter struct {
+	Job    string     `json:"job"`
+	Stanza string     `json:"stanza"`
+	Place  string     `json:"place,omitempty"`
+	State  string     `json:"state"`
+	On     whyOperand `json:"operand"`
+}
+
+// maxWaiters bounds the jobs that are told of.
+const maxWaiters = 12
+
+// event finds out who waits for an event of that name; nil for nobody.
+func (q *whyQuestion) event() (*whyAbout, error) {
+	paths, err := q.callStrings(api.ManagerPath, api.ManagerInterface, "GetAllJobs")
+	if err != nil {
+		return nil, err
+	}
+	configs, err := q.readConfigs(paths)
+	if err != nil {
+		return nil, err
+	}
+	about := &whyAbout{Event: q.job, Waiting: []whyWaiter{}}
+	var names []string
+	for _, config := range configs {
+		for _, stanza := range config.stanzas {
+			if len(stanza.condition) == 0 && slices.Contains(stanza.words, q.job) {
+				about.Emitters = append(about.Emitters, config.name)
+			}
+			for _, words := range stanza.condition {
+				if !isOperator(words) && len(words) > 0 && words[0] == q.job && !slices.Contains(names, config.name) {
+					names = append(names, config.name)
+				}
+			}
+		}
+	}
+	if len(names) > maxAsked {
+		about.More, names = len(names)-maxAsked, names[:maxAsked]
+	}
+	for _, name := range names {
+		w, err := q.ask(api.JobPath(name))
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		q.readPlaces(w)
+		about.wall = w.wall
+		about.add(w)
+	}
+	if len(about.Waiting) == 0 {
+		return nil, nil
+	}
+	about.Next = []whyNext{{"sctl emit " + shellWord(q.job), "emits it, with the variables that conditions ask for"},
+		{"sctl why " + shellWord(about.Waiting[0].Job), "tells of that job"}}
+	return about, nil
+}
+
+// add notes the operands of a job that are about the event.
+func (a *whyAbout) add(w *whyJob) {
+	state := "not running"
+	if len(w.Instances) > 0 {
+		state = w.Instances[0].State
+	}
+	note := func(stanza string, operands []whyOperand) {
+		for _, o := range operands {
+			if len(o.Words) == 0 || o.Words[0] != a.Event {
+				continue
+			}
+			a.Waiting = append(a.Waiting, whyWaiter{w.Job, stanza, w.places[stanza], state, o})
+			if o.Last != nil && (a.Last == nil || o.Last.At.After(a.Last.At.Time)) {
+				a.Last = o.Last
+			}
+		}
+	}
+	if w.StartOn != nil {
+		note("start on", w.StartOn.Operands)
+	}
+	for i := range w.Instances {
+		note("stop on", w.Instances[i].StopOn)
+	}
+	if stop := w.stopOn(); len(w.Instances) == 0 {
+		note("stop on", stop)
+	}
+}
+
+// event tells of an event.
+func (s *screen) event(a *whyAbout) {
+	head := "'" + printable(a.Event) + "' is no job but an event, "
+	if a.Last == nil {
+		head += "which has not come to these jobs yet"
+	} else {
+		head += "which came last " + s.ago(a.Last.At) + s.emitter(a.Last)
+	}
+	s.hang("", 2, head)
+	if a.Last != nil && len(a.Last.Env) > 0 {
+		s.say("it had", printable(strings.Join(a.Last.Env, " ")))
+	}
+	if len(a.Emitters) > 0 {
+		s.say("emitted by", several(a.Emitters))
+	}
+	for i := range a.Waiting {
+		w := &a.Waiting[i]
+		if i == maxWaiters {
+			s.hang("  ", 4, "and "+count(len(a.Waiting)-i+a.More, "other condition"))
+			break
+		}
+		mark, came := s.missing, s.operand(&w.On)
+		if w.On.Came {
+			mark = s.came
+		}
+		s.hang("  "+mark+" ", 4, at(w.Job+", "+w.State+", "+w.Stanza+" "+w.On.text(), w.Place)+": "+came)
+	}
+	s.next(a.Next)
+}

@@ -1,0 +1,202 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/bus"
+	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/supervise"
+)
+
+// The session bus: which one it is, and the jobs that are ready when they own a
+// name there.
+//
+//	main is made                     noted
+//	it runs (Spawned)                Remote.Await --> who owns the name? ---.
+//	its owner is known, or changes   Supervisor.Claim --> does it belong? <-'
+//	it belongs                       Ready
+//	it does not, or there is none    Lacks, which "why" tells
+
+// nameBus is what the loop needs of a bus; see bus.Remote.
+type nameBus interface {
+	Await(id uint64, name string)
+	Forget(id uint64, name string)
+}
+
+// awaitedName is that of a main of "expect dbus", for as long as main lives.
+type awaitedName struct {
+	name string
+	// asked: the bus was. ready: main owned it. lacks is what was told last.
+	asked, ready bool
+	lacks        string
+}
+
+// awaitName notes that a process, which is being made, is to own a name.
+func (l *Loop) awaitName(s engine.Spawn, ready bool) {
+	if s.Kind == job.Main && s.Class.Expect == job.ExpectDBus {
+		if l.awaited == nil {
+			l.awaited = make(map[engine.ProcID]*awaitedName)
+		}
+		l.awaited[s.Proc] = &awaitedName{name: s.Class.BusName, ready: ready}
+	}
+}
+
+// stepped asks the bus once a process runs that is to own a name, and no more
+// when it has ended.
+func (l *Loop) stepped(in engine.Input) {
+	switch in := in.(type) {
+	case engine.Spawned:
+		l.askName(in.Proc)
+	case engine.SpawnFailed:
+		l.forgetName(in.Proc)
+	case engine.Exited:
+		l.forgetName(in.Proc)
+	}
+}
+
+func (l *Loop) askName(proc engine.ProcID) {
+	a := l.awaited[proc]
+	switch {
+	case a == nil || a.asked:
+	case l.names == nil:
+		l.lack(proc, a, "session-init was started with --no-dbus and joins no bus")
+	default:
+		a.asked = true
+		l.names.Await(uint64(proc), a.name)
+	}
+}
+
+func (l *Loop) forgetName(proc engine.ProcID) {
+	if a := l.awaited[proc]; a != nil {
+		delete(l.awaited, proc)
+		if a.asked {
+			l.names.Forget(uint64(proc), a.name)
+		}
+	}
+}
+
+// owned takes what the bus knows of the owner of a name; on any goroutine.
+func (d *Daemon) owned(id uint64, _ string, owner bus.Owner) {
+	if owner.Absent == "" {
+		d.processes.Claim(supervise.ProcID(id), owner.Pid, owner.Pidfd)
+		return
+	}
+	d.Read(func(engine.View) {
+		proc := engine.ProcID(id)
+		// Who is ready and loses the bus is told of that by the line about the
+		// bus.
+		if a := d.awaited[proc]; a != nil && !(a.ready && owner.NoBus) {
+			d.lack(proc, a, owner.Absent)
+		}
+	})
+}
+
+// claimed takes what the supervisor knows of such an owner.
+func (l *Loop) claimed(ev supervise.Claimed) {
+	proc := engine.ProcID(ev.ID)
+	a := l.awaited[proc]
+	switch {
+	case a == nil:
+	case !ev.Belongs:
+		who := fmt.Sprintf("process %d", ev.Pid)
+		if ev.Command != "" {
+			who += " (" + ev.Command + ")"
+		}
+		l.lack(proc, a, fmt.Sprintf("the bus name %s is owned by %s, which is no process of the job", a.name, who))
+	case !a.ready:
+		a.ready = true
+		l.lack(proc, a, "")
+		l.step(engine.Ready{Proc: proc, How: "owns bus name " + a.name})
+	default:
+		l.lack(proc, a, "")
+	}
+}
+
+// lack tells the engine what main lacks; nothing when text is empty.
+func (l *Loop) lack(proc engine.ProcID, a *awaitedName, text string) {
+	if a.lacks != text {
+		a.lacks = text
+		l.step(engine.Lacks{Proc: proc, What: text})
+	}
+}
+
+// joinBus begins to look for the session bus. Only a daemon that is the user's
+// own, or insists, takes names there.
+func (d *Daemon) joinBus() error {
+	if d.opts.NoBus {
+		return nil
+	}
+	opts := bus.RemoteOptions{Addresses: d.busAddresses(), Keep: d.keepBusAddress, Owner: d.owned}
+	if d.opts.Bus || !d.opts.Private() {
+		opts.Names = []string{api.BusName, api.UpstartBusName}
+	}
+	if d.resumed || d.lost {
+		text, err := os.ReadFile(d.busAddressPath())
+		if err == nil {
+			opts.Told = strings.TrimSpace(string(text))
+		}
+	} else {
+		opts.Insist = d.opts.Bus
+		_ = os.Remove(d.busAddressPath())
+	}
+	remote, err := d.server.Join(opts)
+	if err != nil {
+		return err
+	}
+	d.remote, d.names = remote, remote
+	return nil
+}
+
+// busAddresses are where the session bus is, as its own clients look for it.
+func (d *Daemon) busAddresses() []string {
+	var out []string
+	if address := d.opts.getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" {
+		out = append(out, address)
+	}
+	if address := api.UnixAddress(filepath.Join(d.runtime.base, "bus")); len(out) == 0 || out[0] != address {
+		out = append(out, address)
+	}
+	return out
+}
+
+// busAddressName is the file, in the runtime directory.
+const busAddressName = "bus-address"
+
+// busAddressPath is where an address is kept that a client has told, for the
+// next daemon.
+func (d *Daemon) busAddressPath() string { return filepath.Join(d.runtime.own, busAddressName) }
+
+func (d *Daemon) keepBusAddress(address string) {
+	path := d.busAddressPath()
+	err := os.WriteFile(path+".new", []byte(address+"\n"), 0o600)
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		d.log.Warn("cannot keep the address of the session bus: " + err.Error())
+	}
+}
+
+// LookForBus looks for the session bus now, if it is not joined.
+func (d *Daemon) LookForBus() {
+	if d.remote != nil {
+		d.remote.Look()
+	}
+}
+
+// adoptName goes on with a process of an earlier daemon that is to own a name.
+func (d *Daemon) adoptName(spawn engine.Spawn, live engine.LiveProcess) {
+	d.awaitName(spawn, live.Expect != job.ExpectDBus)
+	if live.Pid != 0 {
+		d.Read(func(engine.View) { d.askName(live.Proc) })
+	}
+}
+
+// errBusFlags is for flags that contradict each other.
+var errBusFlags = errors.New("--session insists on the session bus, and --no-dbus forbids it: use one of them")

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// bootCase is one boot and what must hold in it.
+type bootCase struct {
+	name, about string
+	image       string // whose disk; it is what the boot before has left
+	words       string // added to the kernel's command line
+	// spoil breaks a copy of the disk; nil to use the disk itself.
+	spoil func(image string) error
+	do    func(m *machine, r *results, stdout io.Writer) error
+	// end is why the machine must have ended; empty for one that is turned off
+	// from outside, whose disk nobody looks at.
+	end string
+}
+
+// boots are all that is done, in their order.
+func boots() []bootCase {
+	return []bootCase{
+		{name: "sysvinit", about: "Debian's sysvinit, to compare", image: "sysvinit",
+			do: doCompare, end: poweredOff},
+		{name: "session-init", about: "session-init: to the login, a killed daemon, Ctrl-Alt-Del", image: "session-init",
+			do: doBoot, end: rebooted},
+		{name: "again", about: "the same disk again: to the login, poweroff", image: "session-init",
+			do: doAgain, end: poweredOff},
+		{name: "single", about: "the word single: a shell for one user", image: "session-init", words: "single",
+			do: doSingle, end: poweredOff},
+		{name: "broken-root", about: "a root that cannot be repaired by itself", image: "session-init",
+			spoil: spoilRoot, do: doBrokenRoot},
+		{name: "broken-jobs", about: "an /etc/init that cannot begin", image: "session-init",
+			spoil: spoilJobs, do: doBrokenJobs, end: poweredOff},
+	}
+}
+
+// login waits for the prompt and logs in as root. The figures are of the moment
+// after.
+func login(m *machine) (figures, error) {
+	_, begun, err := m.expectAt(`Run /sbin/init as init process`)
+	if err != nil {
+		return figures{}, err
+	}
+	prompt, err := logIn(m)
+	if err != nil {
+		return figures{}, err
+	}
+	f, err := readFigures(m)
+	f.toPrompt = prompt.Sub(begun)
+	return f, err
+}
+
+// logIn logs in as root. It returns when the prompt for it came.
+func logIn(m *machine) (prompt time.Time, err error) {
+	shown, prompt, err := m.expectAt(`boot login: |for maintenance|Kernel panic`)
+	if err != nil {
+		return prompt, err
+	}
+	if shown[0] != "boot login: " {
+		return prompt, fmt.Errorf("the machine shows %q; want the login", shown[0])
+	}
+	if err := m.write("root"); err != nil {
+		return prompt, err
+	}
+	return prompt, quiet(m)
+}
+
+// quiet waits for the prompt of a shell, and has the shell neither prompt nor
+// echo.
+func quiet(m *machine) error {
+	if _, err := m.expect(`# `); err != nil {
+		return err
+	}
+	if err := m.write("stty -echo; PS1=; PROMPT_COMMAND=; dmesg -n 1; echo 'quiet''ened'"); err != nil {
+		return err
+	}
+	_, err := m.expect(`quietened\r?\n`)
+	return err
+}
+
+// all runs commands, each of which must succeed and show what follows it.
+func all(m *machine, list [][2]string) error {
+	for _, c := range list {
+		text, err := m.shell(c[0])
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(text, c[1]) {
+			return fmt.Errorf("%s = %q; want %q in it", c[0], text, c[1])
+		}
+	}
+	return nil
+}
+
+func doCompare(m *machine, r *results, _ io.Writer) (err error) {
+	if r.sysvinit, err = login(m); err != nil {
+		return err
+	}
+	return m.write("poweroff")
+}
+
+// came is what must be there after every boot to the login.
+func came() [][2]string {
+	return [][2]string{
+		{"cat /proc/1/comm", "session-init"},
+		{"runlevel", "2"},
+		{"findmnt -n -o OPTIONS /", "rw"},
+		{"findmnt -n /srv", "scratch"},
+		{"hostname", "boot"},
+		{"cat /sys/class/net/lo/flags", "0x9"},
+		{"pgrep -x cron", ""},
+		{"pgrep -x rsyslogd", ""},
+		{"sctl status rc-sysinit", "rc-sysinit waiting (stop)"},
+		{"sctl list", "getty (ttyS0) running (start)"},
+		{"grep -c . /var/log/session-init.log", ""},
+		// Debian's scripts do less when they take their init for Upstart.
+		{". /lib/lsb/init-functions; if init_is_upstart; then echo yes; else echo no; fi", "no"},
+	}
+}
+
+func doBoot(m *machine, r *results, stdout io.Writer) (err error) {
+	if r.sessionInit, err = login(m); err != nil {
+		return err
+	}
+	if err := all(m, came()); err != nil {
+		return err
+	}
+	plot, err := m.shell("sctl plot --text")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, plot)
+
+	// The daemon dies: nothing else does.
+	before, err := m.shell("pgrep -x cron; pgrep -x rsyslogd; pgrep -x agetty")
+	if err != nil {
+		return err
+	}
+	if err := all(m, [][2]string{
+		{"old=$(pgrep -P 1 -x session-init) && kill -KILL $old", ""},
+		{"for i in 1 2 3 4 5 6 7 8 9 10; do sctl list >/dev/null 2>&1 && break; sleep 1; done; sctl list", "getty (ttyS0) running (start)"},
+		{"new=$(pgrep -P 1 -x session-init) && [ $new != $old ]", ""},
+	}); err != nil {
+		return err
+	}
+	after, err := m.shell("pgrep -x cron; pgrep -x rsyslogd; pgrep -x agetty")
+	if err != nil {
+		return err
+	}
+	if before != after {
+		return fmt.Errorf("services after the death of the daemon = %q; want %q", after, before)
+	}
+	return m.press("ctrl", "alt", "delete")
+}
+
+func doAgain(m *machine, _ *results, _ io.Writer) error {
+	if _, err := login(m); err != nil {
+		return err
+	}
+	if err := all(m, came()); err != nil {
+		return err
+	}
+	return m.write("poweroff")
+}
+
+// maintain waits for the shell that asks for root's password, who has none.
+func maintain(m *machine) error {
+	if _, err := m.expect(`Press Enter for maintenance`); err != nil {
+		return err
+	}
+	if err := m.write(""); err != nil {
+		return err
+	}
+	return quiet(m)
+}
+
+func doSingle(m *machine, _ *results, _ io.Writer) error {
+	if err := maintain(m); err != nil {
+		return err
+	}
+	if err := all(m, [][2]string{
+		{"findmnt -n -o OPTIONS /", "rw"},
+		{"! pgrep -x agetty", ""},
+		{"sctl status single", "single running (start)"},
+	}); err != nil {
+		return err
+	}
+	// The machine goes on when the shell ends.
+	if err := m.write("exit"); err != nil {
+		return err
+	}
+	if _, err := logIn(m); err != nil {
+		return err
+	}
+	return m.write("poweroff")
+}
+
+// spoilRoot takes away a directory's inode and leaves its entry: what is no
+// check without a person repairs.
+func spoilRoot(image string) error {
+	return debugfs(image, "clri /usr/share/perl5", "ssv state 0")
+}
+
+func doBrokenRoot(m *machine, _ *results, _ io.Writer) error {
+	if _, err := m.expect(`UNEXPECTED INCONSISTENCY`); err != nil {
+		return err
+	}
+	if err := maintain(m); err != nil {
+		return err
+	}
+	return all(m, [][2]string{
+		{"findmnt -n -o OPTIONS /", "ro"},
+		{"sctl status rc-sysinit", "rc-sysinit running (start)"},
+	})
+}
+
+// spoilJobs leaves a job that cannot begin the machine, and others that are no
+// jobs at all.
+func spoilJobs(image string) error {
+	return withFile("start on startup\ntask\nexec /no/such/program\n", func(job string) error {
+		return withFile("start on (\nexec \"\n\x00", func(garbage string) error {
+			return debugfs(image, "mkdir /etc/init",
+				"write "+job+" /etc/init/rc-sysinit.conf", "write "+garbage+" /etc/init/getty.conf")
+		})
+	})
+}
+
+func doBrokenJobs(m *machine, _ *results, _ io.Writer) error {
+	if err := maintain(m); err != nil {
+		return err
+	}
+	if err := all(m, [][2]string{
+		{"sctl status emergency", "emergency running (start)"},
+		{"sctl why rc-sysinit", "/no/such/program"},
+		{"sctl list", "getty waiting (stop)"},
+		{"mount -o remount,rw / && rm -r /etc/init && sync", ""},
+	}); err != nil {
+		return err
+	}
+	// What was mended is in force when the shell ends.
+	if err := m.write("exit"); err != nil {
+		return err
+	}
+	if _, err := logIn(m); err != nil {
+		return err
+	}
+	return m.write("poweroff")
+}

@@ -1,0 +1,183 @@
+package keeper
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// First says what the keeper does as the first process of a machine, or of a
+// container. What it means by that is handed in: the keeper knows no mounts and
+// no consoles.
+//
+// Signals that come are told to the daemon over the link, not sent: so none is
+// lost while there is no daemon, or while one executes itself anew.
+type First struct {
+	// Shell starts an emergency shell; nil: there is none, and a daemon that
+	// keeps dying is the end.
+	Shell func() (pid int, err error)
+	// Rescue: a shell comes before the first daemon.
+	Rescue bool
+	// Finish ends all that runs and then the machine. When it returns, the
+	// keeper ends with the status.
+	Finish func(how string) error
+	// AtOnce tells which signals end the machine without asking the daemon, and
+	// how: what remains when nothing else answers. They work from the emergency
+	// shell.
+	AtOnce func(syscall.Signal) (how string)
+	// Container: a daemon that ends by itself is the end.
+	Container bool
+}
+
+const (
+	// seriesTime is how short the time of seriesCount deaths must be for a shell.
+	seriesTime  = 10 * time.Second
+	seriesCount = 5
+	// realTime is SIGRTMIN, as the C library counts, which keeps two.
+	realTime syscall.Signal = 34
+)
+
+// told are the signals that mean something to the daemon.
+func told(s syscall.Signal) bool {
+	switch s {
+	case unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGUSR1, unix.SIGPWR, unix.SIGWINCH, realTime + 3, realTime + 4, realTime + 5:
+		return true
+	}
+	return false
+}
+
+// caught are all that would end the program: of the first process none may. The
+// others Go handles by itself, or they are faults.
+func caught() []syscall.Signal {
+	list := []syscall.Signal{
+		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGTRAP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE, unix.SIGALRM, unix.SIGTERM,
+		unix.SIGSTKFLT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGXCPU, unix.SIGXFSZ, unix.SIGVTALRM, unix.SIGPROF, unix.SIGWINCH,
+		unix.SIGIO, unix.SIGPWR, unix.SIGSYS,
+	}
+	for s := realTime; s <= 64; s++ {
+		list = append(list, s)
+	}
+	return list
+}
+
+// mean does what a signal means for the first process.
+func (k *keeper) mean(s syscall.Signal) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if how := k.cfg.First.AtOnce(s); how != "" {
+		k.how, k.atOnce = how, true
+		if k.pid != 0 {
+			// The daemon or a shell: who waits for it goes on.
+			unix.Kill(k.pid, unix.SIGKILL)
+		}
+		return
+	}
+	// One that comes twice before it was heard comes once, as signals do.
+	if e := (ended{pid: -int(s)}); told(s) && !slices.Contains(k.exits, e) {
+		k.exits = append(k.exits, e)
+		k.more.Signal()
+	}
+}
+
+// keepFirst is keep for the first process: it returns only in a container.
+func (k *keeper) keepFirst() int {
+	f := k.cfg.First
+	if f.Rescue && !k.loaded {
+		k.rescue()
+	}
+	var deaths []time.Time
+	for {
+		if how, now := k.wish(); now {
+			return k.finish(how, 0)
+		}
+		status, ok := syscall.WaitStatus(0), true
+		if !k.loaded {
+			pause(k.deaths.delay)
+			if err := k.spawn(max(k.deaths.unready, 0)); err != nil {
+				fmt.Fprintf(k.cfg.Log, "session-init: the keeper cannot start the daemon: %v\n", err)
+				ok = false
+			}
+		}
+		k.loaded = false
+		if ok {
+			var wasReady bool
+			status, wasReady = k.wait()
+			if wasReady {
+				k.deaths.unready = -1
+			}
+		}
+		how, now := k.wish()
+		if done := ok && status.Exited() && status.ExitStatus() == 0; now || done && (how != "" || f.Container) {
+			return k.finish(how, 0)
+		}
+		if ok {
+			fmt.Fprintf(k.cfg.Log, "session-init: the daemon died (%s), starting it again: its jobs run on\n", describe(status))
+		}
+		k.deaths.unready++
+		deaths = append(deaths, time.Now())
+		if n := len(deaths) - seriesCount; n < 0 || deaths[len(deaths)-1].Sub(deaths[n]) > seriesTime {
+			k.deaths.delay = 0
+			if n >= 0 {
+				deaths = slices.Delete(deaths, 0, n)
+			}
+			if len(deaths) > 1 && time.Since(deaths[len(deaths)-2]) < longLife {
+				k.deaths.delay = firstDelay
+			}
+			continue
+		}
+		fmt.Fprintf(k.cfg.Log, "session-init: the daemon died %d times in %v\n", seriesCount, seriesTime)
+		deaths = nil
+		if f.Shell == nil {
+			return k.finish("", 1)
+		}
+		if !k.rescue() {
+			k.deaths.delay = lastDelay
+		}
+	}
+}
+
+// wish tells how the machine is to end, and whether that is not to wait for the
+// daemon.
+func (k *keeper) wish() (how string, now bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.how, k.atOnce
+}
+
+// rescue gives a shell, and waits for its end. It reports false when there is
+// none to be had.
+func (k *keeper) rescue() bool {
+	pid, err := 0, error(os.ErrNotExist)
+	k.mu.Lock()
+	if k.cfg.First.Shell != nil {
+		// With the lock, so that a signal that ends all finds it.
+		pid, err = k.cfg.First.Shell()
+	}
+	if err != nil {
+		k.mu.Unlock()
+		fmt.Fprintf(k.cfg.Log, "session-init: cannot have an emergency shell: %v\n", err)
+		return false
+	}
+	k.pid, k.shell = pid, true
+	k.mu.Unlock()
+	k.wait()
+	return true
+}
+
+// finish ends everything, and returns a status where somebody is to get one.
+func (k *keeper) finish(how string, status int) int {
+	if err := k.cfg.First.Finish(how); err != nil {
+		fmt.Fprintf(k.cfg.Log, "session-init: cannot %s: %v\n", how, err)
+	}
+	if k.cfg.First.Container {
+		return status
+	}
+	// The kernel stops a machine whose first process ends.
+	for {
+		pause(time.Hour)
+	}
+}

@@ -1,0 +1,145 @@
+package pid1
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const console = "/dev/console"
+
+// openConsole makes the console standard input, output and error. It never
+// becomes our controlling terminal: its Ctrl-C is not ours.
+func openConsole() error {
+	fd, err := unix.Open(console, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	for to := range 3 {
+		if err := unix.Dup3(fd, to, 0); err != nil && fd != to {
+			return err
+		}
+	}
+	if fd > 2 {
+		unix.Close(fd)
+	}
+	return nil
+}
+
+// What linux/kd.h says of the signal for Alt-Up.
+const kdSignalAccept = 0x4B4E
+
+// signalKeyboard has the kernel send WINCH for the key that asks for attention.
+// A console without a keyboard has no such key.
+func signalKeyboard() error {
+	fd, err := unix.Open("/dev/tty0", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	if err := unix.IoctlSetInt(fd, kdSignalAccept, int(unix.SIGWINCH)); err != nil && err != unix.ENOTTY && err != unix.EINVAL && err != unix.EPERM {
+		return err
+	}
+	return nil
+}
+
+// shells are what an emergency gets, the first that is there. The first two ask
+// for root's password.
+func shells() []string { return []string{"/sbin/sulogin", "/usr/sbin/sulogin", "/bin/sh"} }
+
+// Emergency starts a shell on the console and returns its pid: the caller waits
+// for it. In a container standard input is its console.
+func Emergency(place Place, log io.Writer) (pid int, err error) {
+	terminal := os.NewFile(0, "standard input")
+	if place == Machine {
+		fd, err := unix.Open(console, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return 0, fmt.Errorf("cannot open %s: %w", console, err)
+		}
+		terminal = os.NewFile(uintptr(fd), console)
+		defer terminal.Close()
+	}
+	fmt.Fprintf(terminal, "\r\nsession-init: emergency: this shell is all there is; when it ends, the daemon is tried again.\r\n")
+	attr := &syscall.ProcAttr{
+		Dir: "/", Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux", "HOME=/root"},
+		Files: []uintptr{terminal.Fd(), terminal.Fd(), terminal.Fd()},
+		// 1: from whoever has it.
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	}
+	for _, shell := range shells() {
+		for _, own := range []bool{true, false} {
+			// Without a terminal of its own where another session keeps it.
+			attr.Sys.Setctty = own
+			if pid, err = syscall.ForkExec(shell, []string{shell}, attr); err == nil {
+				fmt.Fprintf(log, "session-init: an emergency shell runs: %s, process %d\n", shell, pid)
+				return pid, nil
+			}
+		}
+	}
+	return 0, err
+}
+
+// Log is where the lines of a first process go: the kernel's log, and a file
+// once there is a disk to have it.
+type Log struct {
+	mu   sync.Mutex
+	kmsg io.Writer
+	file *os.File
+}
+
+// OpenLog opens the kernel's log; where there is none, lines go to the console.
+func OpenLog(console io.Writer) *Log {
+	l := &Log{kmsg: console}
+	if fd, err := unix.Open("/dev/kmsg", unix.O_WRONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err == nil {
+		l.kmsg = kernelLog(fd)
+	}
+	return l
+}
+
+// kernelLog is a descriptor of /dev/kmsg.
+type kernelLog int
+
+// Write writes a record: a daemon's, of the severity "information"; see
+// syslog(3).
+func (k kernelLog) Write(text []byte) (int, error) {
+	_, err := unix.Write(int(k), append([]byte("<30>"), text...))
+	return len(text), err
+}
+
+// Write takes whole lines. The kernel's log gets each as a record of its own.
+func (l *Log) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		if n, err := l.file.Write(text); err == nil {
+			return n, nil
+		}
+		// The disk is full, or gone: the kernel's log is there still.
+	}
+	for line := range bytes.Lines(text) {
+		if _, err := l.kmsg.Write(line); err != nil {
+			return 0, err
+		}
+	}
+	return len(text), nil
+}
+
+// ToFile has the lines go to a file from now on. An earlier one is gone on with.
+func (l *Log) ToFile(path string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		l.file.Close()
+	}
+	l.file = file
+	return nil
+}
