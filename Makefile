@@ -8,13 +8,20 @@ DESTDIR ?=
 bindir  = $(DESTDIR)$(PREFIX)/bin
 mandir  = $(DESTDIR)$(PREFIX)/share/man
 docdir  = $(DESTDIR)$(PREFIX)/share/doc/session-init
+systemdir = $(DESTDIR)$(PREFIX)/share/session-init/system
 linkdir = $(DESTDIR)$(PREFIX)/libexec/session-init
+jobdir  = $(DESTDIR)$(PREFIX)/share/session-init/jobs
 schemadir = $(DESTDIR)$(PREFIX)/share/session-init/schema
 xmldir  = $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces
+servicedir = $(DESTDIR)$(PREFIX)/share/dbus-1/services
 
 # The version stands in session/api: the build does not ask git, which refuses
 # to answer in a tree that belongs to another user.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+# Where display managers look for sessions.
+waylanddir  = $(DESTDIR)$(PREFIX)/share/wayland-sessions
+xsessiondir = $(DESTDIR)$(PREFIX)/share/xsessions
 
 # Where the shells look for completions. bash reads that of sctl when sctl is
 # completed first, and from then on completes its links too.
@@ -26,7 +33,7 @@ PURE  = ./events/... ./session/job/... ./session/lint/... ./session/engine/... .
 # Names of sctl that are commands of their own.
 LINKS = initctl start stop restart reload status emit
 
-.PHONY: all build run test fuzz quick check lint bench soak mutate man completions install clean help
+.PHONY: all build run test fuzz quick check lint bench soak desktop mutate man completions pictures qemu install clean help
 
 all: build
 
@@ -57,7 +64,10 @@ soak: ## fuzz each target for a minute, live through random sessions (STEPS=), r
 	@.ci/fuzz $${FUZZTIME:-60s}
 	go test -race -count=$${COUNT:-20} -timeout 60m ./supervise/... ./session/... ./cmd/...
 	go test -count=1 -timeout 6h -run 'TestPredict$$|TestModel$$' ./session/engine -steps $${STEPS:-10000000}
-	SOAK=1 go test -count=1 -timeout 60m -run 'TestKilled|TestRandom|TestForesee$$' ./cmd/session-init ./session
+	SOAK=1 go test -count=1 -timeout 60m -run 'TestKilled|TestRandom|TestForesee$$|TestReal' ./cmd/session-init ./session
+
+desktop: ## log in to sway and to openbox, with all ready jobs, and out again (needs 40 MB of packages: .ci/desktop install)
+	@.ci/desktop
 
 mutate: ## change the code of events, job and the engine in small ways: which changes do their tests not notice?
 	go run ./session/testkit/mutate -min 85 $${SAMPLE:+-sample $$SAMPLE} ./events ./session/job ./session/engine
@@ -70,15 +80,34 @@ completions: build ## write share/completions, as sctl completion prints them
 	bin/sctl completion zsh >share/completions/sctl.zsh
 	bin/sctl completion fish >share/completions/sctl.fish
 
+pictures: build ## make the pictures of README anew, of a session on share/examples
+	@.ci/pictures
+
+qemu: ## boot Debian in a virtual machine, to the login and back; and with sysvinit, to compare (QEMU=-kvm, QEMU=-only=NAME)
+	@.ci/qemu
+
 install: build ## install below PREFIX (and DESTDIR)
-	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man8 $(docdir)/examples $(linkdir) $(xmldir) $(schemadir) $(bashdir) $(zshdir) $(fishdir)
+	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man7 $(mandir)/man8 $(docdir)/examples $(docdir)/share/doc $(linkdir) $(xmldir) $(servicedir) $(schemadir) $(bashdir) $(zshdir) $(fishdir)
 	install -m 755 bin/session-init bin/sctl $(bindir)
 	for name in $(LINKS); do ln -sf ../../bin/sctl $(linkdir)/$$name || exit; done
 	for page in share/man/man?/*; do install -m 644 $$page $(mandir)/$$(basename $$(dirname $$page)) || exit; done
 	install -m 644 share/examples/*.conf $(docdir)/examples
+	install -d $(docdir)/login $(waylanddir) $(xsessiondir)
+	install -m 755 share/login/session-init-session $(bindir)
+	install -m 644 share/login/sway-session-init.desktop $(waylanddir)
+	install -m 644 share/login/openbox-session-init.desktop $(xsessiondir)
+	install -m 644 share/doc/login.md $(docdir)
+	for file in 55session-init session-init.dinit session-init.service; do install -m 644 share/login/$$file $(docdir)/login || exit; done
+	for file in turnstile pam-session-init session-init.openrc session-init.runit session-init.s6; do install -m 755 share/login/$$file $(docdir)/login || exit; done
 	install -m 644 README.md CHANGELOG.md LICENSE $(docdir)
+	install -m 644 share/doc/*.svg $(docdir)/share/doc
 	install -m 644 share/dbus-1/interfaces/*.xml $(xmldir)
+	for file in share/dbus-1/services/*.in; do sed 's,@bindir@,$(PREFIX)/bin,' $$file >$(servicedir)/$$(basename $$file .in) || exit; done
 	install -m 644 share/schema/*.json $(schemadir)
+	install -d $(systemdir)
+	install -m 644 share/system/*.conf $(systemdir)
+	install -d $(jobdir)
+	install -m 644 share/jobs/* $(jobdir)
 	install -m 644 share/completions/sctl.bash $(bashdir)/sctl
 	install -m 644 share/completions/sctl.zsh $(zshdir)/_sctl
 	install -m 644 share/completions/sctl.fish $(fishdir)/sctl.fish

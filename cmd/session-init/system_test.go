@@ -202,7 +202,11 @@ func TestSystem(t *testing.T) {
 		m.jobs()
 		m.boot(nil)
 		m.ready(1)
-		list, _ := m.in("sctl", "list")
+		var list string
+		m.until("the service", func() bool {
+			list, _ = m.in("sctl", "list")
+			return strings.Contains(list, "service running")
+		})
 		if n := strings.Count(list, "\n"); n != machineJobs {
 			t.Errorf("sctl list:\n%s", list)
 		}
