@@ -59,6 +59,36 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// TestSystemJobs holds the jobs of a machine to it, which have no other test
+// without a virtual machine: no error, no warning, a word about each. That an
+// event is one of the daemon's is checked here too, since a wrong name would do
+// nothing at all.
+func TestSystemJobs(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(root, "share/system/*.conf"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no jobs: %v", err)
+	}
+	known := []string{"startup", "runlevel", "control-alt-delete", "power-status-changed", "stopped"}
+	condition := regexp.MustCompile(`(?m)^(?:start|stop) on (.*)`)
+	for _, path := range paths {
+		text := read(t, strings.TrimPrefix(path, root+"/"))
+		class := checkJob(t, strings.TrimSuffix(filepath.Base(path), ".conf"), path, text)
+		if class == nil {
+			continue
+		}
+		if class.Description == "" || class.Author == "" || class.Processes[job.Main] == nil {
+			t.Errorf("%s: description, author, main = %q, %q, %v; want all three", path, class.Description, class.Author, class.Processes[job.Main])
+		}
+		for _, m := range condition.FindAllStringSubmatch(text, -1) {
+			for operand := range strings.SplitSeq(m[1], " or ") {
+				if event, _, _ := strings.Cut(operand, " "); !slices.Contains(known, event) {
+					t.Errorf("%s: it waits for %q; want one of %q", path, event, known)
+				}
+			}
+		}
+	}
+}
+
 // TestDocumentedJobs parses the jobs that the manual and the README show.
 func TestDocumentedJobs(t *testing.T) {
 	for _, page := range []string{"share/man/man5/session-init-job.5", "share/man/man7/session-init-events.7"} {

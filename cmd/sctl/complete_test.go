@@ -65,7 +65,7 @@ func TestComplete(t *testing.T) {
 		{[]string{"sctl", "check-config", ""}, ":files apache dbus/session getty"},
 		{[]string{"sctl", "check-config", "--confdir", ""}, ":directories"},
 		{[]string{"sctl", "check-config", "--confdir=/e"}, ":directories"},
-		{[]string{"sctl", "stop", "--"}, "--user --session --json --address= --force --timeout= --no-wait --quiet --help --version"},
+		{[]string{"sctl", "stop", "--"}, "--user --system --session --json --address= --force --timeout= --no-wait --quiet --help --version"},
 		{[]string{"sctl", "list", "--no"}, ""},
 		{[]string{"initctl", "notes"}, ""},
 		{[]string{"initctl", "--ver"}, "--verbose --version"},
@@ -115,7 +115,7 @@ func sameWords(a, b []string) bool {
 
 // Each kind of argument in the tables is one that completion knows.
 func TestArgumentKinds(t *testing.T) {
-	known := "VERB STANZA JOB EVENT INSTANCE KEY=VALUE VARIABLE STATE PRIORITY SIGNAL FILE DIR NAME ARGUMENT CMD ADDRESS SECONDS LIST N COUNT TIME ID"
+	known := "VERB STANZA JOB EVENT INSTANCE KEY=VALUE VARIABLE STATE PRIORITY SIGNAL FILE DIR NAME ARGUMENT CMD ADDRESS SECONDS LIST N COUNT TIME ID LEVEL"
 	for _, v := range verbTable() {
 		for i := range 4 {
 			for _, kind := range argumentKinds(v.args, i) {

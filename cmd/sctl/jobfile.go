@@ -15,7 +15,7 @@ import (
 // jobFile is a job as its files have it.
 type jobFile struct {
 	name           string
-	transient      bool // a client has defined it, in no file
+	transient      bool   // a client has defined it, in no file
 	path, override string // override is "" for none
 	text, overlay  []byte // of the two
 	base           *job.Class

@@ -130,6 +130,12 @@ func (w *world) run() {
 		*queue = (*queue)[1:]
 		w.mu.Unlock()
 		f()
+		w.mu.Lock()
+		idle := len(w.kernel) == 0
+		w.mu.Unlock()
+		if idle && w.server != nil {
+			w.server.Stepped(w.engine.View())
+		}
 	}
 }
 

@@ -86,7 +86,9 @@ func TestReadyJobs(t *testing.T) {
 	}
 	r.start()
 	for _, name := range names {
-		r.until(name+" to run", func() bool { return strings.HasPrefix(r.command("status", name).out, name+" running (start), process ") })
+		r.until(name+" to run", func() bool {
+			return strings.HasPrefix(r.command("status", name).out, name+" running (start), process ")
+		})
 	}
 	for what, ask := range map[string]func(*rig, string) error{
 		"bus":         says("org.sessioninit.SessionInit1", "dbus-send", "--bus=unix:path="+r.run+"/bus", "--print-reply", "--dest=org.freedesktop.DBus", "/", "org.freedesktop.DBus.ListNames"),

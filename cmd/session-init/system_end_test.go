@@ -96,9 +96,11 @@ func TestSystemPrograms(t *testing.T) {
 				m.says("unknown\n", "sctl", "runlevel")
 				m.says("", "sctl", "telinit", "2")
 				m.traced("runlevel 2 N\n")
+				m.rests("rc")
 				m.says("N 2\n", "sctl", "runlevel")
 				m.says("", "sctl", "telinit", "3")
 				m.traced("runlevel 2 N\nrunlevel 3 2\n")
+				m.rests("rc")
 				m.says("2 3\n", "sctl", "runlevel")
 				words := strings.Fields(end.command)
 				want := "runlevel 2 N\nrunlevel 3 2\n"

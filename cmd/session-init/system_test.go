@@ -178,6 +178,13 @@ func (m *machine) status() int {
 	return m.cmd.ProcessState.ExitCode()
 }
 
+// rests waits until a job has ended: an event that comes while it runs would not
+// start it.
+func (m *machine) rests(job string) {
+	m.t.Helper()
+	m.until(job+" to end", func() bool { text, _ := m.in("sctl", "status", job); return text == job+" waiting (stop)\n" })
+}
+
 func (m *machine) signal(s syscall.Signal) {
 	m.t.Helper()
 	if err := m.cmd.Process.Signal(s); err != nil {
@@ -225,6 +232,7 @@ func TestSystem(t *testing.T) {
 			m.signal(s.signal)
 			trace += s.event + "\n"
 			m.traced(trace)
+			m.rests("key")
 		}
 		m.write("conf/new.conf", "exec true\n")
 		m.signal(unix.SIGHUP)

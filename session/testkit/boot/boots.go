@@ -106,7 +106,7 @@ func doCompare(m *machine, r *results, _ io.Writer) (err error) {
 // came is what must be there after every boot to the login.
 func came() [][2]string {
 	return [][2]string{
-		{"cat /proc/1/comm", "session-init"},
+		{"readlink /proc/1/exe", "session-init"},
 		{"runlevel", "2"},
 		{"findmnt -n -o OPTIONS /", "rw"},
 		{"findmnt -n /srv", "scratch"},
@@ -141,9 +141,9 @@ func doBoot(m *machine, r *results, stdout io.Writer) (err error) {
 		return err
 	}
 	if err := all(m, [][2]string{
-		{"old=$(pgrep -P 1 -x session-init) && kill -KILL $old", ""},
+		{"old=$(" + daemonPid + ") && kill -KILL $old", ""},
 		{"for i in 1 2 3 4 5 6 7 8 9 10; do sctl list >/dev/null 2>&1 && break; sleep 1; done; sctl list", "getty (ttyS0) running (start)"},
-		{"new=$(pgrep -P 1 -x session-init) && [ $new != $old ]", ""},
+		{"new=$(" + daemonPid + ") && [ $new != $old ]", ""},
 	}); err != nil {
 		return err
 	}

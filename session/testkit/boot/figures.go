@@ -24,9 +24,13 @@ type results struct{ sysvinit, sessionInit figures }
 // tick is how the kernel counts for /proc: USER_HZ.
 const tick = 10 * time.Millisecond
 
+// daemonPid is the command that finds the daemon below the first process. Where
+// that had no /proc at its beginning the kernel calls the daemon "exe".
+const daemonPid = "pgrep -P 1 -x 'session-init|exe'"
+
 // readFigures reads them in the shell of the machine.
 func readFigures(m *machine) (f figures, err error) {
-	text, err := m.shell("read -r cpu </proc/stat; echo \"$cpu\"; for p in 1 $(pgrep -P 1 -x session-init); do " +
+	text, err := m.shell("read -r cpu </proc/stat; echo \"$cpu\"; for p in 1 $(" + daemonPid + "); do " +
 		"read -r stat </proc/$p/stat; echo \"$stat\"; grep ^Pss: /proc/$p/smaps_rollup; done")
 	if err != nil {
 		return f, err
