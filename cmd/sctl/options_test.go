@@ -36,7 +36,6 @@ func TestUsage(t *testing.T) {
 		{"sctl set-env", "set-env: missing variable value\nusage: sctl set-env [OPTION...] VARIABLE[=VALUE]...\n"},
 		{"start a\xffb", "start: argument \"a\\xffb\" is not valid UTF-8\nusage: start [OPTION...] JOB [KEY=VALUE...]\n"},
 
-		{"sctl help run", "sctl: run: not yet\n"},
 		{"sctl cat --json x", "cat: --json: not yet\n"},
 	} {
 		// An address that must not be used: nothing here may reach a daemon.

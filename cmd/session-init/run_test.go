@@ -48,18 +48,16 @@ func TestRunApp(t *testing.T) {
 	r.job("panel", "exec sh -c 'sctl run --app --name app/browser sh -c \"sleep 1000 & exit 0\"; echo up >>$T; exec sleep 1000'")
 	r.start()
 	r.ok("start", "panel")
-	r.until("the panel to be up", func() bool { return len(r.trace()) > 0 })
-	is := func() string { return r.ok("sctl", "tree", "app/browser") }
-	before := is()
-	if !strings.Contains(before, "sleep") {
-		t.Fatalf("the application has no process:\n%s", before)
-	}
+	r.traced("up")
+	tree := func() string { return r.command("sctl", "tree", "app/browser").out }
+	r.until("the application to have left its first process", func() bool { return strings.HasSuffix(tree(), " sleep 1000\n") })
+	before := tree()
 	r.clear()
 	// The name is taken, so that it starts no second one.
 	r.ok("restart", "panel")
-	r.until("the panel to be up", func() bool { return len(r.trace()) > 0 })
+	r.traced("up")
 	r.ok("stop", "panel")
-	if after := is(); after != before {
+	if after := tree(); after != before {
 		t.Errorf("after a restart and a stop of the panel:\n%swant\n%s", after, before)
 	}
 	r.ok("stop", "app/browser")

@@ -130,7 +130,7 @@ func TestSystemLogs(t *testing.T) {
 		m.says("word 2\n", "cat", "/var/log/session-init/talk-2.log")
 		// The next daemon remembers.
 		m.says("", "sctl", "re-exec")
-		m.in("sctl", "start", "talk", "N=2")
+		m.says("talk (2) waiting (stop)\n", "sctl", "start", "talk", "N=2")
 		m.says("word 2\nword 2\n", "cat", "/var/log/session-init/talk-2.log")
 		text, _ := m.in("sctl", "log", "talk")
 		if got := strings.Count(text, "word 1"); got != 2 {

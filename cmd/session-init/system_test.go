@@ -152,12 +152,29 @@ func (m *machine) in(args ...string) (string, int) {
 	if !m.rooted {
 		words = append(words, "-U", "--preserve-credentials")
 	}
-	cmd := exec.Command(words[0], append(words[1:], args...)...)
-	cmd.Env = []string{"PATH=" + programs + ":/usr/bin:/bin"}
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	_ = cmd.Run()
-	return out.String(), cmd.ProcessState.ExitCode()
+	for deadline := time.Now().Add(patience); ; {
+		cmd := exec.Command(words[0], append(words[1:len(words):len(words)], args...)...)
+		cmd.Env = []string{"PATH=" + programs + ":/usr/bin:/bin"}
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		_ = cmd.Run()
+		// In the moment of its exec the first process shows no namespaces.
+		if strings.HasPrefix(out.String(), "nsenter: ") && time.Now().Before(deadline) && !m.over() {
+			time.Sleep(5 * time.Millisecond)
+			continue
+		}
+		return out.String(), cmd.ProcessState.ExitCode()
+	}
+}
+
+// over tells whether it has ended.
+func (m *machine) over() bool {
+	select {
+	case <-m.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // says runs the client inside, which must print this; PID stands for a number.
@@ -254,7 +271,7 @@ func TestSystem(t *testing.T) {
 		// A new image, and a new daemon, have the same children and no old signal.
 		m.says("", "sctl", "re-exec")
 		m.says(service, "sctl", "status", "service")
-		m.says("", "sh", "-c", "for p in $(cat /proc/1/task/*/children); do kill -9 $p; done")
+		m.says("", "sh", "-c", "for p in $(cat /proc/1/task/*/children 2>/dev/null); do kill -9 $p; done")
 		m.ready(3)
 		m.says(service, "sctl", "status", "service")
 		m.says(service, "sctl", open, "status", "service")
