@@ -141,6 +141,7 @@ func (w *world) checkWedge(id ProcID, c wedge, file string) {
 func (w *world) restOf(c wedge, file string) (pid int) {
 	w.t.Helper()
 	poll(w.t, fmt.Sprintf("rest of %v; events %+v", c, w.events()), func() bool {
+		w.said(0) // for who waits for a barrier
 		text, err := os.ReadFile(file)
 		pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
 		return err == nil && pid != 0
