@@ -280,11 +280,7 @@ func TestBadFlags(t *testing.T) {
 	}{
 		{[]string{"--bogus"}, "unknown argument '--bogus'"},
 		{[]string{"word"}, "unknown argument 'word'"},
-		{[]string{"--system"}, "--system is not supported yet"},
-		{[]string{"--container"}, "--container is not supported yet"},
-		{[]string{"--autostart"}, "--autostart is not supported yet"},
-		{[]string{"--session"}, "--session is not supported yet"},
-		{[]string{"--", "true"}, "not supported yet"},
+		{[]string{"--container"}, "--container: only with --system"},
 		{[]string{"--confdir"}, "--confdir needs a value"},
 		{[]string{"--debug=1"}, "--debug takes no value"},
 		{[]string{"--stop-timeout", "soon"}, "expected a number of seconds"},
@@ -297,7 +293,7 @@ func TestBadFlags(t *testing.T) {
 		}
 	}
 	var out, errOut bytes.Buffer
-	if status := run([]string{"--help"}, nil, &out, &errOut); status != 0 || strings.Contains(out.String(), "--system") || !strings.Contains(out.String(), "--confdir DIR") {
+	if status := run([]string{"--help"}, nil, &out, &errOut); status != 0 || !strings.Contains(out.String(), "--system") || !strings.Contains(out.String(), "--confdir DIR") {
 		t.Errorf("run(--help) = %d, %q", status, &out)
 	}
 }

@@ -172,7 +172,9 @@ func TestKilledFollowing(t *testing.T) {
 				return !r.isArmed(c.point)
 			})
 			r.until("the last child", func() bool { return len(r.trace()) == 1 && r.trace()[0] != "" })
-			r.becomes("svc running (start), process "+r.trace()[0]+"\n", "svc")
+			// A line of how it became ready may follow.
+			first := "svc running (start), process " + r.trace()[0] + "\n"
+			r.until("the last child to be main", func() bool { return strings.HasPrefix(r.ok("status", "svc"), first) })
 			r.write("go", "")
 			r.traced(r.trace()[0], "failed main 5")
 			if status := r.end(); status != 0 {

@@ -116,6 +116,8 @@ func (e *Engine) spawnFailed(msg SpawnFailed) {
 	if in == nil {
 		return
 	}
+	// A stop by force may come before a hook has begun, which is no failure.
+	forced := in.endsByForce(kind)
 	e.forget(in, kind)
 	if in.idle() {
 		// A forced stop has set it, and nothing is left to be killed.
@@ -135,7 +137,9 @@ func (e *Engine) spawnFailed(msg SpawnFailed) {
 			e.advance(in)
 		}
 	case job.PreStart, job.PostStop:
-		e.fail(in, failure{process: kind.String()}, -1, reason)
+		if !forced {
+			e.fail(in, failure{process: kind.String()}, -1, reason)
+		}
 		e.setGoal(in, GoalStop)
 		e.advance(in)
 	default:
