@@ -40,8 +40,9 @@ func (c *command) changeAtOnce(t target, action, awaited string) (done bool, err
 	} else {
 		c.print(c.style.running(job, info))
 	}
-	if action == "stop" && !c.style.isInitctl() {
-		c.printProcesses(notEnded, unkillable)
+	if len(unkillable) > 0 && action == "stop" && !c.style.isInitctl() {
+		// What they run is found out a moment later.
+		c.printLeft(t.job, "unkillable", notEnded)
 	}
 	return true, nil
 }

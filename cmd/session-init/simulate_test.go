@@ -24,18 +24,17 @@ func TestSimulate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	type question struct {
-		Verb, Name string
-		Env        []string
-		Text       string
-	}
 	// simulate returns the processes that would note something, in order.
-	simulate := func(q question) []string {
+	simulate := func(q api.Question) []string {
 		t.Helper()
-		answer, err := client.Call(context.Background(), api.ManagerPath, api.ManagerExtension, "Simulate", []question{q}, []string{}, uint32(0))
+		replies, err := client.CallAll(context.Background(), []api.Request{api.Simulate([]api.Question{q}, nil, 0)})
 		if err != nil {
 			t.Fatal(err)
 		}
+		if replies[0].Err != nil {
+			t.Fatal(replies[0].Err)
+		}
+		answer := replies[0].Body
 		var out []string
 		for _, line := range answer[0].([]any) {
 			fields := line.([]any)
@@ -49,7 +48,7 @@ func TestSimulate(t *testing.T) {
 		return out
 	}
 
-	foreseen := simulate(question{"emit", "go", nil, ""})
+	foreseen := simulate(api.Question{Verb: "emit", Name: "go", Env: nil, Text: ""})
 	if want := []string{"first-pre-start", "second-pre-start"}; !slices.Equal(foreseen, want) {
 		t.Errorf("Simulate(emit go) notes %q; want %q", foreseen, want)
 	}
@@ -59,7 +58,7 @@ func TestSimulate(t *testing.T) {
 	r.traced(foreseen...)
 	r.becomes("second running (start), process PID\n", "second")
 
-	foreseen = append(foreseen, simulate(question{"stop", "second", nil, ""})...)
+	foreseen = append(foreseen, simulate(api.Question{Verb: "stop", Name: "second", Env: nil, Text: ""})...)
 	if want := []string{"first-pre-start", "second-pre-start", "second-post-stop", "after-main"}; !slices.Equal(foreseen, want) {
 		t.Errorf("with Simulate(stop second) these are noted: %q; want %q", foreseen, want)
 	}
