@@ -190,6 +190,11 @@ func doSingle(m *machine, _ *results, _ io.Writer) error {
 		return err
 	}
 	// The machine goes on when the shell ends.
+	return leaveShell(m)
+}
+
+// leaveShell ends a shell, logs in where the machine goes on, and powers it off.
+func leaveShell(m *machine) error {
 	if err := m.write("exit"); err != nil {
 		return err
 	}
@@ -242,11 +247,5 @@ func doBrokenJobs(m *machine, _ *results, _ io.Writer) error {
 		return err
 	}
 	// What was mended is in force when the shell ends.
-	if err := m.write("exit"); err != nil {
-		return err
-	}
-	if _, err := logIn(m); err != nil {
-		return err
-	}
-	return m.write("poweroff")
+	return leaveShell(m)
 }
