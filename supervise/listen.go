@@ -72,6 +72,7 @@ type awaiting struct {
 	// sockets no survey tells.
 	abroad bool
 	mains  []int // those that were main before
+	owner  *owner
 }
 
 // hit is a process that listens.
@@ -151,6 +152,7 @@ func (s *Supervisor) expectListen(p *process) {
 		p.follow.listen = &awaiting{}
 	}
 	w := p.follow.listen
+	w.owner = p.owner
 	w.since = time.Now()
 	w.pause = lookPause
 	w.again = w.since.Add(w.pause)
@@ -289,7 +291,7 @@ func (s *Supervisor) whoListens(w *awaiting, roots []int) (found hit, ok bool) {
 	if len(hidden) == 0 {
 		return hit{}, false
 	}
-	return s.whoHides(w, roots, members)
+	return s.whoHides(w, roots, members, hidden)
 }
 
 // socketsOf lists what a process listens on. The error is that it hides its
@@ -366,8 +368,13 @@ func onlyHidden(err error) error {
 // whoHides finds a listener among processes that do not show their descriptors,
 // as ssh-agent does for the sake of its keys: the peer of a Unix socket is who
 // called listen(2), see SO_PEERCRED in unix(7), so a connection is made and
-// closed at once. Of other sockets nobody tells.
-func (s *Supervisor) whoHides(w *awaiting, roots, members []int) (hit, bool) {
+// closed at once. A socket of TCP is known by the cgroup in which it was made,
+// where the owner has one; then the first of those that hide is taken for who
+// listens. Without nobody tells.
+func (s *Supervisor) whoHides(w *awaiting, roots, members, hidden []int) (hit, bool) {
+	if one := s.madeIn(w); one != nil && len(roots) > 0 {
+		return hit{hidden[0], s.rootOf(hidden[0], roots), []socket{one.socket}}, true
+	}
 	var fresh []*known
 	for _, one := range s.listens.known {
 		if one.serial > w.before && one.family == unix.AF_UNIX {
@@ -387,6 +394,25 @@ func (s *Supervisor) whoHides(w *awaiting, roots, members []int) (hit, bool) {
 		}
 	}
 	return hit{}, false
+}
+
+// madeIn finds the oldest socket of TCP that was made in the cgroup of the
+// process's owner; nil for none.
+func (s *Supervisor) madeIn(w *awaiting) (first *known) {
+	if w.owner == nil {
+		return nil
+	}
+	group := s.groups.of[w.owner.id]
+	if group == nil {
+		return nil
+	}
+	ids := s.groups.dir.IDs(group.name)
+	for _, one := range s.listens.known {
+		if one.serial > w.before && one.group != 0 && slices.Contains(ids, one.group) && (first == nil || one.serial < first.serial) {
+			first = one
+		}
+	}
+	return first
 }
 
 // rootOf finds the root that a process is at or below; the first when it has

@@ -24,6 +24,7 @@ type socket struct {
 	kind   uint8  // of a Unix socket: stream or seqpacket
 	path   string // of a Unix socket; "@" stands for the NUL of an abstract one
 	addr   netip.AddrPort
+	group  uint64 // the cgroup in which one of TCP was made; 0 for unknown
 }
 
 // String gives "unix:/run/x" or "tcp [::1]:80".
@@ -185,26 +186,39 @@ func readSocket(tell []byte) socket {
 			addr = netip.AddrFrom4([4]byte(tell[8:12]))
 		}
 		s.addr = netip.AddrPortFrom(addr, binary.BigEndian.Uint16(tell[4:]))
+		if id := attribute(tell[inetTellLen:], attrGroup); len(id) == 8 {
+			s.group = binary.NativeEndian.Uint64(id)
+		}
 	}
 	return s
 }
 
+// The attributes that are read; see linux/unix_diag.h and linux/inet_diag.h.
+const (
+	attrName  = 0  // UNIX_DIAG_NAME
+	attrGroup = 21 // INET_DIAG_CGROUP_ID, from Linux 5.9 on
+)
+
 // unixName finds the name among the attributes of a Unix socket.
 func unixName(attrs []byte) string {
-	const attrName = 0 // UNIX_DIAG_NAME
+	name := string(attribute(attrs, attrName))
+	if rest, abstract := strings.CutPrefix(name, "\x00"); abstract {
+		return "@" + rest
+	}
+	return strings.TrimRight(name, "\x00")
+}
+
+// attribute finds one by its number; nil when there is none.
+func attribute(attrs []byte, number uint16) []byte {
 	for len(attrs) >= 4 {
 		size := int(binary.NativeEndian.Uint16(attrs))
 		if size < 4 || size > len(attrs) {
 			break
 		}
-		if binary.NativeEndian.Uint16(attrs[2:]) == attrName {
-			name := string(attrs[4:size])
-			if rest, abstract := strings.CutPrefix(name, "\x00"); abstract {
-				return "@" + rest
-			}
-			return strings.TrimRight(name, "\x00")
+		if binary.NativeEndian.Uint16(attrs[2:]) == number {
+			return attrs[4:size]
 		}
 		attrs = attrs[min(len(attrs), (size+3)&^3):]
 	}
-	return ""
+	return nil
 }

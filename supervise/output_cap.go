@@ -48,6 +48,8 @@ type capper struct {
 	byWatch map[int32]*watchedLog
 	written []*watchedLog   // since the last look, each once
 	full    map[string]bool // directories without space, when last looked at
+	// begun and idle are when logs were looked at last, from and to; see busy.
+	begun, idle time.Time
 }
 
 // watchedLog is a log with a limit.
@@ -58,6 +60,8 @@ type watchedLog struct {
 
 	watch   int32 // of inotify, 0 for none
 	written bool
+	armed   bool // since it was looked at last no write went unheard
+	noted   notedLog
 	// After failures it is left alone for a while, longer each time.
 	failures int
 	retry    time.Time
@@ -137,12 +141,14 @@ func (c *capper) run() {
 		case <-c.quit:
 			return
 		case <-c.wake:
-			c.fetch()
+			c.busy(c.fetch)
 		case <-heard:
 			rest.Reset(c.pace)
 		case <-rest.C:
-			c.drain()
-			c.lookAll()
+			c.busy(func() {
+				c.drain()
+				c.lookAll()
+			})
 			again <- struct{}{}
 		}
 	}
@@ -261,7 +267,9 @@ func (c *capper) lookAll() {
 // look gives a log a watch and cuts it if it is too large: in this order, so
 // that no write goes unheard.
 func (c *capper) look(l *watchedLog) {
+	armed := l.armed
 	errno := c.arm(l)
+	l.armed = errno == 0
 	var st unix.Stat_t
 	if err := unix.Stat(l.path, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		// Deleted, or renamed by someone who rotates logs: what is still
@@ -272,14 +280,23 @@ func (c *capper) look(l *watchedLog) {
 	if errno != 0 && errno != unix.ENOENT {
 		c.report(OutputFault{l.id, l.label, l.path, ProblemWatch, errno})
 	}
+	now := time.Now()
+	var from time.Time
+	if armed {
+		from = c.earliest(now)
+	}
+	l.noteSize(&st, now, from)
 	if st.Size <= l.limit.Size {
 		return
 	}
-	now := time.Now()
 	if now.Before(l.retry) {
 		return
 	}
-	if err := cutLog(l.path, l.limit); err != nil && err != unix.ENOENT && err != unix.ESTALE {
+	cut, err := cutLog(l.path, l.limit)
+	if err == nil && cut.At > 0 {
+		l.noteCut(st.Mode, now, cut)
+	}
+	if err != nil && err != unix.ENOENT && err != unix.ESTALE {
 		l.failures = min(l.failures+1, 6)
 		l.retry = now.Add(c.pace << l.failures)
 		c.report(OutputFault{l.id, l.label, l.path, ProblemLimit, errnoOf(err)})

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/supervise/logtime"
 )
 
 // How a log is cut while others append to it:
@@ -34,50 +36,54 @@ const lineWindow = 64 << 10
 // cutLog takes the older part out of a log that is larger than its limit, and
 // keeps of it what shall be kept. A file that is no log, or small enough, is
 // left alone, and so is one of which less than a block could be taken. It
-// blocks as long as the disk does.
-func cutLog(path string, limit LogLimit) error {
+// blocks as long as the disk does. What was done is the zero value when nothing was.
+func cutLog(path string, limit LogLimit) (done logtime.Cut, err error) {
 	// A FIFO must not hold us, nor a terminal become ours.
 	log, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
-		return err
+		return done, err
 	}
 	defer unix.Close(log)
 	var st unix.Stat_t
 	if err := unix.Fstat(log, &st); err != nil {
-		return err
+		return done, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil
+		return done, nil
 	}
 	start := dataStart(log, st.Size)
 	if limit.Size <= 0 || st.Size-start <= limit.Size {
-		return nil
+		return done, nil
 	}
 	block, err := blockOf(log, int64(st.Blksize))
 	if err != nil {
-		return err
+		return done, err
 	}
 	how, err := removalOf(log, st.Size/block*block, block)
 	if err != nil {
-		return err
+		return done, err
 	}
 	cut, end, err := cutAt(log, start, st.Size, block)
 	if err != nil || cut <= start {
-		return err
+		return done, err
 	}
 	parts, err := spansOf(log, start, end, limit)
 	if err != nil {
-		return err
+		return done, err
 	}
 	if err := keepParts(path, log, st.Mode&0o777, parts, limit.Count); err != nil {
-		return err
+		return done, err
 	}
 	if end > cut {
 		if _, err := unix.Pwrite(log, cutMark(path, limit.Count, int(end-cut)), cut); err != nil {
-			return err
+			return done, err
 		}
 	}
-	return how.remove(log, start, cut)
+	moved, err := how.remove(log, start, cut)
+	if err != nil {
+		return done, err
+	}
+	return logtime.Cut{Start: start, At: cut, End: end, Moved: moved}, nil
 }
 
 // dataStart is where the file's data begins, behind the hole that an earlier
@@ -130,15 +136,16 @@ func removalOf(fd int, size, block int64) (removal, error) {
 }
 
 // remove takes the range between from and to out of the file; when collapse
-// does not like the range after all, what is in it.
-func (r removal) remove(fd int, from, to int64) error {
+// does not like the range after all, what is in it. moved is by how much what
+// comes after has moved.
+func (r removal) remove(fd int, from, to int64) (moved int64, err error) {
 	if r == collapse {
 		err := fallocate(fd, uint32(collapse), 0, to)
 		if err != unix.EINVAL && err != unix.EOPNOTSUPP {
-			return err
+			return to, err
 		}
 	}
-	return fallocate(fd, uint32(punch), from, to-from)
+	return 0, fallocate(fd, uint32(punch), from, to-from)
 }
 
 func fallocate(fd int, mode uint32, from, length int64) error {

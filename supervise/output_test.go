@@ -301,7 +301,7 @@ func TestCutLog(t *testing.T) {
 					t.Fatal(err)
 				}
 				log := writeFile(t, filepath.Join(sub, "log"), test.text, 0o640)
-				if err := cutLog(log, test.limit); err != nil {
+				if _, err := cutLog(log, test.limit); err != nil {
 					t.Fatalf("cutLog = %v", err)
 				}
 				if got := len(globs(t, log+".*")); got != test.parts {
@@ -354,7 +354,7 @@ func TestCutLogRotates(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	for round := range 5 {
 		writeFile(t, log, strings.Repeat(fmt.Sprintf("%d\n", round), 10_000), 0o600)
-		if err := cutLog(log, LogLimit{15_000, 3}); err != nil {
+		if _, err := cutLog(log, LogLimit{15_000, 3}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -436,7 +436,7 @@ func fullDisk() {
 		fail("log", err)
 	}
 	// The copy does not fit, with nothing to make room for it.
-	if err := cutLog(log, LogLimit{1 << 20, 1}); err != unix.ENOSPC {
+	if _, err := cutLog(log, LogLimit{1 << 20, 1}); err != unix.ENOSPC {
 		fail("cutLog with a full disk", err)
 	}
 	if got, err := os.ReadFile(log); string(got) != text || err != nil {
@@ -452,7 +452,7 @@ func fullDisk() {
 	if err := os.WriteFile(log+".1", []byte(text[:1<<20]), 0o600); err != nil {
 		fail("older part", err)
 	}
-	if err := cutLog(log, LogLimit{500 << 10, 1}); err != nil {
+	if _, err := cutLog(log, LogLimit{500 << 10, 1}); err != nil {
 		fail("cutLog with an older part", err)
 	}
 	if got, err := os.ReadFile(log + ".1"); len(got) < 790<<10 || !strings.HasPrefix(text, string(got)) || err != nil {

@@ -326,6 +326,25 @@ func membersOf(dir string) []int {
 	return pids
 }
 
+// IDs lists the numbers that the kernel has for a group and those below it, as
+// sock_diag(7) tells them of sockets: that of the one in which each was made.
+func (d *Dir) IDs(name string) []uint64 { return idsOf(path.Join(d.Path, name)) }
+
+func idsOf(dir string) []uint64 {
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil {
+		return nil
+	}
+	ids := []uint64{st.Ino}
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		if entry.IsDir() {
+			ids = append(ids, idsOf(path.Join(dir, entry.Name()))...)
+		}
+	}
+	return ids
+}
+
 // Owned lists the processes in all groups that have an owner. It may be called
 // from any goroutine.
 func (d *Dir) Owned() []int {

@@ -33,6 +33,10 @@ type First struct {
 	Container bool
 }
 
+// GivesUp is the exit status of a daemon that has nothing to begin with: it says
+// that a shell is of more use than another try.
+const GivesUp = 3
+
 const (
 	// seriesTime is how short the time of seriesCount deaths must be for a shell.
 	seriesTime  = 10 * time.Second
@@ -113,6 +117,13 @@ func (k *keeper) keepFirst() int {
 		how, now := k.wish()
 		if done := ok && status.Exited() && status.ExitStatus() == 0; now || done && (how != "" || f.Container) {
 			return k.finish(how, 0)
+		}
+		if ok && status.Exited() && status.ExitStatus() == GivesUp && f.Shell != nil {
+			deaths, k.deaths.delay = nil, 0
+			if !k.rescue() {
+				k.deaths.delay = lastDelay
+			}
+			continue
 		}
 		if ok {
 			fmt.Fprintf(k.cfg.Log, "session-init: the daemon died (%s), starting it again: its jobs run on\n", describe(status))
