@@ -24,11 +24,22 @@ func crowd(t *testing.T, n int) (*desk, *atomic.Int64) {
 	for i := range n {
 		d.put(member(i), "first")
 	}
+	settle(t, d.path(member(n-1)))
 	d.live()
 	if len(d.jobs) != n || reads.Load() != int64(n) {
 		t.Fatalf("%d jobs of %d files that were read; want %d of as many", len(d.jobs), reads.Load(), n)
 	}
 	return d, reads
+}
+
+// settle waits until what is read of a file may be known by its times.
+func settle(t *testing.T, path string) {
+	t.Helper()
+	var r reader
+	eventually(t, path+" to be older than a tick", func() bool {
+		_, s, err := r.read(path)
+		return err == nil && s != stamp{}
+	})
 }
 
 func member(i int) string { return fmt.Sprintf("1/group%d/j%d.conf", i%10, i) }

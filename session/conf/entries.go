@@ -61,17 +61,20 @@ type phases struct {
 	entries Entries
 	used    map[string]desktop.Phase // by job
 	jobs    map[string]*job.Class    // in force, by name
+	same    applications
 }
 
 func newPhases(entries Entries) *phases {
 	if entries.Event == "" {
 		entries.Event = desktop.SessionStart
 	}
-	return &phases{entries: entries, used: make(map[string]desktop.Phase), jobs: make(map[string]*job.Class)}
+	return &phases{entries: entries, used: make(map[string]desktop.Phase), jobs: make(map[string]*job.Class), same: newApplications()}
 }
 
-// settle adds to changes, sorted by name, what they change of the phases.
+// settle adds to changes, sorted by name, what they change of the phases and
+// of other entries.
 func (p *phases) settle(changes []Change) []Change {
+	changes = p.same.settle(changes)
 	dirty := false
 	for _, c := range changes {
 		before, was := p.used[c.Name()]

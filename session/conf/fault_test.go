@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 )
 
 // deaf is a notifier that says what the test says, and refuses directories.
@@ -201,7 +202,9 @@ func TestWatchAlias(t *testing.T) {
 	if got, want := n.added, []string{root + "/a", root + "/b"}; !slices.Equal(got, want) {
 		t.Fatalf("watched %q; want %q", got, want)
 	}
-	dirt.take()
+	if got := dirt.take(); !got[0].walk {
+		t.Errorf("dirt = %+v; want a look by the tree whose notice of the move went with the watch", got)
+	}
 
 	id, err := inodeOf(root + "/b")
 	must(t, err)
@@ -219,6 +222,58 @@ func TestWatchAlias(t *testing.T) {
 	}
 	if got := dirt.take(); !got[0].walk {
 		t.Errorf("dirt = %+v; want a look at what may have been missed", got)
+	}
+}
+
+// A directory that passes from one watch to the other is looked at by all that
+// have a stake in it: notices that nobody has taken yet go with the watch. Here
+// nobody takes any.
+func TestWatchPassesOn(t *testing.T) {
+	root := tempDir(t)
+	dirt := newDirt(2)
+	ws := newWatchSet(slog.New(slog.DiscardHandler), dirt, []Dir{{Path: "/x"}, {Path: "/y"}}, newDeaf(nil))
+	o, err := newOutlook(ws)
+	must(t, err)
+	defer o.close()
+	ws.outlook = o
+	looks := func(what string, want bool) {
+		t.Helper()
+		if got := dirt.take(); got[0].walk != want {
+			t.Errorf("%s: dirt = %+v; want a look by the first tree: %t", what, got, want)
+		}
+	}
+	ws.name(root, "sub", target{index: 0}, 1, true)
+	ws.sweep(0, 1)
+	looks("asked for from afar", false)
+	must(t, os.Mkdir(root+"/sub", 0o755))
+	ws.list(root, target{1, "/y"}, 1)
+	ws.sweep(1, 1)
+	looks("watched whole from now on", true)
+	ws.sweep(1, 1)
+	looks("watched whole as before", false)
+	ws.sweep(1, 2)
+	looks("watched from afar again", true)
+	ws.sweep(1, 3)
+	looks("watched from afar as before", false)
+}
+
+// Only what is older than the clock's step is known by its times.
+func TestSettled(t *testing.T) {
+	for _, c := range []struct {
+		changed, now unix.Timespec
+		want         bool
+	}{
+		{unix.Timespec{Sec: 7, Nsec: 4}, unix.Timespec{Sec: 7, Nsec: 4}, false},
+		{unix.Timespec{Sec: 7, Nsec: 5}, unix.Timespec{Sec: 7, Nsec: 4}, false},
+		{unix.Timespec{Sec: 7, Nsec: 3}, unix.Timespec{Sec: 7, Nsec: 4}, true},
+		{unix.Timespec{Sec: 6, Nsec: 9}, unix.Timespec{Sec: 7, Nsec: 4}, true},
+		{unix.Timespec{Sec: 9, Nsec: 1}, unix.Timespec{Sec: 7, Nsec: 4}, false},
+		{unix.Timespec{Sec: 6}, unix.Timespec{Sec: 7, Nsec: 4}, false},
+		{unix.Timespec{Sec: 5}, unix.Timespec{Sec: 7, Nsec: 4}, true},
+	} {
+		if got := settled(c.changed, c.now); got != c.want {
+			t.Errorf("settled(%v, %v) = %t; want %t", c.changed, c.now, got, c.want)
+		}
 	}
 }
 

@@ -61,7 +61,8 @@ func (f *file) same(g *file) bool {
 }
 
 // mark tells, without reading, that a file is still the one that was read: a
-// hash of its stamp, 0 for a file of which nothing is known.
+// hash of its stamp, 0 for a file of which nothing is known, or which had just
+// been written when it was read.
 type mark uint64
 
 // stamp is what a file that was changed, or another one, has different.
@@ -100,7 +101,7 @@ type reader struct{ buf []byte }
 var errNotRegular = errors.New("not a regular file")
 
 // read returns the text of a regular file, which holds until the next call,
-// and its stamp. The caller has seen that it is a regular file, since opening
+// and its stamp, or none if another file may yet come to have the same. The caller has seen that it is a regular file, since opening
 // a device may do something; should it be something else by now, that is not
 // read, and the opening does not block.
 //
@@ -114,6 +115,10 @@ func (r *reader) read(path string) ([]byte, stamp, error) {
 		return nil, stamp{}, err
 	}
 	defer unix.Close(fd)
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now); err != nil {
+		return nil, stamp{}, err
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, stamp{}, err
@@ -126,6 +131,9 @@ func (r *reader) read(path string) ([]byte, stamp, error) {
 		size:  st.Size,
 		mtime: syscall.Timespec(st.Mtim),
 		ctime: syscall.Timespec(st.Ctim),
+	}
+	if !settled(st.Ctim, now) {
+		mark = stamp{}
 	}
 	if st.Size > maxFile {
 		return nil, mark, errTooLarge
@@ -150,6 +158,18 @@ func (r *reader) read(path string) ([]byte, stamp, error) {
 			r.buf = append(r.buf, make([]byte, len(r.buf))...)
 		}
 	}
+}
+
+// settled tells whether a file that changes from now on gets another time of
+// change than it has. now is the clock that file systems stamp files by, which
+// goes in steps of some milliseconds: within one, a file that takes the place of
+// another may have its inode's number, its size and its times. Where times are
+// whole seconds it takes two of these, as FAT has them.
+func settled(changed, now unix.Timespec) bool {
+	if changed.Nsec == 0 {
+		return changed.Sec+2 <= now.Sec
+	}
+	return changed.Sec < now.Sec || changed.Sec == now.Sec && changed.Nsec < now.Nsec
 }
 
 // retry makes a system call again that a signal has interrupted, as some file

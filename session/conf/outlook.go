@@ -156,13 +156,16 @@ func (o *outlook) arm(dir string, id inode, wide bool) error {
 	return nil
 }
 
-// leave ends the watch of dir, if there is one.
-func (o *outlook) leave(dir string) {
+// leave ends the watch of dir. It returns false if there is none: else notices
+// that were not yet taken are lost.
+func (o *outlook) leave(dir string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if l := o.dirs[dir]; l != nil {
+	l := o.dirs[dir]
+	if l != nil {
 		o.part(l, dir)
 	}
+	return l != nil
 }
 
 // part takes dir from a lookout, which goes with its last. mu is held.

@@ -250,6 +250,11 @@ func (ws *watchSet) refused(dir string, err error) {
 
 // forget ends the watch of dir. If the directory has another name that is
 // still asked for, the watch goes on under that. adding is held.
+//
+// What was told of dir and not yet taken goes with the watch, so that all who
+// have a stake in it look again: the one who found out that dir is not what it
+// was is one of several trees, and the notice that was to tell the others is
+// among those that go.
 func (ws *watchSet) forget(dir string) {
 	ws.mu.Lock()
 	id, added := ws.paths[dir]
@@ -267,20 +272,18 @@ func (ws *watchSet) forget(dir string) {
 		ws.inodes[id] = names
 	}
 	ws.mu.Unlock()
-	if at > 0 {
-		return
+	if at == 0 {
+		// The error would be that the watch went with its directory.
+		_ = ws.notify.Remove(dir)
+		if len(names) > 0 {
+			if err := ws.notify.Add(names[0]); err != nil {
+				ws.refused(names[0], err)
+			}
+		}
 	}
-	// The error would be that the watch went with its directory.
-	_ = ws.notify.Remove(dir)
-	if len(names) == 0 {
-		return
-	}
-	if err := ws.notify.Add(names[0]); err != nil {
-		ws.refused(names[0], err)
-	}
-	// Something may have happened between.
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
+	ws.markDir(dir)
 	for _, name := range names {
 		ws.markDir(name)
 	}
@@ -346,7 +349,12 @@ func (ws *watchSet) sweep(index int, gen uint64) {
 		return
 	}
 	for _, dir := range slices.Concat(idle, near) {
-		ws.outlook.leave(dir)
+		if ws.outlook.leave(dir) {
+			// As in forget. Nobody has a stake in what is idle.
+			ws.mu.Lock()
+			ws.markDir(dir)
+			ws.mu.Unlock()
+		}
 	}
 }
 
@@ -417,7 +425,7 @@ func (ws *watchSet) deliver(ev fsnotify.Event) {
 			file := target{index: c.index, path: filepath.Join(c.path, base)}
 			// Only a job file changes by being written; the rest might be
 			// a directory that came, or one of ours that went.
-			_, ours := ws.dirs[path]
+			_, ours := ws.dirs[filepath.Join(dir, base)]
 			if ws.roots[c.index].classify(file.path).kind != noJob || !written && (ours || !gone) {
 				ws.dirt.mark(file, gone)
 			}

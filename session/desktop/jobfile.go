@@ -60,6 +60,10 @@ func Make(file string, text []byte, locale string) (Made, []job.Problem) {
 	}
 	c.LifetimeTree = true
 	c.Chdir = e.Text("Path")
+	if e.Flag("X-GNOME-AutoRestart") {
+		// It is for those that crash: who has quit a program wants it gone.
+		c.Respawn, c.NormalExit = true, []job.Exit{{}}
+	}
 	c.Processes[job.PreStart], c.Processes[job.Main] = e.preStart(), main
 	return Made{Entry: e, Class: c}, problems
 }

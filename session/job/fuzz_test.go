@@ -2,10 +2,13 @@ package job
 
 import (
 	"bytes"
+	"net/netip"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/session-init/session-init/events"
 )
 
 // addVectors makes the texts of the vectors the seeds of a fuzzer.
@@ -158,4 +161,70 @@ func FuzzScan(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzSockets: whatever an operand "socket" says, each socket of it either is
+// one that can be asked of the kernel, or says in words why there is none, and
+// the parser refuses just those that no variable can mend. An address tells
+// one from all others, and naming it again gives the same.
+func FuzzSockets(f *testing.F) {
+	for _, seed := range []string{
+		"PROTO=unix SOCKET_PATH=$X/a MODE=0666 FDNAME=n", "PROTO=inet PORT=80 ADDR=127.0.0.1", "PROTO=inet6 PORT=1 ADDR=::1",
+		"PROTO=unix SOCKET_PATH=@a or socket PROTO=unix SOCKET_PATH=@a", "PROTO!=unix", "PROTO=unix PROTO=inet PORT=1",
+		"unix PROTO=unix SOCKET_PATH=/x", "PROTO=inet PORT=$X ADDR=${X:-::}", "PROTO=inet6 PORT=9 ADDR=::ffff:1.2.3.4", "PROTO=unix SOCKET_PATH=/a*",
+	} {
+		f.Add(seed, "/run")
+		f.Add(seed, "80")
+	}
+	f.Fuzz(func(t *testing.T, operands, value string) {
+		text := []byte("start on socket " + operands)
+		class, found := bounded(t, text)
+		checkProblems(t, text, class, found)
+		if class == nil || class.StartOn == nil {
+			return
+		}
+		roundTrip(t, class)
+		lookup := events.Env{"X=" + value}.Get
+		list := Sockets(class.StartOn, lookup)
+		if len(list) > MaxSockets {
+			t.Fatalf("%d sockets", len(list))
+		}
+		seen := make(map[string]bool)
+		for _, s := range list {
+			if seen[s.Address()] {
+				t.Fatalf("%s twice", s.Address())
+			}
+			seen[s.Address()] = true
+			checkSocket(t, s)
+			if s.Fault != "" && !strings.Contains(operands, "$") {
+				t.Fatalf("%q is accepted, and cannot be: %s", operands, s.Fault)
+			}
+		}
+	})
+}
+
+// checkSocket holds a socket to what socket(2), unix(7) and ip(7) take.
+func checkSocket(t *testing.T, s Socket) {
+	t.Helper()
+	if s.Fault != "" {
+		if len(s.Env) == 0 && !strings.Contains(s.Fault, "cannot be expanded") || strings.ContainsAny(s.Fault, "\n\x00") || len(s.Fault) > 1000 {
+			t.Fatalf("the fault %q of %q", s.Fault, s.Env)
+		}
+		return
+	}
+	if s.Name != "" && !ValidFDName(s.Name) || s.Mode&^0o777 != 0 {
+		t.Fatalf("socket %+v", s)
+	}
+	if s.Proto == ProtoUnix {
+		if len(s.Path) < 2 || len(s.Path) > MaxSocketPath || s.Path[0] != '/' && s.Path[0] != '@' || strings.ContainsAny(s.Path, "*?[\\\x00") || s.Port != 0 || s.Addr.IsValid() {
+			t.Fatalf("socket %+v", s)
+		}
+		return
+	}
+	if s.Proto != ProtoInet && s.Proto != ProtoInet6 || s.Port == 0 || s.Path != "" || s.Addr.IsValid() && s.Addr.Is4() != (s.Proto == ProtoInet) {
+		t.Fatalf("socket %+v", s)
+	}
+	if again, err := netip.ParseAddr(s.Addr.String()); s.Addr.IsValid() && (err != nil || again != s.Addr) {
+		t.Fatalf("address %s is read as %s, %v", s.Addr, again, err)
+	}
 }

@@ -121,6 +121,8 @@ func readSocket(m *events.Match, lookup events.Lookup) (s Socket) {
 			refuse("%s says nothing about a socket that is to be made (expected KEY=VALUE)", named(arg.Pattern))
 		case strings.ContainsAny(value, `*?[\`):
 			refuse("%s is a pattern (expected one value)", named(value))
+		case strings.IndexByte(value, 0) >= 0:
+			refuse("%s has a NUL byte, which ends a name for the kernel", named(value))
 		}
 		if arg.Named && !arg.Not {
 			s.Env = append(s.Env, arg.Key+"="+value)
@@ -132,6 +134,12 @@ func readSocket(m *events.Match, lookup events.Lookup) (s Socket) {
 	}
 	s.Fault = fault
 	return s
+}
+
+// inline is a value within a sentence: of a bounded length, and on one line.
+func inline(value string) string {
+	quoted := named(value)
+	return quoted[1 : len(quoted)-1]
 }
 
 // read takes the values.
@@ -151,7 +159,7 @@ func (s *Socket) read(have map[string]string, refuse func(string, ...any)) {
 		}
 	}
 	s.Proto = have["PROTO"]
-	of := "PROTO=" + s.Proto
+	of := "PROTO=" + inline(s.Proto)
 	switch s.Proto {
 	case ProtoUnix:
 		excess(of, "ADDR", "PORT")
@@ -161,7 +169,7 @@ func (s *Socket) read(have map[string]string, refuse func(string, ...any)) {
 		s.Path = have["SOCKET_PATH"]
 		switch {
 		case len(s.Path) < 2 || s.Path[0] != '/' && s.Path[0] != '@':
-			refuse("SOCKET_PATH=%s is neither an absolute path nor an abstract name (@…)", s.Path)
+			refuse("SOCKET_PATH=%s is neither an absolute path nor an abstract name (@…)", inline(s.Path))
 		case len(s.Path) > MaxSocketPath:
 			refuse("SOCKET_PATH has %d bytes: a socket's path has %d at the most", len(s.Path), MaxSocketPath)
 		}
@@ -172,28 +180,28 @@ func (s *Socket) read(have map[string]string, refuse func(string, ...any)) {
 		}
 		port, err := strconv.ParseUint(have["PORT"], 10, 16)
 		if err != nil || port == 0 {
-			refuse("PORT=%s is no port (expected 1 to 65535)", have["PORT"])
+			refuse("PORT=%s is no port (expected 1 to 65535)", inline(have["PORT"]))
 		}
 		s.Port = uint16(port)
 		if text, ok := have["ADDR"]; ok {
 			s.Addr, err = netip.ParseAddr(text)
 			if err != nil || s.Addr.Zone() != "" || s.Addr.Is4() != (s.Proto == ProtoInet) {
-				refuse("ADDR=%s is no address of PROTO=%s (expected one as 127.0.0.1, or ::1 for inet6)", text, s.Proto)
+				refuse("ADDR=%s is no address of PROTO=%s (expected one as 127.0.0.1, or ::1 for inet6)", inline(text), s.Proto)
 			}
 		}
 	default:
-		refuse("PROTO=%s is not known (expected unix, inet or inet6)", s.Proto)
+		refuse("PROTO=%s is not known (expected unix, inet or inet6)", inline(s.Proto))
 	}
 	if mode, ok := have["MODE"]; ok {
 		bits, err := strconv.ParseUint(mode, 8, 32)
 		if err != nil || bits&^socketModeBits != 0 {
-			refuse("MODE=%s is no mode (expected one as 0660)", mode)
+			refuse("MODE=%s is no mode (expected one as 0660)", inline(mode))
 		}
 		s.Mode = uint32(bits)
 	}
 	if name, ok := have["FDNAME"]; ok {
 		if !ValidFDName(name) {
-			refuse("FDNAME=%s is no name of a descriptor (expected up to %d characters without blanks and colons)", name, maxSocketName)
+			refuse("FDNAME=%s is no name of a descriptor (expected up to %d characters without blanks and colons)", inline(name), maxSocketName)
 		}
 		s.Name = name
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestSockets(t *testing.T) {
-	vars := events.Env{"XDG_RUNTIME_DIR=/run/user/7", "PORT=80"}
+	vars := events.Env{"XDG_RUNTIME_DIR=/run/user/7", "PORT=80", "NUL=\x00", "LINES=a\nb"}
 	for _, c := range []struct{ condition, want string }{
 		{"started x", ""},
 		{"socket", ""},
@@ -38,6 +38,8 @@ func TestSockets(t *testing.T) {
 		{"socket PROTO=unix SOCKET_PATH=/x MODE=4755", "! MODE=4755 is no mode (expected one as 0660)"},
 		{"socket PROTO=unix SOCKET_PATH=/x FDNAME=a:b", "! FDNAME=a:b is no name of a descriptor (expected up to 255 characters without blanks and colons)"},
 		{"socket PROTO=unix SOCKET_PATH=$NONE/x", "! '$NONE/x' cannot be expanded: unknown parameter: NONE"},
+		{"socket PROTO=unix SOCKET_PATH=/a$NUL", "! '/a\\x00' has a NUL byte, which ends a name for the kernel"},
+		{"socket PROTO=unix SOCKET_PATH=$LINES", `! SOCKET_PATH=a\nb is neither an absolute path nor an abstract name (@…)`},
 		{"socket unix PROTO=unix SOCKET_PATH=/x", "! 'unix' says nothing about a socket that is to be made (expected KEY=VALUE)"},
 		{"socket PROTO=unix SOCKET_PATH!=/x", "! '/x' says nothing about a socket that is to be made (expected KEY=VALUE)"},
 		{"socket PROTO=inet", "! PORT is missing (a socket of PROTO=inet has one)"},
