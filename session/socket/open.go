@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,9 +18,9 @@ import (
 // those that processes get.
 const lowest = 10
 
-// open makes a socket that listens. The error is a sentence's end: "the address
+// listenAt makes a socket that listens. The error is a sentence's end: "the address
 // is in use". It may block, where paths do.
-func (s *Set) open(want job.Socket) (fd int, err error) {
+func (s *Set) listenAt(want job.Socket) (fd int, err error) {
 	if want.Fault != "" {
 		return -1, errors.New(want.Fault)
 	}
@@ -166,12 +167,26 @@ func removeStale(path string) error {
 	// A queue that is full (EAGAIN) is somebody's, and so is one of another
 	// kind (EPROTOTYPE).
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != unix.ECONNREFUSED {
-		return errors.New("another program listens there")
+		return errors.New("another program listens there" + listener(fd))
 	}
 	if err := unix.Unlink(path); err != nil {
 		return fmt.Errorf("cannot remove the socket that nobody listens at any more: %w", err)
 	}
 	return nil
+}
+
+// listener names who listens at the other end of a socket, ": process 12 (x)", as
+// far as the kernel says it.
+func listener(fd int) string {
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil || cred.Pid <= 0 {
+		return ""
+	}
+	text := ": process " + strconv.Itoa(int(cred.Pid))
+	if name, err := os.ReadFile("/proc/" + strconv.Itoa(int(cred.Pid)) + "/comm"); err == nil {
+		text += " (" + strings.TrimSuffix(string(name), "\n") + ")"
+	}
+	return text
 }
 
 // serves tells whether a socket that an earlier daemon left can be reached

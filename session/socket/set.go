@@ -49,6 +49,7 @@ type Set struct {
 
 	mu      sync.Mutex
 	classes map[string]*class
+	claims  map[string]string // which class has an address
 	stores  map[string][]stored
 	// events are the descriptors that came with events, by number.
 	events    map[uint64]int
@@ -80,7 +81,7 @@ type held struct {
 
 // New returns a Set that holds nothing yet.
 func New(opts Options) *Set {
-	return &Set{opts: opts, classes: make(map[string]*class), stores: make(map[string][]stored), events: make(map[uint64]int)}
+	return &Set{opts: opts, classes: make(map[string]*class), claims: make(map[string]string), stores: make(map[string][]stored), events: make(map[uint64]int)}
 }
 
 const listenPrefix = "listen."
@@ -107,10 +108,19 @@ func (s *Set) Listen(name string, want []job.Socket) {
 		c = &class{have: make(map[string]*held)}
 		s.classes[name] = c
 	}
+	had := c.want
 	c.want, c.faults = want, nil
+	wanted := func(address string) bool {
+		return slices.ContainsFunc(want, func(w job.Socket) bool { return w.Address() == address })
+	}
 	for _, address := range sortedKeys(c.have) {
-		if !slices.ContainsFunc(want, func(w job.Socket) bool { return w.Address() == address }) {
+		if !wanted(address) {
 			s.shut(c, address)
+		}
+	}
+	for _, before := range had {
+		if address := before.Address(); !wanted(address) {
+			s.unclaim(name, address)
 		}
 	}
 	if len(want) == 0 {
@@ -122,6 +132,7 @@ func (s *Set) Listen(name string, want []job.Socket) {
 		}
 		return
 	}
+	s.claim(name, c)
 	s.takeOver(name, c)
 	for _, w := range want {
 		if h := c.have[w.Address()]; h != nil && h.of.Mode != w.Mode && w.Proto == job.ProtoUnix && !abstract(w.Path) {
@@ -134,11 +145,17 @@ func (s *Set) Listen(name string, want []job.Socket) {
 			h.of = w
 		}
 	}
+	s.open(name, c)
+}
+
+// open opens what a class wants and has not, beside all that works.
+func (s *Set) open(name string, c *class) {
 	if c.opening != nil {
 		c.changed = true
 		return
 	}
-	if missing := c.missing(); len(missing) > 0 {
+	c.faults = s.unclaimed(name, c)
+	if missing := s.missing(name, c); len(missing) > 0 {
 		c.opening = make(chan struct{})
 		s.opts.Guard.Go("opener of sockets", func() { s.openAll(name, c, missing) })
 		return
@@ -154,10 +171,10 @@ func sortedKeys(m map[string]*held) (keys []string) {
 	return keys
 }
 
-// missing lists what is wanted and not open.
-func (c *class) missing() (list []job.Socket) {
+// missing lists what is wanted, not another's, and not open.
+func (s *Set) missing(name string, c *class) (list []job.Socket) {
 	for _, want := range c.want {
-		if c.have[want.Address()] == nil {
+		if address := want.Address(); c.have[address] == nil && (want.Fault != "" || s.claims[address] == name) {
 			list = append(list, want)
 		}
 	}
@@ -169,7 +186,7 @@ func (s *Set) takeOver(name string, c *class) {
 	if s.opts.Holder == nil {
 		return
 	}
-	for _, want := range c.missing() {
+	for _, want := range s.missing(name, c) {
 		file := s.opts.Holder.Take(heldName(name, want.Address()))
 		if file == nil {
 			continue
@@ -207,11 +224,11 @@ func (s *Set) openAll(name string, c *class, missing []job.Socket) {
 		}
 		var results []result
 		for _, want := range missing {
-			fd, err := s.open(want)
+			fd, err := s.listenAt(want)
 			results = append(results, result{want, fd, err})
 		}
 		s.mu.Lock()
-		c.faults = nil
+		c.faults = s.unclaimed(name, c)
 		for _, r := range results {
 			address := r.want.Address()
 			wanted := slices.ContainsFunc(c.want, func(w job.Socket) bool { return w.Address() == address })
@@ -222,17 +239,21 @@ func (s *Set) openAll(name string, c *class, missing []job.Socket) {
 			case !wanted || s.closed:
 				unix.Close(r.fd)
 				unlink(r.want)
+				if next := s.claims[address]; next != "" && next != name && !s.closed {
+					// It may have tried while this one was in its way.
+					s.open(next, s.classes[next])
+				}
 			default:
 				s.add(name, c, r.want, r.fd)
 			}
 		}
 		if c.changed && !s.closed {
 			c.changed = false
-			if missing = c.missing(); len(missing) > 0 {
+			if missing = s.missing(name, c); len(missing) > 0 {
 				s.mu.Unlock()
 				continue
 			}
-			c.faults = nil
+			c.faults = s.unclaimed(name, c)
 		}
 		close(c.opening)
 		c.opening = nil
@@ -528,7 +549,7 @@ func (s *Set) Close(remove bool) {
 	}
 	for _, list := range s.stores {
 		for _, kept := range list {
-			unix.Close(kept.fd)
+			kept.close()
 		}
 	}
 	for _, number := range s.eventNumbers() {

@@ -226,14 +226,23 @@ func TestOpen(t *testing.T) {
 	takenAt := netip.MustParseAddrPort(taken.Addr().String())
 	os.WriteFile(filepath.Join(w.dir, "file"), nil, 0o600)
 	os.Symlink("elsewhere", filepath.Join(w.dir, "link"))
-	w.Listen("other", []job.Socket{w.path("busy"), {Proto: job.ProtoUnix, Path: "@" + w.dir}})
-	w.hears("opened other []")
+	for _, path := range []string{w.dir + "/busy", "@" + w.dir} {
+		other, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+	}
+	self, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
 	outside := job.Socket{Proto: job.ProtoUnix, Path: w.dir + "/../none/x"}
 	for _, c := range []struct {
 		want  job.Socket
 		fault string
 	}{
-		{w.path("busy"), "another program listens there"},
+		{w.path("busy"), fmt.Sprintf("another program listens there: process %d (%s)", os.Getpid(), strings.TrimSpace(string(self)))},
 		{job.Socket{Proto: job.ProtoUnix, Path: "@" + w.dir}, "another program listens there"},
 		{w.path("file"), "there is a file at that path, and it is no socket"},
 		{w.path("link"), "there is a file at that path, and it is no socket"},
@@ -361,9 +370,31 @@ func TestStore(t *testing.T) {
 	if got := w.given("svc", "one"); got != "0 a" {
 		t.Errorf("the instance gets %q", got)
 	}
-	if err := store(strings.Repeat("long", 30), int(wr.Fd())); err == nil || !strings.Contains(err.Error(), "over a crash") {
+	// Names that are too long for the keeper survive it, too.
+	long, instance := strings.Repeat("long", 60), strings.Repeat("i", 300)
+	if err := store(long, int(wr.Fd())); err != nil {
 		t.Errorf("a long name: %v", err)
 	}
+	for range 2 {
+		if err := w.Store("svc", instance, "b", []int{event(t)}); err != nil {
+			t.Errorf("a long instance: %v", err)
+		}
+	}
+	w.Remove("svc", instance, "none")
+	for range 2 {
+		w.renew()
+		w.TakeStores(func(class, instance string) bool { return class == "svc" })
+		if got := w.given("svc", "one"); got != "0 a:"+long {
+			t.Errorf("after another daemon the instance gets %q", got)
+		}
+		if got := w.Stored("svc", instance); !slices.Equal(got, []string{"b", "b"}) {
+			t.Errorf("after another daemon %q is stored; want b and b", got)
+		}
+	}
+	if names, fds := w.Handover(); len(names) != 7 || len(fds) != 7 {
+		t.Errorf("Handover() = %q; want 4 descriptors and 3 files of names", names)
+	}
+	w.RemoveAll("svc", instance)
 	w.RemoveAll("svc", "one")
 	if got := w.given("svc", "one"); got != "0 " || len(w.holder.held) > 0 {
 		t.Errorf("the instance gets %q, %q are held", got, sortedNames(w.holder.held))
@@ -379,6 +410,18 @@ func TestStore(t *testing.T) {
 	}
 	if err := store("more", int(r.Fd())); err == nil || !strings.Contains(err.Error(), "more than 128") {
 		t.Errorf("one more: %v", err)
+	}
+	for i := maxStored; i < maxStoredAll; i++ {
+		if err := w.Store("svc", fmt.Sprint(i/100), "e", []int{event(t)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Store("svc", "two", "e", []int{event(t)}); err == nil || !strings.Contains(err.Error(), "384 are kept for all jobs together") {
+		t.Errorf("one more of all: %v", err)
+	}
+	w.RemoveAll("svc", "2")
+	if err := w.Store("svc", instance, "b", []int{event(t)}); err != nil {
+		t.Errorf("when others are given up: %v", err)
 	}
 	w.renew()
 	w.TakeStores(func(string, string) bool { return false })

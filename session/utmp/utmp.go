@@ -1,6 +1,7 @@
 // Package utmp reads and writes the record of the runlevel in /run/utmp and
-// /var/log/wtmp, where `who -r` and `runlevel` look for it; see utmp(5). It keeps
-// no other record: logins are their programs' affair.
+// /var/log/wtmp, where `who -r` and `runlevel` look for it, and writes to the
+// terminals of who is logged in by the first; see utmp(5). It keeps no other
+// record: logins are their programs' affair.
 package utmp
 
 import (
@@ -104,7 +105,7 @@ func SetRunlevel(current, log string, previous, level byte, now time.Time) error
 }
 
 // Boot writes down that the machine has begun, and makes Current, which is
-// there for no other boot.
+// there for no other boot. log is empty while there is no disk; see BootOnce.
 func Boot(current, log string, now time.Time) error {
 	r := record(bootTime, 0, "~~", "~", "reboot", release(), now)
 	file, err := os.OpenFile(current, os.O_CREATE|os.O_WRONLY, 0o664)
@@ -112,6 +113,61 @@ func Boot(current, log string, now time.Time) error {
 		err = file.Close()
 	}
 	return errors.Join(err, replace(current, bootTime, r), appendTo(log, r))
+}
+
+// Shutdown writes down that the machine ends, behind what is in a file such as
+// Log.
+func Shutdown(log string, now time.Time) error {
+	return appendTo(log, record(runLevel, 0, "~~", "~~", "shutdown", release(), now))
+}
+
+// BootOnce writes down, when there is a disk, what Boot could not: that the
+// machine has begun. A daemon that comes later finds that it is done. Scripts of
+// the beginning may have emptied Current; then it gets its record again, with the
+// time that is given.
+func BootOnce(current, log string, began time.Time) error {
+	r := record(bootTime, 0, "~~", "~", "reboot", release(), began)
+	now, err := lastBoot(current)
+	if err != nil {
+		return err
+	}
+	if now != nil {
+		r = now
+	} else if err := replace(current, bootTime, r); err != nil {
+		return err
+	}
+	if known, err := lastBoot(log); err != nil || bytes.Equal(known, r) {
+		return err
+	}
+	return appendTo(log, r)
+}
+
+// lastBoot returns the last record of a file that tells of a beginning; nil for
+// none, and for no file.
+func lastBoot(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read when the machine began: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read when the machine began: %w", err)
+	}
+	size, _, _ := layout(runtime.GOARCH)
+	r := make([]byte, size)
+	for at := (info.Size()/int64(size) - 1) * int64(size); at >= 0; at -= int64(size) {
+		if _, err := file.ReadAt(r, at); err != nil {
+			return nil, fmt.Errorf("cannot read when the machine began: %w", err)
+		}
+		if binary.NativeEndian.Uint16(r) == bootTime {
+			return r, nil
+		}
+	}
+	return nil, nil
 }
 
 // release is the kernel's.
@@ -144,6 +200,9 @@ func replace(path string, kind uint16, r []byte) error {
 }
 
 func appendTo(path string, r []byte) error {
+	if path == "" {
+		return nil
+	}
 	return locked(path, os.O_WRONLY|os.O_APPEND, func(f *os.File) error {
 		_, err := f.Write(r)
 		return err

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -48,9 +50,19 @@ func signalKeyboard() error {
 	return nil
 }
 
-// shells are what an emergency gets, the first that is there. The first two ask
-// for root's password.
-func shells() []string { return []string{"/sbin/sulogin", "/usr/sbin/sulogin", "/bin/sh"} }
+// shells are what an emergency gets, the first that is there. sulogin asks for
+// root's password; with --force it gives a shell where root has none that could be
+// asked for, and nobody would get any further. Busybox has no such option.
+func shells() (list [][]string) {
+	for _, path := range [...]string{"/sbin/sulogin", "/usr/sbin/sulogin"} {
+		words := []string{path, "--force"}
+		if target, err := filepath.EvalSymlinks(path); err == nil && strings.HasPrefix(filepath.Base(target), "busybox") {
+			words = words[:1]
+		}
+		list = append(list, words)
+	}
+	return append(list, []string{"/bin/sh"})
+}
 
 // Emergency starts a shell on the console and returns its pid: the caller waits
 // for it. In a container standard input is its console.
@@ -75,8 +87,8 @@ func Emergency(place Place, log io.Writer) (pid int, err error) {
 		for _, own := range []bool{true, false} {
 			// Without a terminal of its own where another session keeps it.
 			attr.Sys.Setctty = own
-			if pid, err = syscall.ForkExec(shell, []string{shell}, attr); err == nil {
-				fmt.Fprintf(log, "session-init: an emergency shell runs: %s, process %d\n", shell, pid)
+			if pid, err = syscall.ForkExec(shell[0], shell, attr); err == nil {
+				fmt.Fprintf(log, "session-init: an emergency shell runs: %s, process %d\n", shell[0], pid)
 				return pid, nil
 			}
 		}
