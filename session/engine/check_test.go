@@ -246,6 +246,16 @@ func (c *checker) waiting() {
 	if !e.unfinished && e.queue.Len() != live {
 		c.fail("nothing moves, and of %d events %d are held up by somebody", e.queue.Len(), live)
 	}
+	for _, login := range e.logins {
+		for _, call := range login.calls {
+			if _, waits := e.calls[call]; waits {
+				c.calls[call]++
+			}
+		}
+		if login.stop != nil && login.stop.Progress == events.Finished {
+			c.fail("login session %d goes on after its session-stop", login.id)
+		}
+	}
 	for call, n := range c.calls {
 		if n != 1 {
 			c.fail("call %d waits in %d places", call, n)

@@ -148,6 +148,10 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 		e.toldReady(in)
 	case Lacks:
 		e.lacks(in)
+	case Found:
+		e.mainFound(in)
+	case Misfit:
+		e.misfits(in)
 	case Notified:
 		e.notified(in)
 	case Exited:

@@ -159,6 +159,21 @@ type Lacks struct {
 	What string
 }
 
+// Found says what a main that is not ready does meanwhile: what it listens on,
+// "unix:/run/x", and a bus name that it owns; empty for nothing. It decides
+// nothing: it is for the message, should main not be ready in time.
+type Found struct {
+	Proc          ProcID
+	Listens, Owns string
+}
+
+// Misfit says, of a main that is ready, that it is not what the job file
+// declares: "declares 'expect fork' but ..."
+type Misfit struct {
+	Proc ProcID
+	What string
+}
+
 // SelfStopped reports that the process raised SIGSTOP.
 type SelfStopped struct{ Proc ProcID }
 
@@ -251,6 +266,8 @@ func (Forked) input()       {}
 func (SelfStopped) input()  {}
 func (Ready) input()        {}
 func (Lacks) input()        {}
+func (Found) input()        {}
+func (Misfit) input()       {}
 func (Notified) input()     {}
 func (Exited) input()       {}
 func (FollowEnded) input()  {}

@@ -286,6 +286,8 @@ var inputs = []struct {
 		s.Do(engine.Notified{Proc: 999, Ready: true, Trigger: true})
 		s.Do(engine.Ready{Proc: 999})
 		s.Do(engine.Lacks{Proc: 999, What: "x"})
+		s.Do(engine.Found{Proc: 999, Listens: "x"})
+		s.Do(engine.Misfit{Proc: 999, What: "x"})
 		s.Do(engine.Exited{Proc: 999, Status: 1})
 		s.Do(engine.SpawnFailed{Proc: 999, Reason: "x"})
 		s.Do(engine.FollowEnded{Proc: 999})

@@ -31,7 +31,8 @@ var expressions = []string{
 }
 
 var mains = []string{"hang", "hang", "hang", "deaf", "slow 2", "quits 1", "true", "false", "die SEGV", "sleep 1", "sleep 2 exit 3",
-	"missing", "late 2", "late 2 missing", "late 1 false", "forks 1", "forks 2", "forks 3", "stops", "forks 1 sleep 2 die ABRT"}
+	"missing", "late 2", "late 2 missing", "late 1 false", "forks 1", "forks 2", "forks 3", "stops", "forks 1 sleep 2 die ABRT",
+	"notifies", "notifies", "notifies sleep 2", "forks 1 notifies"}
 
 var hooks = []string{"true", "true", "false", "hang", "deaf", "sleep 1", "sleep 2 exit 1", "missing", "late 1", "die KILL", "late 2 missing"}
 
@@ -42,6 +43,9 @@ func drawClass(t *rapid.T, name string) *job.Class {
 	maybe := func(what string, percent int) bool { return rapid.IntRange(0, 99).Draw(t, what) < percent }
 	expr := func(label string) string {
 		x := rapid.SampledFrom(expressions).Draw(t, label)
+		if maybe("of the edge", 20) {
+			x = rapid.SampledFrom(bystanders).Draw(t, label)
+		}
 		return strings.ReplaceAll(x, "X", rapid.SampledFrom(classNames).Draw(t, "X"))
 	}
 	if maybe("has start on", 60) {
@@ -74,7 +78,7 @@ func drawClass(t *rapid.T, name string) *job.Class {
 		}
 	}
 	if maybe("instance", 40) {
-		add("instance %s", rapid.SampledFrom([]string{"$N", "${N:-x}", "fixed"}).Draw(t, "instance name"))
+		add("instance %s", rapid.SampledFrom([]string{"$N", "${N:-x}", "fixed", "$SESSION", "${SESSION:-x}"}).Draw(t, "instance name"))
 	}
 	if maybe("env", 30) {
 		add("env %s", rapid.SampledFrom([]string{"N=1", "E=x", "UPSTART_JOB=y", "INHERIT"}).Draw(t, "env"))
@@ -82,8 +86,8 @@ func drawClass(t *rapid.T, name string) *job.Class {
 	if maybe("export", 30) {
 		add("export N E UPSTART_EVENTS")
 	}
-	if maybe("expect", 25) {
-		add("expect %s", rapid.SampledFrom([]string{"fork", "daemon", "stop"}).Draw(t, "expect"))
+	if maybe("expect", 35) {
+		add("expect %s", rapid.SampledFrom(expectations).Draw(t, "expect"))
 	}
 	if maybe("ready timeout", 20) {
 		add("ready timeout %d", rapid.IntRange(1, 3).Draw(t, "ready timeout"))
@@ -92,13 +96,9 @@ func drawClass(t *rapid.T, name string) *job.Class {
 		add("kill mode %s", rapid.SampledFrom([]string{"group", "process"}).Draw(t, "kill mode"))
 	}
 	if maybe("kill timeout", 40) {
-		timeout := rapid.IntRange(0, 2).Draw(t, "kill timeout")
-		add("kill timeout %d", timeout)
-		if timeout == 1 {
-			// Without a draw of its own: the failures that are kept stay valid.
-			add("lifetime tree")
-		}
+		add("kill timeout %d", rapid.IntRange(0, 2).Draw(t, "kill timeout"))
 	}
+	drawEdges(add, maybe, t)
 	if maybe("normal exit", 20) {
 		add("normal exit 0 3 ABRT")
 	}
@@ -136,8 +136,10 @@ var modelConfig = engine.Config{
 // instant.
 const moment = 100 * time.Millisecond
 
-func newModelWorld() *sim.World {
-	w := sim.New(modelConfig)
+func newModelWorld() *sim.World { return newModelWorldOf(modelConfig) }
+
+func newModelWorldOf(cfg engine.Config) *sim.World {
+	w := sim.New(cfg)
 	w.Engine.SetStepBudget(modelBudget)
 	w.Choose = func(s engine.Spawn) sim.Program {
 		p := sim.ParseProgram(s.Class.Processes[s.Kind].Text, s.Kind)
@@ -173,14 +175,14 @@ const (
 // act does one thing at random.
 func act(t *rapid.T, w *sim.World, call *engine.CallID, may scope) {
 	*call++
-	wait := rapid.IntRange(0, 3).Draw(t, "wait") > 0
-	switch rapid.IntRange(0, 24).Draw(t, "what") {
+	wait, by := rapid.IntRange(0, 3).Draw(t, "wait") > 0, drawBy(t)
+	switch rapid.IntRange(0, 29).Draw(t, "what") {
 	case 0, 1, 2, 3:
-		w.Do(engine.Start{Call: *call, Target: drawTarget(t), Env: drawEnv(t), Wait: wait})
+		w.Do(engine.Start{Call: *call, By: by, Target: drawTarget(t), Env: drawEnv(t), Wait: wait})
 	case 4, 5, 6:
-		w.Do(engine.Stop{Call: *call, Target: drawTarget(t), Env: drawEnv(t), Wait: wait})
+		w.Do(engine.Stop{Call: *call, By: by, Target: drawTarget(t), Env: drawEnv(t), Wait: wait})
 	case 7, 8:
-		w.Do(engine.Restart{Call: *call, Target: drawTarget(t), Env: drawEnv(t), Wait: wait})
+		w.Do(engine.Restart{Call: *call, By: by, Target: drawTarget(t), Env: drawEnv(t), Wait: wait})
 	case 9, 10, 11:
 		w.Do(engine.Emit{Call: *call, Name: rapid.SampledFrom(eventNames).Draw(t, "event"), Env: drawEnv(t), Wait: wait})
 	case 12, 13, 14, 15, 16, 17:
@@ -241,6 +243,8 @@ func act(t *rapid.T, w *sim.World, call *engine.CallID, may scope) {
 			return
 		}
 		w.Do(engine.ForceStop{Call: *call, Target: drawTarget(t), Env: drawEnv(t), Wait: wait})
+	case 25, 26, 27, 28, 29:
+		edge(t, w, *call, may)
 	case 23:
 		if *call > 1 {
 			w.Do(engine.Abandon{Call: engine.CallID(rapid.Uint64Range(1, uint64(*call)-1).Draw(t, "abandoned"))})
@@ -262,8 +266,10 @@ func TestModel(t *testing.T) {
 
 // live is one such session; it returns how many steps its engine took.
 func live(t *rapid.T) int {
-	w := newModelWorld()
-	v := newWatcher(w, modelConfig.StopTimeout)
+	cfg := modelConfig
+	cfg.UntilLogout = rapid.IntRange(0, 3).Draw(t, "until logout") == 0
+	w := newModelWorldOf(cfg)
+	v := newWatcher(w, cfg.StopTimeout)
 	sound := func() {
 		t.Helper()
 		if wrong := append(v.wrong, w.Faults()...); len(wrong) > 0 {
@@ -275,6 +281,9 @@ func live(t *rapid.T) int {
 	}
 	var call engine.CallID
 	for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		if w.Over() {
+			break
+		}
 		act(t, w, &call, everything)
 		sound()
 		for _, n := range v.names {
@@ -285,7 +294,9 @@ func live(t *rapid.T) int {
 		}
 		sound()
 	}
-	w.Do(engine.Shutdown{Type: "logout"})
+	if !w.Over() {
+		w.Do(engine.Shutdown{Type: "logout"})
+	}
 	for range rapid.IntRange(0, 10).Draw(t, "steps at the end") {
 		if w.Over() {
 			break
@@ -304,7 +315,7 @@ func live(t *rapid.T) int {
 			t.Fatalf("call %d was never answered", n)
 		}
 	}
-	v.replay(modelConfig)
+	v.replay(cfg)
 	sound()
 	return len(v.fed)
 }

@@ -55,7 +55,7 @@ func (n *naive) answerWaiting(call engine.CallID, failed bool, kind string) {
 
 func (n *naive) setDue(in *nInstance, after time.Duration) {
 	n.lastDue++
-	in.due, in.dueNumber = n.now+after, n.lastDue
+	in.due, in.dueNumber, in.watching = n.now+after, n.lastDue, false
 }
 
 // overdue is the instance whose deadline has passed; of several the earliest,
@@ -170,7 +170,9 @@ func (n *naive) spawn(in *nInstance, kind job.ProcessKind) bool {
 	}
 	n.lastProc++
 	in.procs[kind] = n.lastProc
-	in.hadMain = in.hadMain || kind == job.Main
+	if kind == job.Main {
+		in.hadMain, in.nEdge = true, nEdge{watch: in.class.def.Watchdog}
+	}
 	env := n.environment(in, kind == job.PreStop || kind == job.PostStop)
 	path, _ := env.Get("PATH")
 	n.say("%s spawn %s %q", in, kind, slices.Sorted(slices.Values(env.Set("PATH="+path+":"+n.cfg.PathEnd))))
@@ -246,6 +248,8 @@ func (n *naive) take(in engine.Input) {
 				n.advance(in)
 			}
 		})
+	case engine.Notified, engine.Ready, engine.ListenAgain, engine.Listening, engine.Connection:
+		n.outside(in)
 	case engine.FollowEnded:
 		n.hear(msg.Proc, func(in *nInstance, _ job.ProcessKind, _ bool) { n.advance(in) })
 	case engine.SpawnFailed:
@@ -388,7 +392,7 @@ func (n *naive) setClass(def *job.Class) {
 func (n *naive) replace(c *nClass, def *job.Class) {
 	n.classes = slices.DeleteFunc(n.classes, func(other *nClass) bool { return other == c })
 	old, had := c.def, c.half
-	c.def, c.kept, c.drop, c.half = def, nil, false, half{}
+	c.def, c.kept, c.drop, c.half, c.sockets = def, nil, false, half{}, nSockets{}
 	if old != nil {
 		n.say("job %s removed", old.Name)
 	}

@@ -34,6 +34,7 @@ type nClass struct {
 	def, kept *job.Class
 	drop      bool
 	half      half // of start on
+	sockets   nSockets
 	instances []*nInstance
 }
 
@@ -58,6 +59,7 @@ type nInstance struct {
 	events                []*nEvent // that wait for it
 	call                  engine.CallID
 	result                []string // RESULT=, PROCESS= and the like
+	nEdge
 }
 
 type nEvent struct {
@@ -74,12 +76,14 @@ func (n *naive) settle() {
 	for in := n.overdue(); in != nil; in = n.overdue() {
 		in.due = 0
 		switch {
+		case in.watching:
+			n.bark(in)
 		case in.state == "killed": // (60)
 			n.kill(in, 9)
 		case in.state == "post-stop":
 			in.delayed = false
 			n.advance(in)
-		case in.class.def.ReadyTimeout > 0:
+		case in.class.def.ReadyTimeout > 0, !upstart(in.class.def):
 			n.fail(in, true, -1, "PROCESS=main")
 			n.advance(in)
 		default:
@@ -219,7 +223,9 @@ func (n *naive) advance(in *nInstance) {
 			return
 		}
 		from := in.state
-		in.state, in.due = in.follows(), 0
+		if in.state = in.follows(); !in.watching || !in.up() {
+			in.due, in.watching = 0, false
+		}
 		n.say("%s state %s", in, in.state)
 		wait = n.enter(in, from)
 	}
@@ -247,11 +253,16 @@ func (in *nInstance) follows() string {
 // in.
 func (n *naive) enter(in *nInstance, from string) bool {
 	c := in.class
+	if in.state == "post-start" {
+		n.guard(in)
+	}
 	if kind := slices.Index(rooms, in.state); kind >= 0 && in.state != "killed" {
 		return n.spawn(in, job.ProcessKind(kind))
 	}
 	switch in.state {
 	case "starting": // a new pass (15)
+		c.listenAgain()
+		in.nEdge = nEdge{}
 		in.result, in.hadMain, in.forks, in.settling, in.delayed, in.stopEnv, in.stopFrom = nil, false, 0, false, false, nil, nil
 		if in.hasNext {
 			in.env, in.from, in.hasNext = in.next, in.after, false
@@ -328,6 +339,9 @@ func (n *naive) fail(in *nInstance, failed bool, number int, result ...string) {
 // one that could not be made.
 func (n *naive) ended(in *nInstance, kind job.ProcessKind, made bool, status, signal int) {
 	well, number, result := status == 0 && signal == 0 && made, status, []string{"PROCESS=" + kind.String()}
+	if kind == job.Main {
+		in.unguard()
+	}
 	switch in.procs[kind] = 0; {
 	case !made:
 		number = -1
@@ -355,10 +369,12 @@ func (n *naive) ended(in *nInstance, kind job.ProcessKind, made bool, status, si
 // judge says what the end of main means (56-59).
 func (n *naive) judge(in *nInstance, well bool, number, status, signal int, result []string) {
 	def := in.class.def
-	normal := well && (def.Task || !def.Respawn)
+	early := in.state == "spawned" && !upstart(def)
+	normal := well && (def.Task || !def.Respawn && !early)
 	for _, exit := range def.NormalExit {
 		normal = normal || exit.Signal == signal && (signal != 0 || exit.Status == status)
 	}
+	normal = normal && !in.silent
 	if normal || !def.Respawn {
 		n.fail(in, !normal, number, result...)
 		return

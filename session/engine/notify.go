@@ -69,6 +69,9 @@ func (e *Engine) notified(msg Notified) {
 	case msg.Reloading && in.state > InSpawned:
 		said.Reloading = e.now
 	}
+	if msg.Ready && in.state == InSpawned {
+		in.ready.Does.Said = true
+	}
 	if msg.Extend > 0 {
 		e.extend(in, e.now+msg.Extend)
 	}
@@ -124,28 +127,4 @@ func join(doing, text string) string {
 // tooEarly says of the end of main that it came before main was ready.
 func (in *instance) tooEarly() string {
 	return fmt.Sprintf(" before it was ready, as 'expect %s' declares it", in.class.def.Declares())
-}
-
-// unreadyHint says what a job did that was to notify, or to listen, and did not,
-// and which declaration would have fitted.
-func (in *instance) unreadyHint() string {
-	did := ""
-	switch in.class.def.Expect {
-	case job.ExpectDBus:
-		if in.ready.Lacks == "" {
-			return ""
-		}
-		return "; " + in.ready.Lacks
-	case job.ExpectNotify:
-		did = "did not say READY=1"
-	case job.ExpectListen:
-		did = "did not listen on a socket"
-	default:
-		did, fits := in.did()
-		return fmt.Sprintf("; it %s: 'expect %s' fits", did, fits)
-	}
-	if in.forks == 0 {
-		return "; it " + did + ": 'expect none' fits a program that never does"
-	}
-	return "; it went into the background and " + did + ": 'expect fork' or 'expect daemon' fits a program that never does"
 }

@@ -37,24 +37,7 @@ func say(t *rapid.T, w *sim.World) {
 	if len(mains) == 0 {
 		return
 	}
-	said := engine.Notified{
-		HasStatus: rapid.Bool().Draw(t, "has status"), Status: rapid.SampledFrom([]string{"", "well"}).Draw(t, "status"),
-		Errno:   rapid.SampledFrom([]string{"", "interrupted (4)"}).Draw(t, "errno"),
-		Extend:  time.Duration(rapid.IntRange(0, 2000).Draw(t, "extend")) * time.Millisecond,
-		Alive:   rapid.Bool().Draw(t, "alive"),
-		Trigger: rapid.IntRange(0, 5).Draw(t, "trigger") == 0,
-	}
-	switch rapid.IntRange(0, 5).Draw(t, "says") {
-	case 0, 1, 2:
-		said.Ready = true
-	case 3:
-		said.Reloading = true
-	case 4:
-		said.Stopping = true
-	case 5:
-		said.HasInterval, said.Interval = true, time.Duration(rapid.IntRange(0, 1500).Draw(t, "interval"))*time.Millisecond
-	}
-	w.Say(mains[rapid.IntRange(0, len(mains)-1).Draw(t, "main")], said)
+	w.Say(mains[rapid.IntRange(0, len(mains)-1).Draw(t, "main")], drawSaid(t, everything))
 }
 
 // TestModelNotify lives through random sessions of jobs that say how they are,

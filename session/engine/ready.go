@@ -16,6 +16,8 @@ type Readiness struct {
 	// Lacks says what keeps main from being ready, as far as that is known, or
 	// what it has lost since: a sentence without its end.
 	Lacks string
+	// Does is what main does meanwhile that another declaration waits for.
+	Does Instead
 }
 
 // String gives "forked after 1.2s"; empty for the zero value.
@@ -119,20 +121,24 @@ func (in *instance) misfit() string {
 	if in.settling {
 		when = "within " + seconds(job.DefaultReadyTimeout)
 	}
-	return fmt.Sprintf("declares 'expect %s' but main %s %s: process %d is taken for it; 'expect %s' fits",
-		in.class.def.Expect, did, when, in.procs[job.Main].pid, fits)
+	does := ""
+	if instead, other := in.instead(); fits == expectsNothing && instead != "" {
+		does, fits = "it "+instead+": ", other
+	}
+	return fmt.Sprintf("declares 'expect %s' but main %s %s: process %d is taken for it; %s'expect %s' fits",
+		in.class.def.Expect, did, when, in.procs[job.Main].pid, does, fits)
 }
 
 // did says what main did of what it is followed for, and which declaration that
 // fits.
-func (in *instance) did() (did string, fits job.Expect) {
+func (in *instance) did() (did, fits string) {
 	switch {
 	case in.class.def.Expect == job.ExpectStop:
-		return "did not raise SIGSTOP", job.ExpectNone
+		return "did not raise SIGSTOP", expectsNothing
 	case in.forks == 0:
-		return "did not fork", job.ExpectNone
+		return "did not fork", expectsNothing
 	case in.forks == 1:
-		return "forked once", job.ExpectFork
+		return "forked once", job.ExpectFork.String()
 	}
-	return fmt.Sprintf("forked %d times", in.forks), job.ExpectDaemon
+	return fmt.Sprintf("forked %d times", in.forks), job.ExpectDaemon.String()
 }

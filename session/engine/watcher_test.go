@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ type watcher struct {
 	// loaded are the definitions as they were given last, current those
 	// announced.
 	loaded, current map[string]*job.Class
+	ran             map[string]bool // defined by a RunTransient
 	// cut: the deadline of the session's end has passed. From then on no
 	// process is made.
 	cut bool
@@ -35,6 +37,10 @@ type watcher struct {
 	stopTimeout time.Duration
 	endAt       time.Duration
 	ending      bool
+	// held are the descriptors that came with events and are somebody's; open
+	// and over the login sessions that go on, and that have been.
+	held       []uint64
+	open, over []uint64
 }
 
 type feed struct {
@@ -77,7 +83,7 @@ var next = map[string]string{
 }
 
 func newWatcher(w *sim.World, stopTimeout time.Duration) *watcher {
-	v := &watcher{world: w, lives: make(map[string]*life), forced: make(map[string]bool), procs: make(map[engine.ProcID]*proc),
+	v := &watcher{world: w, lives: make(map[string]*life), forced: make(map[string]bool), procs: make(map[engine.ProcID]*proc), ran: make(map[string]bool),
 		loaded: make(map[string]*job.Class), current: make(map[string]*job.Class), stopTimeout: stopTimeout}
 	w.Observe = v.observe
 	return v
@@ -104,6 +110,8 @@ func (v *watcher) observe(in engine.Input, effects []engine.Effect) {
 			v.killed(e)
 		}
 	}
+	v.files(in, effects)
+	v.logins(in, effects)
 	// The input of the step in which the deadline falls comes before it.
 	v.cut = v.cut || v.late()
 	v.wrong = append(v.wrong, v.world.Engine.Check()...)
@@ -132,6 +140,13 @@ func (v *watcher) news(in engine.Input) {
 		}
 	case engine.SetClass:
 		v.loaded[in.Class.Name] = in.Class
+		if v.current[in.Class.Name] == nil {
+			delete(v.ran, in.Class.Name)
+		}
+	case engine.RunTransient:
+		if class, err := in.Definition.Parse(); err == nil && v.current[class.Name] == nil {
+			v.loaded[class.Name], v.ran[class.Name] = class, true
+		}
 	case engine.Spawned:
 		if p := v.procs[in.Proc]; p != nil {
 			p.told = true
@@ -176,6 +191,8 @@ func (v *watcher) notified(n engine.Notify) {
 		v.lives[label] = &life{goal: "stop", class: v.current[n.Class]}
 	case engine.JobAdded:
 		v.current[n.Class] = v.loaded[n.Class]
+	case engine.JobRemoved:
+		delete(v.current, n.Class)
 	case engine.InstanceRemoved:
 		if l.state != "waiting" {
 			v.fail("%s is removed in %s", label, l.state)
@@ -270,7 +287,7 @@ func (v *watcher) spawned(s engine.Spawn) {
 		v.fail("%s gets a process and does not exist", label)
 		return
 	}
-	if s.Class != l.class {
+	if s.Class != l.class && (!v.ran[s.Class.Name] || !bytes.Equal(job.Print(s.Class), job.Print(l.class))) {
 		v.fail("%s gets a process of another definition than it was started with", label)
 	}
 	if l.state != homes[s.Kind] {

@@ -324,7 +324,7 @@ func (w *wondering) waits(in *instance) []WaitWhy {
 		case p.pid == 0:
 			wait.Kind = WaitsForSpawn
 		case kind == job.Main:
-			wait.Kind, wait.Forks, wait.Deadline, wait.Lacks = WaitsForReady, in.forks, due(readyDeadline), in.ready.Lacks
+			wait.Kind, wait.Forks, wait.Deadline, wait.Lacks = WaitsForReady, in.forks, due(readyDeadline), in.lacking()
 		default:
 			wait.Kind = WaitsForProcess
 		}

@@ -90,7 +90,7 @@ func (t *teller) step(s step) error {
 		return nil
 	case "do":
 		return t.do(words[1:])
-	case "exit", "kill", "fork", "self-stop", "listen", "owns", "lack", "say":
+	case "exit", "kill", "fork", "self-stop", "listen", "owns", "lack", "does", "misfit", "say":
 		return t.process(words)
 	case "end-leftovers":
 		if len(words) != 2 {
@@ -361,6 +361,14 @@ func (t *teller) process(words []string) error {
 		t.world.Do(engine.Ready{Proc: p.ID, How: "owns bus name " + words[3]})
 	case words[0] == "lack":
 		t.world.Do(engine.Lacks{Proc: p.ID, What: strings.Join(words[3:], " ")})
+	case words[0] == "does" && len(words) > 4 && words[3] == "listen":
+		t.world.Do(engine.Found{Proc: p.ID, Listens: strings.Join(words[4:], " ")})
+	case words[0] == "does" && len(words) == 5 && words[3] == "own":
+		t.world.Do(engine.Found{Proc: p.ID, Owns: words[4]})
+	case words[0] == "misfit":
+		t.world.Do(engine.Misfit{Proc: p.ID, What: strings.Join(words[3:], " ")})
+	case words[0] == "does" && len(words) == 3:
+		t.world.Do(engine.Found{Proc: p.ID})
 	case words[0] == "listen" && len(words) > 3:
 		t.world.Listen(p, strings.Join(words[3:], " "))
 	case words[0] == "say":

@@ -64,6 +64,8 @@ import (
 //	owns JOB KIND NAME       it owns a bus name, and is waited for to do so; lack JOB KIND WORD…
 //	                         says what keeps it from being ready, or what it has lost
 //	listen JOB KIND ADDRESS  it listens on a socket, and is waited for to do so
+//	does JOB KIND WHAT       it does what is not waited for: listen ADDRESS, own NAME, or
+//	                         nothing; misfit JOB KIND WORD… says what it did not do
 //	fork JOB KIND            it forks; self-stop JOB KIND: it raises STOP
 //	end-leftovers JOB        what its last run left behind ends by itself
 //	advance TIME             time passes (90s, 500ms)

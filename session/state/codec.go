@@ -31,7 +31,7 @@ var register = sync.OnceFunc(func() {
 		"start": engine.Start{}, "stop": engine.Stop{}, "restart": engine.Restart{}, "reload": engine.Reload{},
 		"emit": engine.Emit{}, "set-env": engine.SetEnv{}, "drop-class": engine.DropClass{}, "run-transient": engine.RunTransient{},
 		"spawned": engine.Spawned{}, "spawn-failed": engine.SpawnFailed{}, "forked": engine.Forked{},
-		"self-stopped": engine.SelfStopped{}, "ready": engine.Ready{}, "lacks": engine.Lacks{}, "notified": engine.Notified{}, "follow-ended": engine.FollowEnded{}, "exited": engine.Exited{},
+		"self-stopped": engine.SelfStopped{}, "ready": engine.Ready{}, "lacks": engine.Lacks{}, "found": engine.Found{}, "misfit": engine.Misfit{}, "notified": engine.Notified{}, "follow-ended": engine.FollowEnded{}, "exited": engine.Exited{},
 		"swept": engine.Swept{}, "vacated": engine.Vacated{}, "force-stop": engine.ForceStop{},
 		"adopt": engine.Adopt{}, "tick": engine.Tick{}, "abandon": engine.Abandon{},
 		"connection": engine.Connection{}, "listening": engine.Listening{}, "listen-again": engine.ListenAgain{}, "shutdown": engine.Shutdown{},

@@ -55,6 +55,8 @@ func inputs(t testing.TB) []engine.Input {
 		engine.Notified{Proc: 1, Reloading: true, HasStatus: true, Status: "reads", Errno: "interrupted (4)", Extend: time.Second, Alive: true, HasInterval: true, Interval: time.Minute},
 		engine.Ready{Proc: 1, How: "listens on tcp [::1]:80"},
 		engine.Lacks{Proc: 1, What: "nobody owns the bus name org.example.X"},
+		engine.Misfit{Proc: 1, What: "declares 'expect fork' but"},
+		engine.Found{Proc: 1, Listens: "unix:/run/x", Owns: "org.example.Y"},
 		engine.Exited{Proc: 1, Signal: 15},
 		engine.FollowEnded{Proc: 1},
 		engine.Swept{Owner: 1, Strays: []engine.Stray{{Pid: 9, Command: "x"}}},
