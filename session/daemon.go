@@ -19,6 +19,7 @@ import (
 	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/bus"
 	"github.com/session-init/session-init/session/conf"
+	"github.com/session-init/session-init/session/display"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
 	"github.com/session-init/session-init/supervise"
@@ -90,6 +91,7 @@ type Daemon struct {
 	remote    *bus.Remote // nil when no bus is joined
 	watcher   *conf.Watcher
 	displays  displays // of login sessions
+	beginner  beginner
 	system    system
 	// confDirs are the directories that it looks in.
 	confDirs []string
@@ -182,7 +184,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		guard:       d.guard,
 	}
 	d.Loop = l
-	l.clock, l.sessionOver = monotonic, d.leftSession
+	l.clock, l.sessionOver, l.stepDone = monotonic, d.leftSession, d.begun
 
 	l.translate = translator{console: opts.Console, notifyDir: d.runtime.notifyDir()}
 	if l.translate.console == job.ConsoleDefault {
@@ -196,7 +198,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 
 	server, err := bus.Listen(d.runtime.socket(), d, bus.Options{
 		Version: "session-init " + opts.Version, Logger: log, Socket: opts.Keeper.Held(socketName),
-		ReadOnly: d.readOnlyPath(), ReadOnlySocket: opts.Keeper.Held(readOnlyName), System: d.busSystem(), Guard: d.guard, Fail: opts.Fail})
+		ReadOnly: d.readOnlyPath(), ReadOnlySocket: opts.Keeper.Held(readOnlyName), System: d.busSystem(), LoginVariables: display.Variables(), Guard: d.guard, Fail: opts.Fail})
 	if err != nil {
 		return err
 	}
@@ -249,6 +251,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	if err := d.joinBus(); err != nil {
 		return err
 	}
+	d.hearMachine()
 	l.journal = &journal{path: d.statePath(), boot: bootID(), log: log, snapshot: l.engine.Snapshot, at: l.at,
 		wake: func() { l.Read(func(engine.View) { l.journal.settle() }) }, guard: d.guard}
 	l.journal.begin()
@@ -263,6 +266,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 			opts.Keeper.Signalled = d.signalled
 		}
 		d.resumeEnd()
+		d.resumeSchedule()
 	}
 	if opts.Keeper != nil {
 		d.guard.Go("link to the keeper", func() { opts.Keeper.Exits(d.processes.Ended, d.processes.AllEnded) })
@@ -285,6 +289,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	d.awaitLogin()
 	l.Read(func(engine.View) { l.sockets.Forget() })
 	salvaged := d.lost && d.salvage(slots)
+	d.activator.resume()
 	if err := d.runtime.writeSession(server.Address()); err != nil {
 		return err
 	}
@@ -294,8 +299,10 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	d.ready.Store(true)
 	log.Log(context.Background(), levelMessage, "session-init "+opts.Version+" is ready", "pid", os.Getpid(), "session", server.Address())
 	if !opts.NoStartup && !d.resumed && !salvaged {
+		d.mustBegin()
+		d.beginner.due = true
 		// Who is started by it may connect to a socket at once.
-		l.Read(func(engine.View) { l.sockets.Quiet(func() { l.Step(d.startup()) }) })
+		l.Read(func(engine.View) { l.sockets.Quiet(d.emitStartup) })
 	}
 	return nil
 }
@@ -447,9 +454,11 @@ func (d *Daemon) Run() error {
 		return err
 	}
 	d.end()
-	d.sayEnd()
+	if d.system.barren == nil {
+		d.sayEnd()
+	}
 	d.sink.close(logPatience)
-	return nil
+	return d.system.barren
 }
 
 // remainderTimeout is how long processes that no instance owns any more may

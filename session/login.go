@@ -72,16 +72,20 @@ func (d *Daemon) watchLeader(leader *supervise.Leader, pid int) {
 	})
 }
 
-// BeginSession connects to the display that the variables name, tells the
-// session bus of them, and lets the engine go on; see bus.LoginKeeper.
+// BeginSession waits for the user's own jobs, connects to the display that the
+// variables name, tells the session bus of them, and lets the engine go on; see
+// bus.LoginKeeper.
 func (d *Daemon) BeginSession(in engine.SessionBegin) {
-	d.Read(func(v engine.View) {
-		table, _ := v.SessionEnv(engine.Unspecified)
-		d.guard.Go("beginning of a login session's display", func() { d.beginSession(in, table.Merge(in.Env)) })
+	d.guard.Go("wait of a login session for the user's jobs", func() {
+		late := d.awaitBegun()
+		d.Read(func(v engine.View) {
+			table, _ := v.SessionEnv(engine.Unspecified)
+			d.guard.Go("beginning of a login session's display", func() { d.beginSession(in, table.Merge(in.Env), late) })
+		})
 	})
 }
 
-func (d *Daemon) beginSession(in engine.SessionBegin, env events.Env) {
+func (d *Daemon) beginSession(in engine.SessionBegin, env events.Env, late string) {
 	lookup := lookupIn(env)
 	// What the table says of another display is none of this session's.
 	name, err := display.Name(func(key string) string {
@@ -99,6 +103,9 @@ func (d *Daemon) beginSession(in engine.SessionBegin, env events.Env) {
 		return
 	}
 	in.Display, in.Note = name, d.activate(display.BusAddress(lookup), in.Env)
+	if late != "" {
+		in.Note = strings.TrimSuffix(late+"; "+in.Note, "; ")
+	}
 	d.Step(in)
 	d.watchDisplay(held)
 	d.Read(func(v engine.View) { d.letGo(v, name) })

@@ -24,6 +24,7 @@ type supervisor interface {
 	Kill(id supervise.ProcID, signal syscall.Signal, group bool)
 	Adopt(supervise.Adoptee)
 	Settle(id supervise.ProcID)
+	Examine(id supervise.ProcID, names []supervise.NameOwner)
 	Sweep(owner uint64, signal syscall.Signal, group supervise.ProcID)
 	Processes(owner uint64, f func([]supervise.Stray))
 	Wake()
@@ -65,10 +66,20 @@ type Loop struct {
 	// are those of jobs.
 	names   nameBus
 	awaited map[engine.ProcID]*awaitedName
+	// activator starts services for the bus, nil: nobody does.
+	activator *activator
+	// looks are when it is looked what those do that are not ready, in that
+	// order.
+	looks []look
 	// sessionOver is called when a login session is gone; nil: nothing is.
 	sessionOver func(engine.SessionOver)
 	// answered is called when the engine answers our own call; nil: there is none.
 	answered func()
+	// defined is called with each definition that the engine gets; nil: nothing
+	// is.
+	defined func(*job.Class)
+	// stepDone is called after each step; nil: nothing is.
+	stepDone func(engine.View)
 	// ending is called when the end of the session begins; nil: nothing is.
 	ending func()
 	// open: turns may begin; what is above and below is the loop's from then
@@ -149,7 +160,7 @@ func (l *Loop) turn() (sleep time.Duration) {
 	if due {
 		sleep = max(0, at-now)
 	}
-	if more {
+	if sleep = l.look(now, sleep); more {
 		sleep = 0
 	}
 	return l.calm(len(taken), now, sleep)
@@ -186,11 +197,21 @@ func (l *Loop) step(in engine.Input) {
 		l.perform(effect)
 	}
 	l.bus.Stepped(l.engine.ViewAt(now))
+	if l.stepDone != nil {
+		l.stepDone(l.engine.ViewAt(now))
+	}
 	if len(l.awaited) > 0 {
 		l.stepped(in)
 	}
-	if _, ends := in.(engine.Shutdown); ends && l.ending != nil {
-		l.ending()
+	switch in := in.(type) {
+	case engine.Shutdown:
+		if l.ending != nil {
+			l.ending()
+		}
+	case engine.SetClass:
+		if l.defined != nil {
+			l.defined(in.Class)
+		}
 	}
 	l.at("after-step")
 	l.journal.taken()
@@ -235,13 +256,16 @@ func (l *Loop) perform(effect engine.Effect) {
 			l.answered()
 			return
 		}
-		l.bus.Reply(effect)
+		if !l.activator.replied(effect) {
+			l.bus.Reply(effect)
+		}
 	case engine.Notify:
 		if effect.Kind == engine.InstanceRemoved {
 			l.sockets.RemoveAll(effect.Class, effect.Instance)
 		}
 		l.narrate(effect)
 		l.bus.Notify(effect)
+		l.activator.noted(effect)
 	case engine.Log:
 		l.record(effect)
 	case engine.SessionOver:
@@ -261,6 +285,7 @@ func (l *Loop) perform(effect engine.Effect) {
 // and the loop has none.
 func (l *Loop) spawn(effect engine.Spawn) {
 	l.awaitName(effect, false)
+	l.lookLater(effect)
 	spec, warning := l.translate.spec(effect)
 	if warning != "" {
 		l.log.Warn(warning, "job", effect.Class.Name)
@@ -366,6 +391,7 @@ func (l *Loop) supervised(batch []supervise.Event) {
 			l.log.Warn(event.Error(), "job", event.Label)
 		case supervise.Lingers:
 			l.log.Warn(event.Error(), "job", event.Label)
+			messages = append(messages, message{input: engine.Misfit{Proc: engine.ProcID(event.ID), What: event.Error()}})
 		case supervise.Degraded:
 			l.log.Warn(event.Error(), "job", event.Label)
 		case supervise.Retrying:

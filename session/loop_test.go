@@ -66,6 +66,11 @@ func (w *world) Settle(id supervise.ProcID) {
 	w.loop.supervised([]supervise.Event{supervise.Settled{ID: id, Forks: 1}})
 }
 
+func (w *world) Examine(id supervise.ProcID, _ []supervise.NameOwner) {
+	w.note("examine")
+	w.loop.supervised([]supervise.Event{supervise.Found{ID: id, On: []string{"unix:/run/x"}, Owns: []string{"org.example.Svc"}}})
+}
+
 func (w *world) Sweep(owner uint64, signal syscall.Signal, _ supervise.ProcID) {
 	w.note("sweep %d", signal)
 	w.loop.supervised([]supervise.Event{supervise.Vacated{Owner: owner}})

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -27,6 +28,7 @@ import (
 type nameBus interface {
 	Await(id uint64, name string)
 	Forget(id uint64, name string)
+	Owners(f func([]bus.NameOwner))
 }
 
 // awaitedName is that of a main of "expect dbus", for as long as main lives.
@@ -126,13 +128,13 @@ func (l *Loop) lack(proc engine.ProcID, a *awaitedName, text string) {
 	}
 }
 
-// joinBus begins to look for the session bus. Only a daemon that is the user's
+// joinBus begins to look for the session bus, or the system's. Only a daemon that is the user's
 // own, or insists, takes names there.
 func (d *Daemon) joinBus() error {
 	if d.opts.NoBus {
 		return nil
 	}
-	opts := bus.RemoteOptions{Addresses: d.busAddresses(), Keep: d.keepBusAddress, Owner: d.owned}
+	opts := bus.RemoteOptions{Addresses: d.busAddresses(), Keep: d.keepBusAddress, Owner: d.owned, System: d.IsSystem()}
 	if d.opts.Bus || !d.opts.Private() {
 		opts.Names = []string{api.BusName, api.UpstartBusName}
 	}
@@ -145,6 +147,10 @@ func (d *Daemon) joinBus() error {
 		opts.Insist = d.opts.Bus
 		_ = os.Remove(d.busAddressPath())
 	}
+	if len(opts.Names) > 0 && !d.IsSystem() {
+		d.activator = d.newActivator()
+		opts.Activator = d.activator
+	}
 	remote, err := d.server.Join(opts)
 	if err != nil {
 		return err
@@ -153,8 +159,15 @@ func (d *Daemon) joinBus() error {
 	return nil
 }
 
-// busAddresses are where the session bus is, as its own clients look for it.
+// systemBus is where the system bus is, if DBUS_SYSTEM_BUS_ADDRESS does not say
+// it.
+const systemBus = "unix:path=/run/dbus/system_bus_socket"
+
+// busAddresses are where the bus is, as its own clients look for it.
 func (d *Daemon) busAddresses() []string {
+	if d.IsSystem() {
+		return []string{cmp.Or(d.opts.getenv("DBUS_SYSTEM_BUS_ADDRESS"), systemBus)}
+	}
 	var out []string
 	if address := d.opts.getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" {
 		out = append(out, address)
@@ -173,13 +186,8 @@ const busAddressName = "bus-address"
 func (d *Daemon) busAddressPath() string { return filepath.Join(d.runtime.own, busAddressName) }
 
 func (d *Daemon) keepBusAddress(address string) {
-	path := d.busAddressPath()
-	err := os.WriteFile(path+".new", []byte(address+"\n"), 0o600)
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		d.log.Warn("cannot keep the address of the session bus: " + err.Error())
+	if err := writeWhole(d.busAddressPath(), address+"\n"); err != nil {
+		d.log.Warn("cannot keep the address of the bus: " + err.Error())
 	}
 }
 

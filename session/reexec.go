@@ -11,9 +11,11 @@ import (
 
 // Restart has the daemon executed anew; see bus.Backend.
 func (d *Daemon) Restart() {
-	d.Read(func(engine.View) {
-		d.restart, d.quit = true, true
-		d.processes.Deafen()
+	d.activator.retire(func() {
+		d.Read(func(engine.View) {
+			d.restart, d.quit = true, true
+			d.processes.Deafen()
+		})
 	})
 }
 

@@ -104,6 +104,7 @@ func (d *Daemon) adopt(slots []supervise.Slot) {
 				spec, _ := d.translate.spec(spawn)
 				adoptee.Spec = &spec
 				d.adoptName(spawn, live)
+				d.lookLater(spawn)
 			}
 			d.processes.Adopt(adoptee)
 			if live.Watched {

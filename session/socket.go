@@ -93,6 +93,12 @@ func (l *Loop) store(v engine.View, event supervise.Stored) {
 	}
 }
 
+// Stored lists what an instance has laid aside; see bus.Backend.
+func (l *Loop) Stored(class, instance string) []string { return l.sockets.Stored(class, instance) }
+
+// Waiting counts who waits at the sockets of a job; see bus.Backend.
+func (l *Loop) Waiting(class string) map[string]int { return l.sockets.Waiting(class) }
+
 // StepWithFile is Step for an input that carries a descriptor; see bus.Backend.
 func (l *Loop) StepWithFile(fd int, in func(file uint64) engine.Input, refuse func(error)) {
 	l.Read(func(engine.View) {

@@ -63,6 +63,10 @@ type system struct {
 	// Of the loop: how all ends, empty for not yet; ending: Shutdown was said.
 	how    string
 	ending bool
+	// schedule is an end that is to come.
+	schedule schedule
+	// barren: nothing begins this machine. It is read when the loop has ended.
+	barren error
 }
 
 // runtimeParent is where the runtime directory is when no flag says it.
@@ -98,11 +102,31 @@ func (d *Daemon) openToAll(links string) error {
 	if !d.IsSystem() {
 		return nil
 	}
-	err := os.Chmod(d.runtime.own, 0o711)
+	// Who may not read a directory cannot wait for what is made there.
+	err := os.Chmod(d.runtime.own, 0o755)
 	if err == nil && links != "" {
 		err = os.Chmod(links, 0o755)
 	}
 	return err
+}
+
+// hearMachine has a user's daemon hear the events of the machine, when jobs ask
+// for them.
+func (d *Daemon) hearMachine() {
+	if d.IsSystem() {
+		return
+	}
+	machine := d.server.Machine(bus.MachineOptions{
+		Socket: filepath.Join(systemRuntime, "session-init", readOnlyName),
+		Emit:   func(name string, env []string) { d.Step(engine.Emit{Name: name, Env: env}) },
+	})
+	view := d.engine.View()
+	for _, name := range view.ClassNames() {
+		if class, ok := view.Class(name); ok {
+			machine.Want(class)
+		}
+	}
+	d.defined = machine.Want
 }
 
 // earlyLogs is where logs go while there is no disk.
@@ -238,6 +262,8 @@ func (d *Daemon) EndSystem(how string, env []string) error {
 		if err := os.WriteFile(filepath.Join(d.runtime.own, finishName), []byte(how+"\n"), 0o600); err != nil {
 			d.log.Warn("cannot write down how the machine is to end: " + err.Error())
 		}
+		d.forgetEnd()
+		_ = os.Remove(d.schedulePath())
 		d.Read(func(engine.View) {
 			begun := d.system.how != ""
 			d.system.how = how
@@ -292,6 +318,11 @@ func (d *Daemon) resumeEnd() {
 func (d *Daemon) sayEnd() {
 	if !d.IsSystem() {
 		return
+	}
+	if !d.opts.System.Container {
+		if err := utmp.Shutdown(utmp.Log, time.Now()); err != nil {
+			d.log.Warn(err.Error())
+		}
 	}
 	if err := d.opts.Keeper.Finish(cmp.Or(d.system.how, "halt")); err != nil {
 		d.log.Warn(err.Error())

@@ -143,6 +143,8 @@ func input(event supervise.Event) engine.Input {
 		return engine.Ready{Proc: engine.ProcID(event.ID), How: "listens on " + strings.Join(event.On, ", ")}
 	case supervise.Notified:
 		return notified(event)
+	case supervise.Found:
+		return found(event)
 	case supervise.SelfStopped:
 		return engine.SelfStopped{Proc: engine.ProcID(event.ID)}
 	case supervise.Exited:

@@ -167,6 +167,8 @@ func (c *command) judge(v *verdict, desktops []string, class *job.Class) bool {
 	case class == nil:
 	case class.Path != v.File:
 		v.Starts, v.Key, v.Value, v.Why = false, "", "", "the job is defined by "+class.Path
+	case desktop.YieldsTo(class) != "":
+		v.Starts, v.Key, v.Value, v.Why = false, "", "", "the job "+desktop.YieldsTo(class)+" is the same application, and starts by itself"
 	case class.StartOn == nil && made.Class.StartOn != nil:
 		v.Starts, v.Key, v.Value, v.Why = false, "", "", class.Override+" takes its 'start on' away"
 	}

@@ -27,10 +27,44 @@ func catJob(c *command) error {
 	if err != nil {
 		return err
 	}
+	if c.options.json {
+		return c.encode(d.report(c.readJobText))
+	}
 	for _, line := range d.lines(c.readJobText) {
 		c.print(line)
 	}
 	return nil
+}
+
+// definitionReport is what cat says with --json.
+type definitionReport struct {
+	Version  int             `json:"version"`
+	Job      string          `json:"job"`
+	File     string          `json:"file"` // empty: it is in none
+	Override string          `json:"override,omitempty"`
+	Changed  bool            `json:"changed"`
+	Notes    []string        `json:"notes"`
+	Stanzas  []stanzaInForce `json:"stanzas"`
+}
+
+// stanzaInForce is a stanza, and where it stands as far as that is known.
+type stanzaInForce struct {
+	Text string `json:"text"`
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+}
+
+func (d *definition) report(read func(string) ([]byte, error)) definitionReport {
+	said, notes := d.said(read)
+	report := definitionReport{jsonVersion, d.job, d.file, d.override, d.changed, append([]string{}, notes...), []stanzaInForce{}}
+	for _, s := range said {
+		stanza := stanzaInForce{Text: s.Text}
+		if s.Path != "" {
+			stanza.File, stanza.Line = s.Path, s.Line
+		}
+		report.Stanzas = append(report.Stanzas, stanza)
+	}
+	return report
 }
 
 // definition is what the daemon says of a class.

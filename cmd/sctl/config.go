@@ -18,6 +18,13 @@ func showUsage(c *command) error {
 	if err != nil {
 		return c.explain(t, err)
 	}
+	if c.options.json {
+		return c.encode(struct {
+			Version int    `json:"version"`
+			Job     string `json:"job"`
+			Usage   string `json:"usage"`
+		}{jsonVersion, t.job, text})
+	}
 	c.print("Usage: " + text)
 	return nil
 }

@@ -45,6 +45,16 @@ func showVersion(c *command) error {
 func logPriority(c *command) error {
 	if len(c.args) == 0 {
 		c.doing = "ask for the log priority"
+		if c.options.json {
+			text, err := c.callString(api.ManagerPath, api.PropertiesInterface, "Get", api.ManagerInterface, "log_priority")
+			if err != nil {
+				return err
+			}
+			return c.encode(struct {
+				Version  int    `json:"version"`
+				Priority string `json:"log_priority"`
+			}{jsonVersion, text})
+		}
 		return c.showProperty("log_priority")
 	}
 	c.doing = "set the log priority"

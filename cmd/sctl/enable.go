@@ -16,8 +16,7 @@ func disableJob(c *command) error {
 		return err
 	}
 	if f.class.StartOn == nil {
-		c.print(f.name + " does not start by itself")
-		return nil
+		return c.wroteNothing(f.name, f.name+" does not start by itself")
 	}
 	text := string(f.overlay)
 	if text != "" && !strings.HasSuffix(text, "\n") {
@@ -42,8 +41,7 @@ func enableJob(c *command) error {
 		return err
 	}
 	if f.class.StartOn != nil {
-		c.print(f.name + " starts by itself")
-		return nil
+		return c.wroteNothing(f.name, f.name+" starts by itself")
 	}
 	if f.base.StartOn == nil {
 		return fmt.Errorf("%s has no 'start on' in force; sctl edit %s gives it one", f.path, f.name)

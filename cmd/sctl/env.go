@@ -27,15 +27,40 @@ func getEnv(c *command) error {
 		return err
 	}
 	value, err := oneString(body)
-	if err == nil {
-		c.print(value)
+	if err != nil {
+		return err
 	}
-	return err
+	if c.options.json {
+		return c.encodeVariables(c.args[0] + "=" + value)
+	}
+	c.print(value)
+	return nil
+}
+
+// encodeVariables prints entries of an environment as JSON, in their order.
+func (c *command) encodeVariables(entries ...string) error {
+	type variable struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	}
+	variables := make([]variable, len(entries))
+	for i, entry := range entries {
+		variables[i].Name, variables[i].Value, _ = strings.Cut(entry, "=")
+	}
+	return c.encode(struct {
+		Version   int        `json:"version"`
+		Variables []variable `json:"variables"`
+	}{jsonVersion, variables})
 }
 
 func setEnv(c *command) error {
 	if len(c.args) == 0 {
 		return usageError("missing variable value")
+	}
+	for _, entry := range c.args {
+		if strings.HasPrefix(entry, "=") && !c.style.isInitctl() {
+			return usageError("'" + entry + "' names no variable")
+		}
 	}
 	c.doing = "set '" + c.args[0] + "'"
 	_, err := c.manager("SetEnvList", c.envTarget(), c.args, !c.options.retain)
@@ -63,18 +88,7 @@ func listEnv(c *command) error {
 	}
 	sort.Strings(entries)
 	if c.options.json {
-		type variable struct {
-			Name  string `json:"name"`
-			Value string `json:"value"`
-		}
-		variables := make([]variable, len(entries))
-		for i, entry := range entries {
-			variables[i].Name, variables[i].Value, _ = strings.Cut(entry, "=")
-		}
-		return c.encode(struct {
-			Version   int        `json:"version"`
-			Variables []variable `json:"variables"`
-		}{jsonVersion, variables})
+		return c.encodeVariables(entries...)
 	}
 	for _, entry := range entries {
 		c.print(entry)

@@ -14,10 +14,17 @@ const maxHinted = 8
 // hint says what to type next after a refusal, or nothing. It is for people:
 // asked for on a terminal only, and whatever cannot be found out is left out.
 func (c *command) hint(err error) string {
-	if c.style.isInitctl() || c.client == nil || len(c.args) == 0 {
+	if c.style.isInitctl() || len(c.args) == 0 {
 		return ""
 	}
 	name := c.args[0]
+	if c.client == nil {
+		// Of the verbs that need no session-init.
+		if api.IsName(err, api.ErrUnknownJob) {
+			return near(name, c.jobsOfFiles())
+		}
+		return ""
+	}
 	switch {
 	case api.IsName(err, api.ErrUnknownJob):
 		return c.hintJob(name)
@@ -57,14 +64,22 @@ func (c *command) hintJob(name string) string {
 	if len((&whyQuestion{command: c, job: name}).broken()) > 0 {
 		return "its job file has mistakes: sctl why " + name + " tells them"
 	}
-	if near := job.Suggest(name, names); near != "" {
-		return "did you mean '" + near + "'?"
+	if hint := near(name, names); hint != "" {
+		return hint
 	}
 	if len(parts) > 0 {
 		slices.Sort(parts)
 		return "there is " + listed(parts)
 	}
 	return "sctl list names the jobs"
+}
+
+// near asks for a name that is nearly the one that was given, if there is one.
+func near(name string, names []string) string {
+	if like := job.Suggest(name, names); like != "" {
+		return "did you mean '" + like + "'?"
+	}
+	return ""
 }
 
 // hintInstance names the instances of a job, and how it wants to be asked for.

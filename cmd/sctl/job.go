@@ -258,7 +258,27 @@ func (c *command) note(path string) string {
 			out.WriteString("\n\t" + line.before + text)
 		}
 	}
+	if list, _ := properties["stored"].([]string); len(list) > 0 {
+		out.WriteString("\n\tkeeps: " + printable(storedText(list)))
+	}
 	return out.String()
+}
+
+// storedText says what an instance has laid aside, by name.
+func storedText(names []string) string {
+	var parts []string
+	counts := make(map[string]int)
+	for _, name := range names {
+		if counts[name]++; counts[name] == 1 {
+			parts = append(parts, name)
+		}
+	}
+	for i, name := range parts {
+		if n := counts[name]; n > 1 {
+			parts[i] = fmt.Sprintf("%s (%d times)", name, n)
+		}
+	}
+	return count(len(names), "descriptor") + " for its next main process: " + strings.Join(parts, ", ")
 }
 
 func (c *command) noteOf(path string) string {

@@ -191,8 +191,34 @@ func (c *command) wrote(name, path, what string) error {
 	if err != nil {
 		return err
 	}
+	if c.options.json {
+		done := "written"
+		if _, err := os.Stat(path); os.IsNotExist(err) {
+			done = "removed"
+		}
+		return c.encode(fileReport{jsonVersion, name, path, done, note})
+	}
 	if note != "" {
 		what += "; " + note
+	}
+	c.print(what)
+	return nil
+}
+
+// fileReport is what enable, disable and new say with --json: which file of a
+// job was written or removed, if any, and a sentence about when that counts.
+type fileReport struct {
+	Version int    `json:"version"`
+	Job     string `json:"job"`
+	File    string `json:"file,omitempty"`
+	Done    string `json:"done"` // written, removed or nothing
+	Note    string `json:"note,omitempty"`
+}
+
+// wroteNothing says that all was as it shall be.
+func (c *command) wroteNothing(name, what string) error {
+	if c.options.json {
+		return c.encode(fileReport{Version: jsonVersion, Job: name, Done: "nothing"})
 	}
 	c.print(what)
 	return nil

@@ -31,8 +31,8 @@ type logFile struct {
 func (l *logFile) name() string { return instanceName(l.job, l.instance) }
 
 // showLog prints what jobs have printed. The jobs hold their logs themselves:
-// they are files, and nobody writes down when a line came. So several logs can
-// be put together by time only while they are followed.
+// they are files, and session-init notes from time to time how long they are.
+// Several logs are put together by that.
 func showLog(c *command) error {
 	names := c.args
 	if len(names) == 0 {
@@ -48,20 +48,35 @@ func showLog(c *command) error {
 		return err
 	}
 	lines := c.options.lines
-	if lines < 0 && c.options.follow {
+	if lines < 0 && c.options.follow && c.options.since.IsZero() {
 		lines = followedLines
 	}
 	w := &logWriter{command: c, many: len(logs) > 1 || c.options.follow && len(names) > 1}
 	if c.options.follow {
 		return c.followLogs(w, names, logs, lines)
 	}
-	for _, log := range logs {
-		if err := printLog(w, log, lines); err != nil {
+	past := make([][]pastLine, len(logs))
+	for i, log := range logs {
+		now, start, err := readLog(log.path)
+		if err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("cannot read %s: %w", log.path, reasonOf(err))
+		}
+		all, err := pastLines(log, now, start, lines)
+		if err != nil {
 			return err
 		}
+		past[i] = c.chosen(all, lines)
 	}
-	if len(logs) == 0 && isTerminal(c.stderr) && !c.options.quiet {
-		fmt.Fprintf(c.stderr, "%s: nothing was printed yet\n", c.prefix())
+	shown := merged(past)
+	for i := range shown {
+		w.writePast(&shown[i])
+	}
+	if len(shown) == 0 && lines != 0 && isTerminal(c.stderr) && !c.options.quiet {
+		when := "yet"
+		if since := c.options.since; !since.IsZero() {
+			when = "since " + since.Format(time.DateTime)
+		}
+		fmt.Fprintf(c.stderr, "%s: nothing was printed %s\n", c.prefix(), when)
 	}
 	return nil
 }
@@ -93,14 +108,21 @@ func (c *command) findLogs(names []string) ([]*logFile, error) {
 	return logs, nil
 }
 
-// withEarly gives, before the directory of the machine's logs, the one where they
-// were until the disk could be written to. What ran then writes there still.
+// withEarly gives, for the directory of the machine's logs, both: the one where
+// they are until the disk can be written to, and then the other. What ran before
+// writes to the first still.
 func withEarly(dir string) []string {
-	if dir == "/var/log/session-init" {
-		return []string{"/run/session-init/log", dir}
+	if dir == machineLogDir || dir == earlyLogDir {
+		return []string{earlyLogDir, machineLogDir}
 	}
 	return []string{dir}
 }
+
+// Where the machine's jobs log, and where they do until the disk can be written to.
+const (
+	machineLogDir = "/var/log/session-init"
+	earlyLogDir   = "/run/session-init/log"
+)
 
 func (c *command) colourLogs(logs []*logFile) {
 	colours := jobColours()
@@ -155,6 +177,9 @@ func (c *command) logDirs(names []string) (dirs, known []string, err error) {
 
 // usualLogDir is where a user's session-init logs unless a flag says otherwise.
 func (c *command) usualLogDir() string {
+	if c.options.system {
+		return machineLogDir
+	}
 	dir := c.getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(c.getenv("HOME"), ".local/state")
@@ -196,19 +221,6 @@ func logOf(file, name string, known []string) (instance string, ok bool) {
 	return strings.TrimPrefix(rest, "-"), true
 }
 
-// printLog prints the last lines of a log, -1 for all of it, older parts
-// before it.
-func printLog(w *logWriter, log *logFile, lines int) error {
-	parts, err := readParts(log.path, 0, lines)
-	if err != nil {
-		return err
-	}
-	for _, line := range lastLines(parts, lines) {
-		w.write(log, time.Time{}, line)
-	}
-	return nil
-}
-
 // maxParts bounds how many older parts are looked for.
 const maxParts = 10000
 
@@ -222,7 +234,7 @@ func readParts(path string, from, lines int) ([][]byte, error) {
 		if n > 0 {
 			name += "." + strconv.Itoa(n)
 		}
-		text, err := readLog(name)
+		text, _, err := readLog(name)
 		if os.IsNotExist(err) && n > 0 {
 			break
 		}
@@ -239,32 +251,29 @@ func readParts(path string, from, lines int) ([][]byte, error) {
 }
 
 // readLog reads a file without the hole that may stand where lines were cut
-// out. What is no regular file has no lines: it could be read for ever.
-func readLog(path string) ([]byte, error) {
+// out, and tells where in it the text begins. What is no regular file has no
+// lines: it could be read for ever.
+func readLog(path string) (text []byte, start int64, err error) {
 	file, err := openLog(path)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer file.Close()
-	if _, err := file.Seek(dataStart(file), io.SeekStart); err != nil {
-		return nil, err
+	start = dataStart(file)
+	if _, err := file.Seek(start, io.SeekStart); err != nil {
+		return nil, 0, err
 	}
-	return io.ReadAll(file)
+	text, err = io.ReadAll(file)
+	return text, start, err
 }
 
-// lastLines gives the lines of the parts, the last of them only unless n is
-// -1. A line that has no end yet is one.
+// lastLines gives the last lines of the parts. A line that has no end yet is one.
 func lastLines(parts [][]byte, n int) []string {
-	text := bytes.Join(parts, nil)
-	text = bytes.TrimSuffix(text, []byte("\n"))
+	text := bytes.TrimSuffix(bytes.Join(parts, nil), []byte("\n"))
 	if len(text) == 0 || n == 0 {
 		return nil
 	}
-	lines := strings.Split(string(text), "\n")
-	if n > 0 && len(lines) > n {
-		lines = lines[len(lines)-n:]
-	}
-	return lines
+	return lastOf(strings.Split(string(text), "\n"), n)
 }
 
 // logWriter prints lines of logs.
@@ -306,6 +315,16 @@ func (w *logWriter) write(log *logFile, at time.Time, line string) {
 		line = tame(line)
 	}
 	w.out.WriteString(head + line + "\n")
+}
+
+// writePast prints a line that was in the log before. Its time, which is that of the
+// moment at which it was seen, is for programs.
+func (w *logWriter) writePast(l *pastLine) {
+	at := time.Time{}
+	if w.options.json && l.exact() {
+		at = l.at
+	}
+	w.write(l.log, at, l.text)
 }
 
 // tame leaves of a line what cannot play tricks on a terminal: text, tabs, and

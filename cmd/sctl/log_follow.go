@@ -193,9 +193,15 @@ func (w *watcher) add(path string, mask uint32) (int, error) {
 	return wd, nil
 }
 
-// wait gives the watches that went off, and the names of what appeared in
-// directories; all is set when the kernel has lost some.
-func (w *watcher) wait() (watches []int, created []string, all bool, err error) {
+// made is a file that has appeared in a directory that is watched.
+type made struct {
+	watch int
+	name  string
+}
+
+// wait gives the watches that went off, and what appeared in directories; all is
+// set when the kernel has lost some.
+func (w *watcher) wait() (watches []int, created []made, all bool, err error) {
 	buffer := make([]byte, 64<<10)
 	n, err := w.file.Read(buffer)
 	if err != nil {
@@ -209,7 +215,7 @@ func (w *watcher) wait() (watches []int, created []string, all bool, err error) 
 		case event.Mask&unix.IN_Q_OVERFLOW != 0:
 			all = true
 		case event.Mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0:
-			created = append(created, strings.TrimRight(string(name), "\x00"))
+			created = append(created, made{int(event.Wd), strings.TrimRight(string(name), "\x00")})
 		default:
 			watches = append(watches, int(event.Wd))
 		}
@@ -229,6 +235,7 @@ func (c *command) followLogs(w *logWriter, names []string, logs []*logFile, line
 		return err
 	}
 	defer watch.file.Close()
+	watched := make(map[int]string) // directories
 	for i, dir := range dirs {
 		if slices.Contains(dirs[:i], dir) {
 			continue
@@ -237,8 +244,12 @@ func (c *command) followLogs(w *logWriter, names []string, logs []*logFile, line
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("cannot make %s: %w", dir, reasonOf(err))
 		}
-		if _, err := watch.add(dir, unix.IN_CREATE|unix.IN_MOVED_TO); err != nil {
-			return err
+		for _, each := range withEarly(dir) {
+			wd, err := watch.add(each, unix.IN_CREATE|unix.IN_MOVED_TO)
+			if err != nil {
+				return err
+			}
+			watched[wd] = each
 		}
 	}
 	c.awaited = "for lines"
@@ -265,23 +276,26 @@ func (c *command) followLogs(w *logWriter, names []string, logs []*logFile, line
 			f.close()
 		}
 	}()
-	for _, log := range logs {
+	past := make([][]pastLine, len(logs))
+	for i, log := range logs {
 		f, err := begin(log)
-		if err != nil {
-			return err
-		}
-		parts, err := readParts(log.path, 1, lines)
 		if f == nil || err != nil {
 			return err
 		}
-		var now []string
-		if err := f.read(func(line string) { now = append(now, line) }); err != nil {
+		var now []byte
+		start := f.offset
+		if err := f.read(func(line string) { now = append(append(now, line...), '\n') }); err != nil {
 			return err
 		}
-		past := lastLines(parts, lines)
-		for _, line := range lastOf(append(past, now...), lines) {
-			w.write(log, time.Time{}, line)
+		all, err := pastLines(log, now, start, lines)
+		if err != nil {
+			return err
 		}
+		past[i] = c.chosen(all, lines)
+	}
+	shown := merged(past)
+	for i := range shown {
+		w.writePast(&shown[i])
 	}
 	for {
 		if err := c.out.Flush(); err != nil {
@@ -297,11 +311,12 @@ func (c *command) followLogs(w *logWriter, names []string, logs []*logFile, line
 		now := time.Now()
 		for _, file := range created {
 			for i, name := range names {
-				instance, ok := logOf(file, name, known)
-				if !ok {
+				dir := watched[file.watch]
+				instance, ok := logOf(file.name, name, known)
+				if !ok || !slices.Contains(withEarly(dirs[i]), dir) {
 					continue
 				}
-				path := filepath.Join(dirs[i], file)
+				path := filepath.Join(dir, file.name)
 				log := &logFile{job: name, instance: instance, path: path}
 				if at := slices.IndexFunc(logs, func(l *logFile) bool { return l.path == path }); at >= 0 {
 					log = logs[at]
@@ -342,7 +357,7 @@ func (c *command) followLogs(w *logWriter, names []string, logs []*logFile, line
 }
 
 // lastOf gives the last n of lines, all when n is -1.
-func lastOf(lines []string, n int) []string {
+func lastOf[line any](lines []line, n int) []line {
 	if n >= 0 && len(lines) > n {
 		return lines[len(lines)-n:]
 	}

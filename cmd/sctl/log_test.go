@@ -70,7 +70,6 @@ func TestLog(t *testing.T) {
 		{"XDG_STATE_HOME=/nonexistent $ sctl log nope", 1, "", "log: cannot show the log of 'nope': Unknown job\n"},
 		{"XDG_STATE_HOME=" + state + " $ sctl log gone", 0, "of a job that is gone\n", ""},
 		{"sctl log -n x svc", 2, "", "log: --lines takes a number of lines, not 'x'\nusage: sctl log [OPTION...] JOB...\n"},
-		{"sctl log --since today svc", 2, "", "log: --since: not yet\n"},
 		{"sctl list -f", 2, "", "list: --follow is no option of list\nusage: sctl list [OPTION...]\n"},
 	})
 	// Without a daemon, where the logs usually are.

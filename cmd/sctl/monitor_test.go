@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/session-init/session-init/session/api"
 )
@@ -23,29 +24,40 @@ func (w *world) monitored(t *testing.T, args ...string) (next func() string) {
 		run(append([]string{"sctl", "monitor"}, args...), []string{"UPSTART_SESSION=" + w.server.Address()}, in, &stderr)
 		in.CloseWithError(fmt.Errorf("it has ended: %s", stderr.String()))
 	}()
+	// It ends when it cannot write. One that was too slow for the daemon, on a
+	// busy machine, connects anew, and what comes meanwhile it does not see.
 	t.Cleanup(func() {
 		out.Close()
-		w.sctl(nil, "sctl", "emit", "probe")
-		<-done
+		again(t, "monitor to end", func() bool {
+			w.sctl(nil, "sctl", "emit", "probe")
+			select {
+			case <-done:
+				return true
+			default:
+				return false
+			}
+		})
 	})
 	lines := bufio.NewReader(out)
-	found := make(chan string)
+	found := make(chan error, 1)
+	first := "" // the reader's, until it has found it
 	go func() {
-		line, _ := lines.ReadString('\n')
-		found <- line
+		var err error
+		first, err = lines.ReadString('\n')
+		found <- err
 	}()
-	first := ""
-	for probes := 0; first == ""; {
+	again(t, "monitor to show something", func() bool {
 		w.sctl(nil, "sctl", "emit", "probe", "FIRST=1")
-		probes++
 		select {
-		case first = <-found:
-		default:
-			if probes > 100000 {
-				t.Fatal("monitor shows nothing")
+		case err := <-found:
+			if err != nil {
+				t.Fatal(err)
 			}
+			return true
+		default:
+			return false
 		}
-	}
+	})
 	w.sctl(nil, "sctl", "emit", "probe", "LAST=1")
 	next = func() string {
 		t.Helper()
@@ -150,24 +162,38 @@ func TestReadSignalRefuses(t *testing.T) {
 	}
 }
 
+// again tries something until it succeeds, for a time that is generous on a busy
+// machine.
+func again(t *testing.T, what string, try func() bool) {
+	t.Helper()
+	for late := time.Now().Add(time.Minute); !try(); {
+		if time.Now().After(late) {
+			t.Fatalf("in vain waited for %s", what)
+		}
+	}
+}
+
 // waiting runs wait until it is done, and does what is asked for meanwhile,
 // again and again: an event that comes before it listens is none.
-func (w *world) waiting(line string, meanwhile ...string) result {
+func (w *world) waiting(t *testing.T, line string, meanwhile ...string) (got result) {
+	t.Helper()
 	done := make(chan result, 1)
 	go func() { done <- w.sctl(nil, strings.Fields(line)...) }()
-	for {
+	if len(meanwhile) == 0 {
+		return <-done // it has a --timeout of its own
+	}
+	again(t, line, func() bool {
 		for _, other := range meanwhile {
 			w.sctl(nil, strings.Fields(other)...)
 		}
 		select {
-		case got := <-done:
-			return got
+		case got = <-done:
+			return true
 		default:
-			if len(meanwhile) == 0 {
-				return <-done
-			}
+			return false
 		}
-	}
+	})
+	return got
 }
 
 func TestWait(t *testing.T) {
@@ -202,14 +228,14 @@ func TestWait(t *testing.T) {
 		{"sctl wait getty started TTY=tty9", "sctl start getty TTY=tty9|sctl stop getty TTY=tty9", "started JOB=getty INSTANCE=tty9\n"},
 		{"sctl wait svc stopped", "sctl start svc|sctl stop svc", "stopped JOB=svc INSTANCE= RESULT=ok\n"},
 	} {
-		if got, want := w.waiting(test.line, strings.Split(test.meanwhile, "|")...), (result{0, test.want, ""}); got != want {
+		if got, want := w.waiting(t, test.line, strings.Split(test.meanwhile, "|")...), (result{0, test.want, ""}); got != want {
 			t.Errorf("%s = %+v; want %+v", test.line, got, want)
 		}
 	}
-	if got := w.waiting("sctl wait svc pre-stop --timeout=0.05"); got.status != exitTimeout {
+	if got := w.waiting(t, "sctl wait svc pre-stop --timeout=0.05"); got.status != exitTimeout {
 		t.Errorf("wait for a state that does not come = %+v; want exit status 4", got)
 	}
-	if got := w.waiting("sctl wait svc running", "sctl start svc"); got.status != 0 || !strings.HasPrefix(got.out, "svc running (start)") {
+	if got := w.waiting(t, "sctl wait svc running", "sctl start svc"); got.status != 0 || !strings.HasPrefix(got.out, "svc running (start)") {
 		t.Errorf("wait svc running = %+v", got)
 	}
 }

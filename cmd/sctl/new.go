@@ -36,12 +36,18 @@ func newJob(c *command) error {
 	if err := createFile(path, []byte(text)); err != nil {
 		return err
 	}
+	if c.options.json {
+		return c.wrote(name, path, "")
+	}
 	c.print("# " + shown(path))
 	for line := range strings.Lines(text) {
 		c.print(strings.TrimSuffix(line, "\n"))
 	}
 	note, err := c.taken(name, path)
 	if err != nil {
+		return err
+	}
+	if err := c.out.Flush(); err != nil {
 		return err
 	}
 	if note != "" {

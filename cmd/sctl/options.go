@@ -35,6 +35,7 @@ type options struct {
 	text, all     bool
 	output        string
 	lines         int // -1: all, or with follow a few
+	since         time.Time
 	with          []string
 	origin        bool
 	check         bool
@@ -153,9 +154,8 @@ func optionTable() []option {
 		{long: "all", help: "also what started long after", plain: true,
 			verbs: []string{"plot"},
 			set:   func(o *options, _ string) error { o.all = true; return nil }},
-		{long: "since", arg: "TIME", help: "", plain: true,
-			verbs: []string{"log"},
-			set:   func(*options, string) error { return notYet("--since") }},
+		{long: "since", arg: "TIME", help: "begin with what came since then: 10min (ago), 14:05, yesterday, '2006-01-02 15:04'", plain: true,
+			verbs: []string{"log"}, set: setSince},
 		{long: "confdir", arg: "DIR", help: "read jobs from DIR only (repeatable)", plain: true,
 			verbs: []string{"check-config", "graph"},
 			set:   func(o *options, v string) error { return addDir(&o.confDirs, "confdir", v) }},
@@ -204,7 +204,8 @@ func optionTable() []option {
 
 // jsonVerbs are the verbs that can print their result as JSON.
 func jsonVerbs() []string {
-	return []string{"check-config", "start", "stop", "restart", "status", "list", "why", "tree", "version", "list-env", "list-sessions", "show-config", "log", "monitor", "autostart", "simulate", "graph", "plot"}
+	return []string{"check-config", "start", "stop", "restart", "status", "list", "why", "tree", "version", "list-env", "list-sessions", "show-config", "log", "monitor", "autostart", "simulate", "graph", "plot",
+		"get-env", "env", "session", "usage", "log-priority", "cat", "wait", "run", "new", "enable", "disable"}
 }
 
 func addDir(list *[]string, option, dir string) error {
@@ -237,6 +238,13 @@ func setLines(o *options, value string) error {
 		return usageError(fmt.Sprintf("--lines takes a number of lines, not '%s'", value))
 	}
 	o.lines = n
+	return nil
+}
+
+func setSince(o *options, value string) (err error) {
+	if o.since, err = parseSince(value, time.Now()); err != nil {
+		return usageError("--since: " + err.Error())
+	}
 	return nil
 }
 
@@ -370,9 +378,6 @@ func (c *command) checkVerb() error {
 	for _, name := range c.options.own {
 		for _, o := range optionTable() {
 			if o.long == name && !contains(o.verbs, c.verb.name) {
-				if name == "json" {
-					return notYet("--json")
-				}
 				return usageError("--" + name + " is no option of " + c.verb.name)
 			}
 		}

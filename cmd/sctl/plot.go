@@ -108,6 +108,7 @@ func plot(c *command) error {
 			return err
 		}
 		if toTerminal && !c.options.text && isTerminal(c.stderr) && !c.options.quiet {
+			c.out.Flush()
 			fmt.Fprintf(c.stderr, "%s: sctl plot -o start.svg draws it\n", c.prefix())
 		}
 		return nil

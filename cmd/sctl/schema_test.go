@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/engine"
 )
 
 // schema is a JSON Schema, as far as those in share/schema go.
@@ -141,11 +144,12 @@ func TestSchemaCanFail(t *testing.T) {
 
 // Every verb that has --json keeps to its schema, and every schema is used.
 func TestJSON(t *testing.T) {
-	used := map[string]bool{"monitor": true, "log": true, "why": true} // whose lines have tests of their own
+	used := map[string]bool{"monitor": true, "log": true, "why": true, "file": true} // whose lines have tests of their own
 	w := newWorld(t, "svc", "description 'a \"service\"'\nrespawn\nexec x", "getty", "instance $TTY\nexec x",
 		"bad", "start on (a and b X=1) or c\nstop on d\nemits e\nexec missing", "mess", "task\nexec litter")
 	w.play(t, []step{{"sctl -q start svc", 0, "", ""}, {"sctl -q start getty TTY=tty1", 0, "", ""}, {"sctl -q start mess", 0, "", ""},
 		{"sctl start bad", 1, "", "start: cannot start 'bad': *"}})
+	w.Step(engine.SessionOpen{Leader: 77, Env: events.Env{"XDG_SEAT=seat0"}})
 	for _, test := range []struct{ line, schema, has string }{
 		{"sctl list --json", "jobs", `"description": "a \"service\""`},
 		{"sctl list --json", "jobs", `"last_failure": "`},
@@ -160,6 +164,17 @@ func TestJSON(t *testing.T) {
 		{"sctl tree --json mess", "tree", `"left_behind": true`},
 		{"sctl version --json", "version", `"session_init": "session-init TEST"`},
 		{"sctl list-env --json", "environment", `"value": "/bin"`},
+		{"sctl get-env --json PATH", "environment", `"name": "PATH"`},
+		{"sctl env --json", "environment", `"value": "/bin"`},
+		{"sctl env --json PATH", "environment", `"value": "/bin"`},
+		{"sctl env --json --origin PATH", "layers", `"layer": "daemon"`},
+		{"sctl session list --json", "logins", `"leader": 77`},
+		{"sctl session show --json 1", "logins", `"XDG_SEAT=seat0"`},
+		{"sctl session begin --json", "logins", `"id": 2`},
+		{"sctl usage --json svc", "usage", `"usage": ""`},
+		{"sctl log-priority --json", "priority", `"log_priority": "message"`},
+		{"sctl cat --json svc", "definition", `"text": "respawn"`},
+		{"sctl wait --json svc running", "jobs", `"pid": 1001`},
 		{"sctl list-sessions --json", "sessions", `"sessions": [`},
 		{"sctl show-config --json", "config", `"start_on": "((a and b X=1) or c)"`},
 		{"sctl autostart --json", "autostart", `"entries": []`},

@@ -88,7 +88,13 @@ func beginLogin(c *command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	c.print(fmt.Sprintf("session %d", id))
+	if c.options.json {
+		if err := c.encodeLogin(id); err != nil {
+			return err
+		}
+	} else {
+		c.print(fmt.Sprintf("session %d", id))
+	}
 	if note != "" && !c.options.quiet {
 		fmt.Fprintf(c.stderr, "%s: %s\n", c.prefix(), note)
 	}
@@ -186,6 +192,9 @@ func listLogins(c *command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if c.options.json {
+		return c.encodeLogins(logins)
+	}
 	for _, s := range logins {
 		c.print(s.line())
 	}
@@ -222,6 +231,9 @@ func showLogin(c *command, args []string) error {
 	at := slices.IndexFunc(logins, func(s loginInfo) bool { return s.id == id })
 	if at < 0 {
 		return fmt.Errorf("no such login session: %d", id)
+	}
+	if c.options.json {
+		return c.encodeLogins(logins[at : at+1])
 	}
 	s := logins[at]
 	c.print(s.line())
@@ -260,6 +272,9 @@ func showEnv(c *command) error {
 	}
 	if len(c.args) == 0 {
 		slices.Sort(entries)
+		if c.options.json {
+			return c.encodeVariables(entries...)
+		}
 		for _, entry := range entries {
 			c.print(entry)
 		}
@@ -267,6 +282,9 @@ func showEnv(c *command) error {
 	}
 	for _, entry := range entries {
 		if value, found := strings.CutPrefix(entry, c.args[0]+"="); found {
+			if c.options.json {
+				return c.encodeVariables(entry)
+			}
 			c.print(value)
 			return nil
 		}
@@ -286,6 +304,9 @@ func showOrigin(c *command, own uint32) error {
 		return fmt.Errorf("no layer says anything of %s", c.args[0])
 	}
 	slices.Reverse(layers)
+	if c.options.json {
+		return c.encodeLayers(layers)
+	}
 	for i, d := range layers {
 		name, _ := d["layer"].(string)
 		value, _ := d["value"].(string)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -85,26 +87,52 @@ func shutDown(c *command) error {
 		return err
 	}
 	c.doing = "shut down"
-	for _, letter := range "kca" {
-		if _, given := options[byte(letter)]; given {
-			return notYet("-" + string(letter))
-		}
-	}
+	given := func(letter byte) bool { _, is := options[letter]; return is }
 	switch {
+	case given('a'):
+		return fmt.Errorf("-a is not supported: nobody reads /etc/shutdown.allow; the job control-alt-delete says what that key does, and only root may shut down")
+	case given('n'):
+		return fmt.Errorf("-n is not supported: a shutdown without stopping anything is 'halt -f', 'poweroff -f' or 'reboot -f'")
+	case given('c'):
+		return c.cancelShutdown(strings.Join(rest, " "))
 	case len(rest) == 0:
-		return usageError("missing time: now")
-	case rest[0] != "now" && rest[0] != "+0" && rest[0] != "0":
-		return notYet("a shutdown at another time than 'now'")
-	case len(rest) > 1:
-		return notYet("a message to who is logged in")
+		return usageError("missing time: now, +MINUTES or HH:MM")
 	}
+	at, err := shutdownTime(rest[0], time.Now())
+	if err != nil {
+		return err
+	}
+	message := strings.Join(rest[1:], " ")
 	how := ""
 	for _, way := range [...]struct {
 		letter byte
 		how    string
 	}{{'h', "poweroff"}, {'P', "poweroff"}, {'H', "halt"}, {'r', "reboot"}} {
-		if _, given := options[way.letter]; given {
+		if given(way.letter) {
 			how = way.how
+		}
+	}
+	if given('k') {
+		return c.announce(message, how, at)
+	}
+	if !at.IsZero() {
+		if given('f') || given('F') {
+			return fmt.Errorf("-f and -F are for 'now' only: the next start would find them if the shutdown is taken back")
+		}
+		return c.scheduleShutdown(how, at, message)
+	}
+	if err := c.announce(message, how, at); err != nil {
+		return err
+	}
+	for _, wish := range [...]struct {
+		letter byte
+		path   string
+	}{{'f', "/fastboot"}, {'F', "/forcefsck"}} {
+		if !given(wish.letter) {
+			continue
+		}
+		if err := os.WriteFile(wish.path, nil, 0o644); err != nil {
+			return err
 		}
 	}
 	if how == "" {
@@ -112,6 +140,75 @@ func shutDown(c *command) error {
 	}
 	return c.endMachine(how)
 }
+
+// shutdownTime reads a time of shutdown; zero is now. An hour that has passed is
+// tomorrow's.
+func shutdownTime(word string, now time.Time) (time.Time, error) {
+	if word == "now" {
+		return time.Time{}, nil
+	}
+	if hour, minute, clock := strings.Cut(word, ":"); clock {
+		h, err1 := strconv.ParseUint(hour, 10, 8)
+		m, err2 := strconv.ParseUint(minute, 10, 8)
+		if err1 != nil || err2 != nil || h > 23 || m > 59 || len(minute) != 2 {
+			return time.Time{}, usageError("no such time: " + word)
+		}
+		at := time.Date(now.Year(), now.Month(), now.Day(), int(h), int(m), 0, 0, now.Location())
+		if !at.After(now) {
+			at = time.Date(now.Year(), now.Month(), now.Day()+1, int(h), int(m), 0, 0, now.Location())
+		}
+		return at, nil
+	}
+	minutes, err := strconv.ParseUint(strings.TrimPrefix(word, "+"), 10, 32)
+	if err != nil {
+		return time.Time{}, usageError("no such time: " + word + ": now, +MINUTES or HH:MM")
+	}
+	if minutes == 0 {
+		return time.Time{}, nil
+	}
+	return now.Add(time.Duration(minutes) * time.Minute), nil
+}
+
+// scheduleShutdown has it come later.
+func (c *command) scheduleShutdown(how string, at time.Time, message string) error {
+	c.options.system = true
+	if _, err := c.call(api.ManagerPath, api.ManagerExtension, "ScheduleEnd", cmp.Or(how, "single"), uint64(at.UnixMicro()), message); err != nil {
+		return err
+	}
+	c.print("the machine goes down " + purpose(how) + " at " + at.Format("15:04:05 on 2 January") + "; shutdown -c takes that back")
+	return nil
+}
+
+func (c *command) cancelShutdown(message string) error {
+	c.doing = "take the shutdown back"
+	c.options.system = true
+	body, err := c.call(api.ManagerPath, api.ManagerExtension, "CancelEnd", message)
+	if err != nil {
+		return err
+	}
+	if was, _ := body[0].(bool); !was {
+		return errors.New("none is to come")
+	}
+	return nil
+}
+
+// announce tells who is logged in what is to come, or would.
+func (c *command) announce(message, how string, at time.Time) error {
+	c.options.system = true
+	when := "now"
+	if !at.IsZero() {
+		when = "at " + at.Format("15:04")
+	}
+	text := "The machine goes down " + purpose(how) + " " + when + "."
+	if message != "" {
+		text = message + " -- " + text
+	}
+	_, err := c.call(api.ManagerPath, api.ManagerExtension, "Announce", text)
+	return err
+}
+
+// purpose completes "goes down".
+func purpose(how string) string { return "for " + cmp.Or(how, "maintenance") }
 
 // haltMachine is the programs halt, poweroff and reboot. In runlevel 0 and 6 it is the
 // last script that calls them, and then nothing is left to be asked.
@@ -129,10 +226,15 @@ func haltMachine(c *command) error {
 	}
 	c.doing = how
 	_, level, _ := utmp.Runlevel(utmp.Current)
-	if _, given := options['w']; given {
-		return nil
+	given := func(letter byte) bool { _, is := options[letter]; return is }
+	if given('w') {
+		return utmp.Shutdown(utmp.Log, time.Now())
 	}
-	if _, given := options['f']; given || level == '0' || level == '6' {
+	if given('f') || level == '0' || level == '6' {
+		if !given('d') && !given('n') && os.Geteuid() == 0 {
+			// What is not written down keeps nothing from ending.
+			_ = utmp.Shutdown(utmp.Log, time.Now())
+		}
 		return pid1.EndAtOnce(how)
 	}
 	return c.endMachine(how)

@@ -58,7 +58,7 @@ func verbTable() []verb {
 		{"notify-disk-writeable", "", "have the logs of the machine go to the disk from now on", "", 0, false, notifyDisk},
 		{"re-exec", "", "execute session-init anew, after an upgrade; nothing that runs notices", "", 0, false, reExec},
 		{"end-session", "", "stop all jobs and end session-init", "", 0, false, endSession},
-		{"shutdown", "[-h|-r] now", "end the machine: switch it off (-h, -P), halt it, start it anew (-r), or go to runlevel 1", "", -1, false, shutDown},
+		{"shutdown", "[-h|-r] TIME [ARGUMENT...]", "end the machine at now, +MINUTES or HH:MM: switch it off (-h, -P), halt it, start it anew (-r), or go to runlevel 1; -c takes it back, -k only tells who is logged in", "", -1, false, shutDown},
 		{"halt", "[-f] [-p]", "halt the machine; -f: without stopping jobs first", "", -1, false, haltMachine},
 		{"poweroff", "[-f]", "switch the machine off; -f: without stopping jobs first", "", -1, false, haltMachine},
 		{"reboot", "[-f]", "start the machine anew; -f: without stopping jobs first", "", -1, false, haltMachine},

@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/api"
@@ -38,18 +39,28 @@ func (c *command) waitEvent(name string, env []string) error {
 	if err := c.checkEntries(env); err != nil {
 		return err
 	}
-	came := ""
+	var came *monitorLine
 	take := func(s api.Signal) {
 		line, ok := readSignal(s)
-		if ok && came == "" && line.Kind == "event" && line.Event == name && matchesAll(line.Env, env) {
-			came = eventText(line.Event, line.Env)
+		if ok && came == nil && line.Kind == "event" && line.Event == name && matchesAll(line.Env, env) {
+			came = &line
 		}
 	}
-	err := c.listen(take, func() error { return nil }, func() bool { return came == "" })
-	if err == nil {
-		c.print(came)
+	err := c.listen(take, func() error { return nil }, func() bool { return came == nil })
+	if err != nil {
+		return err
 	}
-	return err
+	return c.printEvent(came)
+}
+
+// printEvent prints the event that was waited for.
+func (c *command) printEvent(came *monitorLine) error {
+	if c.options.json {
+		came.Version, came.Time = jsonVersion, fullTime(time.Now())
+		return c.encode(came)
+	}
+	c.print(eventText(came.Event, came.Env))
+	return nil
 }
 
 // matchesAll tells whether an event carries all these variables; values are
@@ -79,7 +90,7 @@ type jobWait struct {
 	done string          // the instance that is where it shall be
 	over bool
 	gone bool // the job was removed
-	came string
+	came *monitorLine
 }
 
 func (w *jobWait) run(env []string) error {
@@ -100,8 +111,7 @@ func (w *jobWait) run(env []string) error {
 		return &api.Error{Name: api.ErrUnknownJob, Message: "Unknown job: " + w.job}
 	}
 	if !w.isState {
-		w.print(w.came)
-		return nil
+		return w.printEvent(w.came)
 	}
 	if w.client == nil {
 		return nil
@@ -194,7 +204,7 @@ func (w *jobWait) take(s api.Signal) {
 	if line.Kind == "event" {
 		if !w.isState && line.Event == w.what && contains(line.Env, "JOB="+w.job) &&
 			(!w.one || contains(line.Env, "INSTANCE="+w.instance)) {
-			w.over, w.came = true, eventText(line.Event, line.Env)
+			w.over, w.came = true, &line
 		}
 		return
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -17,9 +18,11 @@ type whyAbout struct {
 	// More is how many jobs wait for it beside these.
 	More int `json:"more,omitempty"`
 	// Emitters are the jobs that say that they emit it.
-	Emitters []string  `json:"emitted_by,omitempty"`
-	Next     []whyNext `json:"next"`
-	wall     time.Time
+	Emitters []string `json:"emitted_by,omitempty"`
+	// Machine is what a job says of the machine; see whyJob.
+	Machine string    `json:"machine,omitempty"`
+	Next    []whyNext `json:"next"`
+	wall    time.Time
 }
 
 // whyWaiter is an operand of a condition with that event.
@@ -71,6 +74,7 @@ func (q *whyQuestion) event() (*whyAbout, error) {
 		}
 		q.readPlaces(w)
 		about.wall = w.wall
+		about.Machine = cmp.Or(about.Machine, w.Machine)
 		about.add(w)
 	}
 	if len(about.Waiting) == 0 {
@@ -135,6 +139,9 @@ func (s *screen) event(a *whyAbout) {
 			mark = s.came
 		}
 		s.hang("  "+mark+" ", 4, at(w.Job+", "+w.State+", "+w.Stanza+" "+w.On.text(), w.Place)+": "+came)
+	}
+	if a.Machine != "" {
+		s.say("machine", printable(a.Machine))
 	}
 	s.next(a.Next)
 }

@@ -34,6 +34,7 @@ type whyJob struct {
 	Instances   []whyInstance   `json:"instances"`
 	Blocking    []whyInstance   `json:"blocking,omitempty"`
 	Cycles      []string        `json:"cycles,omitempty"`
+	Machine     string          `json:"machine,omitempty"`
 	LeftBehind  []processReport `json:"left_behind,omitempty"`
 	Manual      string          `json:"manual,omitempty"` // path:line
 	Problems    []string        `json:"problems,omitempty"`
@@ -139,6 +140,7 @@ type whyInstance struct {
 	ReadyAfter float64         `json:"ready_after,omitempty"` // seconds
 	Lacks      string          `json:"lacks,omitempty"`
 	Said       string          `json:"said,omitempty"`
+	Stored     []string        `json:"stored,omitempty"`
 	StopOn     []whyOperand    `json:"stop_on,omitempty"`
 	Waits      []whyWait       `json:"waits,omitempty"`
 	Awaited    []whyHolder     `json:"awaited_by,omitempty"`
@@ -213,6 +215,7 @@ func (d told) seconds(key string) float64 {
 // whySocket is a socket that the daemon holds for a job.
 type whySocket struct {
 	Address string `json:"address"`
+	Waiting int    `json:"waiting,omitempty"`
 	Fault   string `json:"fault,omitempty"`
 }
 
@@ -260,7 +263,7 @@ func readWhy(reply api.Reply, wall time.Time) (*whyJob, error) {
 	w := &whyJob{
 		Job: d.text("job"), File: d.text("file"), Override: d.text("override"), Changed: d.flag("changed"),
 		Instances: list(d, "instances", r.instance), Blocking: list(d, "blocking", r.instance), Cycles: d.words("cycles"),
-		wall: r.wall,
+		Machine: d.text("machine"), wall: r.wall,
 	}
 	if w.Instances == nil {
 		w.Instances = []whyInstance{}
@@ -272,7 +275,7 @@ func readWhy(reply api.Reply, wall time.Time) (*whyJob, error) {
 		}
 		w.StartOn = condition
 	}
-	w.Sockets = list(d, "sockets", func(d told) whySocket { return whySocket{d.text("address"), d.text("fault")} })
+	w.Sockets = list(d, "sockets", func(d told) whySocket { return whySocket{d.text("address"), d.number("waiting"), d.text("fault")} })
 	w.stopPostfix, _ = d["stop_on"].([][]string)
 	if d.has("main_end") {
 		end := r.end(d.one("main_end"))
@@ -390,7 +393,7 @@ func (r whyReader) instance(d told) whyInstance {
 	in := whyInstance{
 		Job: d.text("job"), Name: d.text("instance"), Goal: d.text("goal"), State: d.text("state"), Since: r.moment(d, "since"),
 		From: r.goal(d.one("from")), Failure: d.text("failure"), Note: d.text("note"), Ready: d.text("ready"), Lacks: d.text("lacks"),
-		ReadyAfter: d.seconds("ready_after"), Said: d.text("said"), StopOn: list(d, "operands", r.operand),
+		ReadyAfter: d.seconds("ready_after"), Said: d.text("said"), Stored: d.words("stored"), StopOn: list(d, "operands", r.operand),
 		Waits: list(d, "waits", r.wait), Awaited: list(d, "awaited_by", r.holder),
 		Deaths: d.number("deaths"), Window: r.moment(d, "window"), log: d.text("log"), Processes: []processReport{},
 	}

@@ -70,10 +70,16 @@ func (s *screen) job(w *whyJob) {
 		if i == 0 {
 			label = "sockets"
 		}
+		if socket.Waiting > 0 {
+			text += ", " + count(socket.Waiting, "connection") + " not accepted"
+		}
 		if socket.Fault != "" {
 			text += ", " + socket.Fault
 		}
 		s.say(label, s.path(printable(text)))
+	}
+	if w.Machine != "" {
+		s.say("machine", printable(w.Machine))
 	}
 	for _, p := range w.LeftBehind[:min(len(w.LeftBehind), maxLeft)] {
 		s.say("left over", fmt.Sprintf("process %d (%s), of a run that has ended", p.Pid, printable(p.Command)))
@@ -221,6 +227,9 @@ func (s *screen) running(w *whyJob, in *whyInstance) {
 	}
 	if in.Said != "" {
 		s.say("says", "of itself: "+printable(in.Said))
+	}
+	if len(in.Stored) > 0 {
+		s.say("keeps", printable(storedText(in.Stored)))
 	}
 	if in.Note != "" && len(in.Waits) == 0 {
 		s.say("note", printable(in.Note))

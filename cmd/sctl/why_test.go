@@ -111,7 +111,20 @@ func (w *whyCase) play() (address string) {
 	}
 	p := &played{world: &world{logs: filepath.Join(w.home, ".local/state/session-init/log"), quit: make(chan struct{})}, story: story}
 	p.engine = story.Engine
-	return serveWorld(w.t, p.world, p)
+	address = serveWorld(w.t, p.world, p)
+	if socket, ok := w.file("machine"); ok {
+		// A machine's socket that is not there: that must have been noticed.
+		machine := p.server.Machine(bus.MachineOptions{Socket: strings.TrimSpace(socket), Emit: func(string, []string) {}})
+		for _, name := range slices.Sorted(maps.Keys(r.classes)) {
+			machine.Want(r.classes[name])
+		}
+		for deadline := time.Now().Add(30 * time.Second); !strings.Contains(machine.Absent(), "nobody listens"); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				w.t.Fatalf("Absent() = %q", machine.Absent())
+			}
+		}
+	}
+	return address
 }
 
 // TestWhyScreens shows what why says in each situation. -update writes it, to be

@@ -153,6 +153,22 @@ func (w *world) ConfDirs() []string { return nil }
 
 func (w *world) Lint([]*job.Class) []bus.Finding { return nil }
 
+// Stored and Waiting: every instance has laid aside a descriptor, and two wait
+// at each socket, when the story has a job of that name.
+func (w *world) Stored(class, _ string) []string {
+	if class == "keeps" {
+		return []string{"client", "client", "log"}
+	}
+	return nil
+}
+
+func (w *world) Waiting(class string) map[string]int {
+	if class == "keeps" {
+		return map[string]int{"unix:/run/keeps": 2, "inet:*:80": 1}
+	}
+	return nil
+}
+
 func (w *world) LogPath(class *job.Class, instance string) string {
 	if w.logs == "" || class.Console == job.ConsoleNone {
 		return ""

@@ -66,7 +66,7 @@ var flags = []flag{
 		set: func(p *parsed, _ string) error { p.options.Autostart = true; return nil }},
 	{name: "session", help: "insist on the session bus, also with --confdir: there must be one at once",
 		set: func(p *parsed, _ string) error { p.options.Bus = true; return nil }},
-	{name: "no-dbus", help: "do not connect to the session bus",
+	{name: "no-dbus", help: "do not connect to the session bus; with --system, to the system bus",
 		set: func(p *parsed, _ string) error { p.options.NoBus = true; return nil }},
 	{name: "runtime-dir", value: "DIR|auto", help: "use DIR in place of XDG_RUNTIME_DIR; auto makes a directory and removes it at the end",
 		set: func(p *parsed, v string) error { p.options.RuntimeDir = v; return notEmpty(v) }},

@@ -82,6 +82,9 @@ func runLogin(p *parsed, program string, argv, environ []string, stderr io.Write
 	start.Go("wait for the command", func() { status <- command.Wait() })
 	if l.client != nil {
 		start.Go("wait for the end of the login session", func() { l.await(over) })
+		ended := make(chan struct{})
+		defer close(ended)
+		start.Go("wait for the command's display", func() { l.beginAlone(command.Pid(), ended) })
 	}
 	for {
 		select {

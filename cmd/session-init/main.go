@@ -62,6 +62,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "session-init %s\n", api.Version)
 		return exitDone
 	}
+	if filepath.Base(os.Args[0]) == "init" && !isFirst() && !parsed.system {
+		fmt.Fprintf(stderr, "session-init: this is not the first process, and only that is called init: 'telinit LEVEL' changes the runlevel\n")
+		return exitUsage
+	}
 	link, err := keeper.Open(environ)
 	if err != nil {
 		fmt.Fprintf(stderr, "session-init: %v\n", err)
@@ -97,6 +101,11 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	// A boot is over before the collector has anything worth collecting, and
 	// what it leaves the loop gives back when it has become quiet.
 	debug.SetGCPercent(200)
+	if link != nil {
+		// The kernel calls it by the file that it was started from, which may be
+		// /proc/self/exe. Who looks for it, looks for this name.
+		_ = os.WriteFile("/proc/self/comm", []byte("session-init"), 0)
+	}
 	environ = keeper.Without(environ)
 	opts := parsed.options
 	opts.Keeper = link
@@ -132,6 +141,9 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	daemon.Go("handler of signals", func() { handleSignals(daemon, signals, stop, session.Terminal()) })
 	if err := daemon.Run(); err != nil {
 		fmt.Fprintf(stderr, "session-init: %v\n", err)
+		if errors.Is(err, session.ErrBarren) {
+			return keeper.GivesUp
+		}
 		return exitFailed
 	}
 	return exitDone

@@ -73,13 +73,12 @@ func prepareSystem(p *parsed, words kernelWords, environ []string) error {
 	case p.options.RuntimeDir == "auto":
 		return errors.New("--system: --runtime-dir auto is for the daemon of a user")
 	case p.options.Bus:
-		return errors.New("--system: --session is not supported yet: the system bus is not joined")
+		return errors.New("--system: --session is for the daemon of a user; the system bus is joined when there is one")
 	case p.options.Autostart:
 		return errors.New("--system: --autostart is for the daemon of a user")
 	case p.options.UntilLogout:
 		return errors.New("--system: --until-logout is for the daemon of a user")
 	}
-	p.options.NoBus = true
 	p.options.System = &session.System{
 		Container: p.container || pid1.InContainer(environ),
 		Runlevel:  words.runlevel,
@@ -115,6 +114,11 @@ func keepSystem(p *parsed, words kernelWords, program string, argv, environ []st
 	if place == pid1.Machine {
 		log = pid1.OpenLog(stderr)
 	}
+	// Before there was a /proc nobody could tell. The name matters: an upgrade
+	// puts another file there.
+	if path, err := os.Readlink("/proc/self/exe"); err == nil && program == "/proc/self/exe" {
+		program = path
+	}
 	first := &keeper.First{
 		Rescue:    words.rescue,
 		Container: place != pid1.Machine,
@@ -127,8 +131,10 @@ func keepSystem(p *parsed, words kernelWords, program string, argv, environ []st
 	return keeper.Run(keeper.Config{Path: program, Argv: argv, Env: environ, Log: log, First: first})
 }
 
+// bootRecord writes down that the machine has begun. What has been is added when
+// there is a disk for it: see systemDaemon.
 func bootRecord(log io.Writer) {
-	if err := utmp.Boot(utmp.Current, utmp.Log, time.Now()); err != nil {
+	if err := utmp.Boot(utmp.Current, "", time.Now()); err != nil {
 		fmt.Fprintf(log, "session-init: %v\n", err)
 	}
 }
@@ -149,7 +155,34 @@ func systemDaemon(opts *session.Options, stderr io.Writer) {
 	}
 	log := pid1.OpenLog(stderr)
 	opts.Stderr = log
-	system.OnDisk = func(dir string) error { return log.ToFile(filepath.Join(dir, "..", "session-init.log")) }
+	system.OnDisk = func(dir string) error {
+		return errors.Join(log.ToFile(filepath.Join(dir, "..", "session-init.log")), utmp.BootOnce(utmp.Current, utmp.Log, booted()))
+	}
+	spared(stderr)
+}
+
+// booted is when the machine began, by the clock of now: it may have been wrong
+// then.
+func booted() time.Time {
+	var since unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &since) != nil {
+		return time.Now()
+	}
+	return time.Now().Add(-time.Duration(since.Nano()))
+}
+
+// sparedPath names who is not ended by Debian's scripts that end everybody, which
+// would be no harm, but no use either: the keeper starts the next daemon.
+const sparedPath = "/run/sendsigs.omit.d/session-init"
+
+func spared(log io.Writer) {
+	err := os.MkdirAll(filepath.Dir(sparedPath), 0o755)
+	if err == nil {
+		err = os.WriteFile(sparedPath, fmt.Appendln(nil, os.Getpid()), 0o644)
+	}
+	if err != nil {
+		fmt.Fprintf(log, "session-init: cannot write down who is not to be ended: %v\n", err)
+	}
 }
 
 // consolePath is the terminal of jobs that ask for one; empty for none.

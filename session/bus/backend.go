@@ -32,6 +32,11 @@ type Backend interface {
 	// LogPath is the file that an instance's output goes to; empty when it
 	// is not logged.
 	LogPath(class *job.Class, instance string) string
+	// Stored are the names of the descriptors that an instance has laid aside,
+	// Waiting how many connections wait at each socket of a job, by its address.
+	// They are called on the engine's goroutine.
+	Stored(class, instance string) []string
+	Waiting(class string) map[string]int
 	// ConfDirs are the directories that job files are looked for in, the
 	// first that holds a name wins. They do not change.
 	ConfDirs() []string

@@ -193,6 +193,14 @@ func TestGetState(t *testing.T) {
 	if text != want {
 		t.Errorf("GetState =\n%s\nwant\n%s", text, want)
 	}
+	l.do(func() {
+		l.apply(engine.SessionOpen{Leader: 4321, Env: []string{"XDG_SEAT=seat0"}})
+		l.apply(engine.SessionBegin{ID: 1, Display: "wayland:/w", Env: []string{"A=1"}})
+	})
+	if text := p.mustCall(api.ManagerPath, api.ManagerInterface, "GetState")[0].(string); !strings.HasPrefix(text,
+		`{"sessions":[{"id":1,"state":"begun","leader":4321,"display":"wayland:/w","env":["XDG_SEAT=seat0","A=1"],"jobs":[]}],"events":[`) {
+		t.Errorf("GetState with a login session = %s", text)
+	}
 	// An event that waits for a job is told of.
 	l.do(func() {
 		l.apply(engine.SetClass{Class: service("hold", func(c *job.Class) { c.Task, c.StartOn = true, expr(t, "held") })})

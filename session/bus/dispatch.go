@@ -19,6 +19,7 @@ const (
 	jobObject                 // a job class
 	instanceObject            // an instance
 	busObject                 // what a bus daemon would be; see hello.go
+	systemdObject             // what systemd would be; see systemd.go
 )
 
 // object is what a path names. Whether a job or instance of that name exists
@@ -38,6 +39,8 @@ func parseObject(path string) object {
 		o.kind = jobsObject
 	case path == busPath:
 		o.kind = busObject
+	case path == systemdPath:
+		o.kind = systemdObject
 	case path == "/", strings.HasPrefix(api.ManagerPath, path+"/"):
 		o.kind = nodeObject
 	default:
@@ -146,6 +149,7 @@ func objects() map[objectKind][]*iface {
 		jobObject:      standard(jobInterface(), jobExtension()),
 		instanceObject: standard(instanceInterface(), instanceExtension()),
 		busObject:      standard(busInterface()),
+		systemdObject:  standard(systemdManager()),
 	}
 }
 

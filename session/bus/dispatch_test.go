@@ -438,6 +438,10 @@ func (d *direct) Lint([]*job.Class) []Finding { return nil }
 
 func (d *direct) LogPath(*job.Class, string) string { return "" }
 
+func (d *direct) Stored(string, string) []string { return nil }
+
+func (d *direct) Waiting(string) map[string]int { return nil }
+
 func (d *direct) Reload(done func())                               { done() }
 func (d *direct) Processes(_, _ string, done func([]engine.Stray)) { done(nil) }
 func (d *direct) Simulate(_ foresee.Question, done func(foresee.Foresight, error)) {

@@ -118,7 +118,7 @@ func TestErrors(t *testing.T) {
 // sample makes an argument of a signature.
 func sample(t *testing.T, sig string) any {
 	t.Helper()
-	for _, v := range []any{"x", true, uint32(1), []string{}, dbus.MakeVariant("x"), dbus.UnixFDIndex(0)} {
+	for _, v := range []any{"x", true, uint32(1), uint64(1), []string{}, dbus.MakeVariant("x"), dbus.UnixFDIndex(0)} {
 		if dbus.SignatureOf(v).String() == sig {
 			return v
 		}
@@ -148,6 +148,7 @@ func TestEveryMethodRefuses(t *testing.T) {
 		jobsObject:     {api.JobsPath, api.JobsPath + "x"},
 		nodeObject:     {"/com", "/org"},
 		busObject:      {busPath, busPath + "/x"},
+		systemdObject:  {systemdPath, systemdPath + "/unit/x"},
 	}
 	// The engine has its own word for what is not there. An argument that is
 	// no verb and no signal may be found out first.

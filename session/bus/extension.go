@@ -38,6 +38,11 @@ func managerExtension() *iface {
 			// The end of the machine: halt, poweroff or reboot, and the
 			// variables of the event runlevel.
 			{"EndSystem", []arg{{"how", "s"}, {"env", "as"}}, nil, endSystem},
+			// The same later, at microseconds since 1970; how may be single.
+			{"ScheduleEnd", []arg{{"how", "s"}, {"at", "t"}, {"message", "s"}}, nil, scheduleEnd},
+			{"CancelEnd", []arg{{"message", "s"}}, []arg{{"was_to_come", "b"}}, cancelEnd},
+			// A message to who is logged in.
+			{"Announce", []arg{{"message", "s"}}, nil, announceAll},
 			// A job that is in no file, and goes with its instance; see
 			// defineTransient.
 			{"DefineTransient", []arg{{"name", "s"}, {"text", "s"}, {"env", "as"}, {"wait", "b"}}, []arg{{"instance", "o"}}, defineTransient},

@@ -15,11 +15,20 @@ import (
 // keys are described in session-init-bus(7). Keys may be added.
 type (
 	stateText struct {
-		// Sessions are Upstart's sessions of a chroot, of which there are none.
-		Sessions    []struct{}    `json:"sessions"`
+		// Sessions are Upstart's sessions of a chroot in its form; here the login
+		// sessions.
+		Sessions    []stateLogin  `json:"sessions"`
 		Events      []stateEvent  `json:"events"`
 		Environment []string      `json:"job_environment"`
 		ConfSources []stateSource `json:"conf_sources"`
+	}
+	stateLogin struct {
+		ID      uint64   `json:"id"`
+		State   string   `json:"state"`
+		Leader  int      `json:"leader"`
+		Display string   `json:"display"`
+		Env     []string `json:"env"`
+		Jobs    []string `json:"jobs"`
 	}
 	stateEvent struct {
 		Name     string   `json:"name"`
@@ -78,6 +87,7 @@ type seen struct {
 	classes   []*job.Class
 	instances [][]engine.InstanceInfo
 	events    []events.SavedEvent
+	logins    []stateLogin
 	table     events.Env
 }
 
@@ -89,6 +99,9 @@ func look(v engine.View) seen {
 		out.instances = append(out.instances, v.Instances(name))
 	}
 	out.events = v.Events()
+	for _, s := range v.Logins() {
+		out.logins = append(out.logins, stateLogin{s.ID, loginState(s), s.Leader, s.Display, list(s.Env), list(v.InLogin(s.ID))})
+	}
 	out.table, _ = v.Env("", "")
 	return out
 }
@@ -112,7 +125,7 @@ func getState(c *call) {
 
 // state sorts the jobs by the directories that their files are in.
 func (s seen) state(dirs []string) stateText {
-	out := stateText{Sessions: []struct{}{}, Events: []stateEvent{}, Environment: list(s.table), ConfSources: []stateSource{}}
+	out := stateText{Sessions: list(s.logins), Events: []stateEvent{}, Environment: list(s.table), ConfSources: []stateSource{}}
 	for _, ev := range s.events {
 		progress := events.Pending
 		if ev.Handling {

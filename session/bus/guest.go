@@ -133,6 +133,10 @@ func (l *link) meet(name string, m *wire.Message) {
 	switch {
 	case err != nil:
 		g.denied = failf(api.ErrPermissionDenied, "cannot tell whose process calls: %v", err)
+	case l.remote.opts.System && who.uid != 0:
+		// Everybody may look, as on the read-only socket.
+		g.conn.public, g.conn.restricted = true, elsewhereSystemBus
+	case l.remote.opts.System:
 	case int(who.uid) != os.Getuid():
 		g.denied = failf(api.ErrPermissionDenied, "this session is that of user %d: user %d may not call it", os.Getuid(), who.uid)
 		l.server.log.Warn("client of another user refused", "uid", who.uid, "on", "the session bus")

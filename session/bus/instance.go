@@ -125,6 +125,10 @@ func instanceExtension() *iface {
 			ofInstance("readiness", "s", byNobody, func(in engine.InstanceInfo) any { return in.Ready.String() }),
 			// What the job says of itself, as sd_notify(3) has it.
 			ofInstance("said", "s", byNobody, func(in engine.InstanceInfo) any { return in.Said }),
+			// The names of the descriptors that it has laid aside (FDSTORE=1).
+			{name: "stored", sig: "as", announced: byNobody, get: func(s *Server, _ engine.View, o object) any {
+				return append([]string{}, s.backend.Stored(o.job, o.instance)...)
+			}},
 		},
 	}
 }

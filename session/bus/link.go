@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/wire"
@@ -44,6 +45,7 @@ type link struct {
 	conn    *conn
 	address string
 	unique  string         // our name there
+	bus     *events.Caller // the bus, when it hands its services over; see activate.go
 	early   []wire.Message // came before the answers of the beginning
 	guests  map[string]*guest
 	held    int // calls of guests that are not known yet
@@ -259,8 +261,12 @@ func (l *link) take(m wire.Message, fds []int) {
 		l.answered(&m)
 	case wire.Signal:
 		// A bus lets nobody else send in its name.
-		if m.Sender == driver && m.Interface == driver {
+		switch {
+		case m.Sender != driver:
+		case m.Interface == driver:
 			l.announced(&m)
+		case m.Interface == activatorInterface:
+			l.activate(&m)
 		}
 	}
 }
@@ -283,9 +289,9 @@ func (l *link) announced(m *wire.Message) {
 		}
 	case m.Signature != "s" || !slices.Contains(l.remote.opts.Names, m.Text(0)):
 	case m.Member == "NameAcquired":
-		l.server.log.Info("has the name " + m.Text(0) + " on the session bus")
+		l.server.log.Info("has the name " + m.Text(0) + " on the " + l.remote.opts.bus())
 	case m.Member == "NameLost":
-		l.server.log.Warn("lost the name " + m.Text(0) + " on the session bus: clients reach us on the private socket as before")
+		l.server.log.Warn("lost the name " + m.Text(0) + " on the " + l.remote.opts.bus() + ": clients reach us on the private socket as before")
 	}
 }
 
@@ -297,7 +303,7 @@ func (l *link) requested(name string, m *wire.Message) {
 	const stays = "; the private socket serves as before"
 	switch {
 	case m.Kind == wire.Error:
-		l.server.log.Warn("cannot take the name " + name + " on the session bus: " + errorText(m) + stays)
+		l.server.log.Warn("cannot take the name " + name + " on the " + l.remote.opts.bus() + ": " + errorText(m) + stays)
 	case m.Signature != "u" || m.Value(0) != uint32(nameInQueue):
 	default:
 		l.conn.send(l.call("GetConnectionUnixProcessID", "s", func(m *wire.Message) {
@@ -305,7 +311,7 @@ func (l *link) requested(name string, m *wire.Message) {
 			if m.Kind == wire.MethodReply && m.Signature == "u" {
 				who = processText(int(m.Value(0).(uint32)))
 			}
-			l.server.log.Warn("cannot take the name " + name + " on the session bus: " + who + " has it; it becomes ours when that lets go of it" + stays)
+			l.server.log.Warn("cannot take the name " + name + " on the " + l.remote.opts.bus() + ": " + who + " has it; it becomes ours when that lets go of it" + stays)
 		}, name))
 	}
 }

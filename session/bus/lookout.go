@@ -17,16 +17,16 @@ type lookout struct {
 	file *os.File // of inotify; nil when there is none
 }
 
-// lookOut begins to look out; close ends it. Where the kernel has no inotify
+// lookOut begins to look out for what is said; close ends it. Where the kernel has no inotify
 // for us, nothing ever comes, and that is logged.
-func lookOut(s *Server, paths []string) *lookout {
+func lookOut(s *Server, paths []string, what string) *lookout {
 	l := &lookout{came: make(chan struct{}, 1)}
 	if len(paths) == 0 {
 		return l
 	}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		s.log.Warn("cannot look out for the session bus: " + err.Error() + "; say where it is with: sctl notify-dbus-address")
+		s.log.Warn("cannot look out for the " + what + ": " + err.Error() + "; it is looked for again at SIGUSR1")
 		return l
 	}
 	// names are what is of interest, by watch: paths may share a directory.
@@ -34,8 +34,9 @@ func lookOut(s *Server, paths []string) *lookout {
 	for _, path := range paths {
 		dir, name := filepath.Split(filepath.Clean(path))
 		for {
-			// What is removed ends the watch, and is looked for anew.
-			wd, err := unix.InotifyAddWatch(fd, dir, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
+			// What is removed ends the watch, and is looked for anew. A directory
+			// may be shut when it is made, and opened by a change of its mode.
+			wd, err := unix.InotifyAddWatch(fd, dir, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ATTRIB|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
 			if err == nil {
 				names[int32(wd)] = append(names[int32(wd)], name)
 				break
@@ -47,7 +48,7 @@ func lookOut(s *Server, paths []string) *lookout {
 		}
 	}
 	l.file = os.NewFile(uintptr(fd), "inotify")
-	s.guard.GoIn(&s.workers, "lookout for the session bus", func() { l.read(names) })
+	s.guard.GoIn(&s.workers, "lookout for the "+what, func() { l.read(names) })
 	return l
 }
 

@@ -193,6 +193,10 @@ func (l *loop) Lint(classes []*job.Class) (out []Finding) {
 
 func (l *loop) ConfDirs() []string { return []string{"/etc/jobs", "/home/jobs", "/home/jobs/more"} }
 
+func (l *loop) Stored(string, string) []string { return nil }
+
+func (l *loop) Waiting(string) map[string]int { return nil }
+
 func (l *loop) LogPath(class *job.Class, instance string) string {
 	dir := l.logDir
 	if dir == "" {

@@ -15,6 +15,9 @@ import (
 // elsewhereSocket completes the refusal of what such a client may not do.
 const elsewhereSocket = "of the read-only socket"
 
+// elsewhereSystemBus is the same for whoever is not root on the system bus.
+const elsewhereSystemBus = "of the system bus who is not root"
+
 // readOnlyMode lets everybody connect.
 const readOnlyMode = 0o666
 

@@ -25,11 +25,25 @@ type RemoteOptions struct {
 	// Names are those to take on the bus. With none the bus is joined once a
 	// name is awaited, and not before.
 	Names []string
+	// System: it is the machine's bus, not a session's; everybody may look, and
+	// root may do more.
+	System bool
 	// Insist: there must be a bus at once.
 	Insist bool
+	// Activator starts services for a bus that hands them over; nil: nobody
+	// does.
+	Activator Activator
 	// Owner is told who owns a name that is awaited: when that is known first,
 	// and whenever it changes. It must not block.
 	Owner func(id uint64, name string, owner Owner)
+}
+
+// bus names it in sentences.
+func (o RemoteOptions) bus() string {
+	if o.System {
+		return "system bus"
+	}
+	return "session bus"
 }
 
 // Owner is who owns a name of the bus.
@@ -69,11 +83,12 @@ type Remote struct {
 	cancel context.CancelFunc
 	wake   chan struct{} // something has changed: holds one at most
 
-	mu     sync.Mutex
-	told   string
-	link   *link  // nil while there is no bus
-	absent string // why there is none
-	names  map[string][]uint64
+	mu      sync.Mutex
+	told    string
+	link    *link  // nil while there is no bus
+	starter *link  // the same, once it starts services for the bus
+	absent  string // why there is none
+	names   map[string][]uint64
 }
 
 // Join begins to keep the server on a bus, until the server is closed. It is
@@ -82,17 +97,17 @@ type Remote struct {
 func (s *Server) Join(opts RemoteOptions) (*Remote, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Remote{server: s, opts: opts, ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1), told: opts.Told,
-		absent: "there is no session bus yet", names: map[string][]uint64{}}
+		absent: "there is no " + opts.bus() + " yet", names: map[string][]uint64{}}
 	var first *link
 	if opts.Insist {
 		var err error
 		if first, err = r.connect(); err != nil {
 			cancel()
-			return nil, fmt.Errorf("cannot join the session bus: %w", err)
+			return nil, fmt.Errorf("cannot join the %s: %w", opts.bus(), err)
 		}
 	}
 	s.remote.Store(r)
-	s.guard.GoIn(&s.workers, "session bus", func() { r.run(first) })
+	s.guard.GoIn(&s.workers, opts.bus(), func() { r.run(first) })
 	return r, nil
 }
 
@@ -150,7 +165,7 @@ func (r *Remote) run(l *link) {
 			continue
 		}
 		// Looked out for before it is tried, so that nothing falls in between.
-		look := lookOut(r.server, r.sockets())
+		look := lookOut(r.server, r.sockets(), r.opts.bus())
 		var err error
 		if l, err = r.connect(); l == nil {
 			r.isAbsent(err.Error())
@@ -192,18 +207,19 @@ func (r *Remote) use(l *link) {
 		l.ask(name, name, slices.Clone(r.names[name]))
 	}
 	r.mu.Unlock()
-	r.server.log.Info("joined the session bus", "address", l.address, "as", l.unique)
+	l.offer()
+	r.server.log.Info("joined the "+r.opts.bus(), "address", l.address, "as", l.unique)
 	err := l.serve()
 	r.mu.Lock()
-	r.link = nil
+	r.link, r.starter = nil, nil
 	r.mu.Unlock()
 	if r.ctx.Err() == nil {
 		if err.Error() == elsewhere {
-			r.server.log.Info("left the session bus at " + l.address + ": " + elsewhere)
+			r.server.log.Info("left the " + r.opts.bus() + " at " + l.address + ": " + elsewhere)
 		} else {
-			r.server.log.Warn("lost the session bus: " + err.Error() + "; it is joined again when it is there")
+			r.server.log.Warn("lost the " + r.opts.bus() + ": " + err.Error() + "; it is joined again when it is there")
 		}
-		r.isAbsent("the session bus is lost: " + err.Error())
+		r.isAbsent("the " + r.opts.bus() + " is lost: " + err.Error())
 	}
 }
 
@@ -246,18 +262,19 @@ func (r *Remote) sockets() []string {
 
 // noBus is that no address has a bus.
 type noBus struct {
+	bus   string
 	tried []error
 }
 
 func (e *noBus) Error() string {
 	if len(e.tried) == 0 {
-		return "there is no session bus: nobody has said where it is"
+		return "there is no " + e.bus + ": nobody has said where it is"
 	}
 	texts := make([]string, len(e.tried))
 	for i, err := range e.tried {
 		texts[i] = err.Error()
 	}
-	return "there is no session bus: " + strings.Join(texts, "; ")
+	return "there is no " + e.bus + ": " + strings.Join(texts, "; ")
 }
 
 // Unwrap gives what each address answered.
@@ -268,7 +285,7 @@ func (r *Remote) connect() (*link, error) {
 	r.mu.Lock()
 	told := r.told
 	r.mu.Unlock()
-	failed := &noBus{}
+	failed := &noBus{bus: r.opts.bus()}
 	for _, address := range r.addresses() {
 		l, err := r.dial(address)
 		if err == nil {

@@ -47,6 +47,9 @@ type Options struct {
 	ReadOnlySocket *os.File
 	// System is the machine's daemon; nil: it is a user's.
 	System System
+	// LoginVariables are the names of those that tell one login session from
+	// another.
+	LoginVariables []string
 	// Guard starts the goroutines; nil: a panic is told to nobody.
 	Guard *guard.Guard
 	// Fail, for tests, is called at named points; it may end the daemon there.
@@ -70,8 +73,10 @@ type Server struct {
 	readOnlyFile os.FileInfo
 	system       System
 	objects      map[objectKind][]*iface
-	limits       limits
-	encoder      encoder
+	// loginVariables are those of Options.
+	loginVariables []string
+	limits         limits
+	encoder        encoder
 	// own are our namespaces; see restriction.
 	own namespaces
 	// changes are yet to be told to the watchers.
@@ -95,7 +100,8 @@ type Server struct {
 	ready   atomic.Int32 // clients that get signals
 	done    chan struct{}
 	workers sync.WaitGroup
-	remote  atomic.Pointer[Remote] // nil: no bus is to be joined
+	remote  atomic.Pointer[Remote]  // nil: no bus is to be joined
+	machine atomic.Pointer[Machine] // nil: the machine's events are not heard
 
 	mu      sync.Mutex
 	conns   []*conn // in the order in which they came
@@ -151,19 +157,20 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		backend: backend,
-		log:     opts.Logger,
-		guard:   opts.Guard,
-		fail:    opts.Fail,
-		version: opts.Version,
-		system:  opts.System,
-		path:    socketPath,
-		guid:    hex.EncodeToString(guid[:]),
-		objects: objects(),
-		limits:  limits{outbox: outboxLimit, calls: maxWaitingCalls},
-		done:    make(chan struct{}),
-		waiting: map[engine.CallID]waiting{},
-		stream:  newStream(),
+		backend:        backend,
+		log:            opts.Logger,
+		guard:          opts.Guard,
+		fail:           opts.Fail,
+		version:        opts.Version,
+		system:         opts.System,
+		path:           socketPath,
+		guid:           hex.EncodeToString(guid[:]),
+		objects:        objects(),
+		loginVariables: opts.LoginVariables,
+		limits:         limits{outbox: outboxLimit, calls: maxWaitingCalls},
+		done:           make(chan struct{}),
+		waiting:        map[engine.CallID]waiting{},
+		stream:         newStream(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -294,6 +301,9 @@ func (s *Server) close(grace time.Duration, leave bool) {
 	close(s.done)
 	if r := s.remote.Load(); r != nil {
 		r.cancel()
+	}
+	if m := s.machine.Load(); m != nil {
+		m.cancel()
 	}
 	conns := slices.Clone(s.conns)
 	s.mu.Unlock()

@@ -27,7 +27,8 @@ const whyVersion = 1
 //	start_on     aas      the conditions, in postfix order as the properties
 //	stop_on      aas
 //	operands     aa{sv}   of start on, in its order: OPERAND
-//	sockets      aa{sv}   those that the daemon holds for the job: address s, and
+//	sockets      aa{sv}   those that the daemon holds for the job: address s,
+//	                      waiting u (connections that nobody has accepted), and
 //	                      fault s where there is none, or nobody listens
 //	main_end     a{sv}    how main ended last: END
 //	rest         a{sv}    who or what stopped the instance that came to rest last:
@@ -41,6 +42,8 @@ const whyVersion = 1
 //	instances    aa{sv}   INSTANCE
 //	blocking     aa{sv}   INSTANCE: those that they wait for, in the end
 //	cycles       as       those that an instance of the job is in
+//	machine      s        of a job that waits for ":sys:" events: why they do not come;
+//	                      from the machine's own daemon: the end that is under way
 //
 //	OPERAND   words as, came b (it is held until the others come), last EVENT
 //	EVENT     a{sv}: name s, env as, at t, source s (caller, job, event,
@@ -57,7 +60,8 @@ const whyVersion = 1
 //	          processes a(si), log s (its path), failure s, note s,
 //	          ready s, ready_after t (how main became ready, and how long that
 //	          took), lacks s (what it has lost of that since, or lacks yet),
-//	          said s (of itself, as sd_notify(3) has it),
+//	          said s (of itself, as sd_notify(3) has it), stored as (the names of
+//	          what it has laid aside),
 //	          operands aa{sv} (of stop on), waits aa{sv}: WAIT,
 //	          awaited_by aa{sv}: HOLDER, and when it was respawned deaths u,
 //	          window t, delay t
@@ -113,6 +117,7 @@ func why(c *call) {
 		}
 		t := teller{v, c.server.backend}
 		d := t.class(answer)
+		put(d, "machine", c.server.tellMachine(v, answer.Class))
 		put(d, "wall", time.Duration(time.Now().UnixNano()))
 		return []any{d}, nil
 	})
@@ -141,7 +146,11 @@ func (t teller) class(why engine.ClassWhy) dict {
 		put(d, "stop_on", def.StopOn.Postfix())
 	}
 	putAll(d, "operands", why.StartOn, tellOperand)
-	putAll(d, "sockets", why.Sockets, tellSocket)
+	waiting := map[string]int(nil)
+	if len(why.Sockets) > 0 {
+		waiting = t.backend.Waiting(def.Name)
+	}
+	putAll(d, "sockets", why.Sockets, func(s engine.SocketWhy) dict { return tellSocket(s, waiting) })
 	if why.Main.Pid > 0 {
 		put(d, "main_end", tellEnd(why.Main))
 	}
@@ -194,9 +203,12 @@ func tellOperand(o engine.OperandWhy) dict {
 	return d
 }
 
-func tellSocket(s engine.SocketWhy) dict {
+func tellSocket(s engine.SocketWhy, waiting map[string]int) dict {
 	d := dict{}
 	put(d, "address", s.Address)
+	if n := waiting[s.Address]; n > 0 {
+		put(d, "waiting", uint32(n))
+	}
 	put(d, "fault", s.Fault)
 	return d
 }
@@ -275,6 +287,9 @@ func (t teller) instance(in engine.InstanceWhy) dict {
 	put(d, "ready_after", in.Ready.Took)
 	put(d, "lacks", in.Ready.Lacks)
 	put(d, "said", in.Said)
+	if names := t.backend.Stored(in.Class, in.Name); len(names) > 0 {
+		put(d, "stored", names)
+	}
 	if def, ok := t.view.Class(in.Class); ok {
 		put(d, "log", t.backend.LogPath(def, in.Name))
 	}

@@ -118,3 +118,22 @@ func NeedPrivate(t testing.TB) []string {
 	}
 	return words
 }
+
+// NeedRoot skips a test of what only root may do to itself.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("missing: root")
+	}
+}
+
+// NeedFile skips a test when no file is of one of the patterns.
+func NeedFile(t testing.TB, name string, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		if found, err := filepath.Glob(pattern); err == nil && len(found) > 0 {
+			return
+		}
+	}
+	t.Skip("missing: " + name)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// What the verbs that write files say, and the event that was waited for.
+func TestJSONFiles(t *testing.T) {
+	h := newHome(t)
+	h.put(".config/session-init/svc.conf", "start on startup\nexec sleep 1\n")
+	for _, test := range []struct{ line, has string }{
+		{"sctl new --json x -- true", `"done": "written"`},
+		{"sctl disable --json svc", `svc.override"`},
+		{"sctl disable --json svc", `"done": "nothing"`},
+		{"sctl enable --json svc", `"done": "removed"`},
+	} {
+		got := runWith(h.env, strings.Fields(test.line)...)
+		if got.status != 0 || got.err != "" || !strings.Contains(got.out, test.has) {
+			t.Errorf("%s = %+v; want %s in it", test.line, got, test.has)
+			continue
+		}
+		fits(t, test.line, "file", got.out)
+	}
+	w := newWorld(t, "svc", "exec x")
+	for _, line := range []string{"sctl wait --json svc started", "sctl wait --json started"} {
+		got := w.waiting(t, line, "sctl -q start svc", "sctl -q stop svc")
+		if got.status != 0 || !strings.Contains(got.out, `"event": "started"`) {
+			t.Errorf("%s = %+v; want the event", line, got)
+			continue
+		}
+		fits(t, line, "monitor", got.out)
+	}
+}
+
+// A verb has --json, or prints no data.
+func TestJSONVerbs(t *testing.T) {
+	none := strings.Fields("reload signal emit reload-configuration edit set-env unset-env reset-env notify-dbus-address notify-disk-writeable " +
+		"re-exec end-session shutdown halt poweroff reboot telinit runlevel completion help")
+	for _, v := range verbTable() {
+		if contains(jsonVerbs(), v.name) == contains(none, v.name) {
+			t.Errorf("%s has --json: %v; want it for what prints data, and only for that", v.name, contains(jsonVerbs(), v.name))
+		}
+	}
+}
