@@ -10,6 +10,8 @@ mandir  = $(DESTDIR)$(PREFIX)/share/man
 docdir  = $(DESTDIR)$(PREFIX)/share/doc/session-init
 systemdir = $(DESTDIR)$(PREFIX)/share/session-init/system
 linkdir = $(DESTDIR)$(PREFIX)/libexec/session-init
+systemlinkdir = $(linkdir)/system
+policydir = $(DESTDIR)$(PREFIX)/share/dbus-1/system.d
 jobdir  = $(DESTDIR)$(PREFIX)/share/session-init/jobs
 schemadir = $(DESTDIR)$(PREFIX)/share/session-init/schema
 xmldir  = $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces
@@ -32,8 +34,13 @@ fishdir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 PURE  = ./events/... ./session/job/... ./session/lint/... ./session/engine/... ./session/api/...
 # Names of sctl that are commands of their own.
 LINKS = initctl start stop restart reload status emit
+# Those of System V, in a directory of their own: another init may have them, and
+# "start" stands in the path of every job. init is session-init itself.
+SYSTEM_LINKS = shutdown halt poweroff reboot telinit runlevel
+# Where install-system puts them.
+SBINDIR ?= /sbin
 
-.PHONY: all build run test fuzz quick check lint bench soak desktop mutate man completions pictures qemu install clean help
+.PHONY: all build run test fuzz quick check lint bench bench-session soak desktop mutate man completions pictures qemu install install-system clean help
 
 all: build
 
@@ -57,14 +64,19 @@ lint: check
 bench: ## every benchmark
 	go test -run '^$$' -bench . -benchmem ./...
 
+bench-session: ## 25 programs of a desktop, by us, by systemd --user and by a shell: tables (COUNT=30 runs, CHURN=20000 starts and stops)
+	go test -run '^$$' -bench 'BenchmarkSession$$' -benchtime $${COUNT:-30}x -timeout 60m ./cmd/session-init
+	go test -run '^$$' -bench 'BenchmarkSessionMemory$$' -benchtime 1x -timeout 60m ./cmd/session-init
+
 fuzz: ## look for input that breaks a parser, a minute each (FUZZTIME=)
 	@.ci/fuzz $${FUZZTIME:-60s}
 
-soak: ## fuzz each target for a minute, live through random sessions (STEPS=), repeat the tests that touch the kernel
+soak: ## fuzz each target for a minute, live through random sessions (STEPS=), start and stop a million jobs (MILLION=), repeat the tests that touch the kernel
 	@.ci/fuzz $${FUZZTIME:-60s}
 	go test -race -count=$${COUNT:-20} -timeout 60m ./supervise/... ./session/... ./cmd/...
 	go test -count=1 -timeout 6h -run 'TestPredict$$|TestModel$$' ./session/engine -steps $${STEPS:-10000000}
-	SOAK=1 go test -count=1 -timeout 60m -run 'TestKilled|TestRandom|TestForesee$$|TestReal' ./cmd/session-init ./session
+	SOAK=1 go test -count=1 -timeout 60m -run 'TestKilled|TestRandom|TestForesee$$|TestReal|TestDesktop|TestLiveEqualsLoad' ./cmd/session-init ./session ./session/conf
+	SOAK=1 go test -count=1 -timeout 12h -run 'TestMillion$$' -v ./cmd/session-init
 
 desktop: ## log in to sway and to openbox, with all ready jobs, and out again (needs 40 MB of packages: .ci/desktop install)
 	@.ci/desktop
@@ -90,6 +102,10 @@ install: build ## install below PREFIX (and DESTDIR)
 	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man7 $(mandir)/man8 $(docdir)/examples $(docdir)/share/doc $(linkdir) $(xmldir) $(servicedir) $(schemadir) $(bashdir) $(zshdir) $(fishdir)
 	install -m 755 bin/session-init bin/sctl $(bindir)
 	for name in $(LINKS); do ln -sf ../../bin/sctl $(linkdir)/$$name || exit; done
+	install -d $(systemlinkdir) $(policydir)
+	for name in $(SYSTEM_LINKS); do ln -sf ../../../bin/sctl $(systemlinkdir)/$$name || exit; done
+	ln -sf ../../../bin/session-init $(systemlinkdir)/init
+	install -m 644 share/dbus-1/system.d/*.conf $(policydir)
 	for page in share/man/man?/*; do install -m 644 $$page $(mandir)/$$(basename $$(dirname $$page)) || exit; done
 	install -m 644 share/examples/*.conf $(docdir)/examples
 	install -d $(docdir)/login $(waylanddir) $(xsessiondir)
@@ -112,8 +128,18 @@ install: build ## install below PREFIX (and DESTDIR)
 	install -m 644 share/completions/sctl.zsh $(zshdir)/_sctl
 	install -m 644 share/completions/sctl.fish $(fishdir)/sctl.fish
 
+install-system: install ## install, and take the names of System V in SBINDIR (/sbin): the next boot is ours
+	@install -d $(DESTDIR)$(SBINDIR)
+	@for name in init $(SYSTEM_LINKS); do \
+		file=$(DESTDIR)$(SBINDIR)/$$name; \
+		case $$(readlink $$file) in $(PREFIX)/bin/sctl|$(PREFIX)/bin/session-init) rm $$file ;; esac; \
+		if [ -e $$file ] || [ -L $$file ]; then echo "$$file is another program's: remove its package, or the file, first"; exit 1; fi; \
+	done
+	for name in $(SYSTEM_LINKS); do ln -s $(PREFIX)/bin/sctl $(DESTDIR)$(SBINDIR)/$$name || exit; done
+	ln -s $(PREFIX)/bin/session-init $(DESTDIR)$(SBINDIR)/init
+
 clean: ## remove what build made
 	rm -rf bin
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

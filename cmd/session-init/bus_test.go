@@ -61,9 +61,9 @@ func (r *rig) reason(job string) string {
 }
 
 // startBus runs a bus that is no job, and returns what ends it.
-func (r *rig) startBus() (stop func()) {
+func (r *rig) startBus(flags ...string) (stop func()) {
 	r.t.Helper()
-	bus := exec.Command(testkit.Need(r.t, "dbus-daemon"), "--config-file="+r.dir+"/bus.conf", "--nofork", "--nopidfile")
+	bus := exec.Command(testkit.Need(r.t, "dbus-daemon"), append(flags, "--config-file="+r.dir+"/bus.conf", "--nofork", "--nopidfile")...)
 	bus.Env = []string{"PATH=" + os.Getenv("PATH")}
 	bus.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if err := bus.Start(); err != nil {
@@ -138,6 +138,11 @@ func ownName(args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 102
 	}
+	if what == "serves" {
+		if conn.Export(serving{}, "/", "org.example.Serving") != nil {
+			return 104
+		}
+	}
 	if what != "never" {
 		if _, err := conn.RequestName(name, dbus.NameFlagAllowReplacement); err != nil {
 			return 103
@@ -147,6 +152,12 @@ func ownName(args []string) int {
 	<-make(chan struct{})
 	return 0
 }
+
+// serving is an object that says which process answers.
+type serving struct{}
+
+// Who is a method.
+func (serving) Who() (int32, *dbus.Error) { return int32(os.Getpid()), nil }
 
 // TestExpectDBus: however the job forks, and whoever owns the name, the job ends
 // in a truthful state, and leaves nothing.

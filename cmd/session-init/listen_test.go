@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -40,11 +41,21 @@ time.sleep(1000)
 
 func newListenRig(t testing.TB) *rig {
 	t.Helper()
-	python := testkit.Need(t, "python3")
 	r := newRig(t)
-	r.write("listen.py", listenScript)
-	r.env = append(r.env, "PYTHON="+python)
+	r.env = append(r.env, "PYTHON="+newListenScript(r))
 	return r
+}
+
+// newListenScript lays the script into the rig's directory, and returns the
+// interpreter itself: what is found by its name may be a script that forks.
+func newListenScript(r *rig) string {
+	r.t.Helper()
+	r.write("listen.py", listenScript)
+	path, err := exec.Command(testkit.Need(r.t, "python3"), "-S", "-c", "import sys; print(sys.executable)").Output()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(path))
 }
 
 // serving waits until a job is running; then somebody takes a connection, at

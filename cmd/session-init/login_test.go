@@ -519,9 +519,13 @@ func TestLoginX(t *testing.T) {
 	}
 	display := ":" + strings.TrimSpace(string(line[:n]))
 	t.Cleanup(func() {
-		// A server that is killed leaves its files; the next has the number.
-		os.Remove("/tmp/.X11-unix/X" + display[1:])
-		os.Remove("/tmp/.X" + display[1:] + "-lock")
+		// A server that is killed leaves its files; the next has the number, and
+		// may have taken them over.
+		lock := "/tmp/.X" + display[1:] + "-lock"
+		if owner, _ := os.ReadFile(lock); strings.TrimSpace(string(owner)) == strconv.Itoa(server.Process.Pid) {
+			os.Remove("/tmp/.X11-unix/X" + display[1:])
+			os.Remove(lock)
+		}
 	})
 	if out, err := exec.Command("xauth", "-f", r.dir+"/authority", "add", display, "MIT-MAGIC-COOKIE-1", "00112233445566778899aabbccddeeff").CombinedOutput(); err != nil {
 		t.Fatalf("xauth: %v\n%s", err, out)

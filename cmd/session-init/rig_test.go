@@ -37,6 +37,12 @@ func testMain(m *testing.M) int {
 	if len(os.Args) > 1 && os.Args[1] == "own-name" {
 		return ownName(os.Args[2:])
 	}
+	if len(os.Args) > 1 && os.Args[1] == millionArg {
+		return startAndStop(os.Args[2:])
+	}
+	if len(os.Args) > 1 && os.Args[1] == "compositor" {
+		return compositor(os.Args[2:])
+	}
 	dir, err := os.MkdirTemp("", "session-init-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

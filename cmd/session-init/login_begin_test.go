@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/testkit"
+)
+
+// compositor is a program that stands for one: it listens as that display until
+// it gets TERM, and runs a command in it meanwhile, as a start-up file has it.
+func compositor(args []string) int {
+	listener, err := net.Listen("unix", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), args[0]))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, unix.SIGTERM)
+	go func() {
+		for {
+			// Clients stay until it ends.
+			if _, err := listener.Accept(); err != nil {
+				return
+			}
+		}
+	}()
+	program := exec.Command("sh", "-c", args[1])
+	program.Env = append(os.Environ(), "WAYLAND_DISPLAY="+args[0], "SWAYSOCK=/the/socket")
+	if err := program.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	<-ended
+	program.Process.Kill()
+	program.Wait()
+	return 0
+}
+
+// loginTo runs a login whose command is given; the caller waits for its end.
+func (r *rig) loginTo(env []string, command ...string) *loginProcess {
+	r.t.Helper()
+	l := &loginProcess{r: r, out: &syncBuffer{}, ended: make(chan error, 1), name: "to", status: -1}
+	l.cmd = exec.Command(filepath.Join(programs, "session-init"), append([]string{"--"}, command...)...)
+	l.cmd.Env, l.cmd.Dir = append(r.env[:len(r.env):len(r.env)], env...), "/"
+	l.cmd.Stdout, l.cmd.Stderr = l.out, l.out
+	if err := l.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	go func() { l.ended <- l.cmd.Wait() }()
+	r.t.Cleanup(func() {
+		if l.status < 0 {
+			l.cmd.Process.Signal(unix.SIGTERM)
+			l.wait()
+		}
+		if r.t.Failed() {
+			r.t.Logf("the login said:\n%s", l.out)
+		}
+	})
+	return l
+}
+
+const aloneJob = "start on session-start\nscript\n    echo begun $SESSION $WAYLAND_DISPLAY $SWAYSOCK $XDG_SEAT $SAID >> $T\n    exec sleep 600\nend script"
+
+// outlive runs as long as the compositor that has started it.
+const outlive = "while kill -0 $PPID 2>/dev/null; do sleep 0.05; done"
+
+// A desktop that does not say that it is up is seen to be: the display is the
+// one that the command, or a process below it, listens for; another's is not
+// taken. Its session ends with it, and with the session the login.
+func TestLoginBeginsAlone(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, within string // the display's start-up file
+		command      []string
+		want         string
+	}{
+		{"itself", "sctl version; " + outlive, []string{self, "compositor", "wayland-7"}, "begun 1 wayland-7 /the/socket seat7"},
+		{"below", outlive, []string{"sh", "-c", `"$0" "$@"; exit 3`, self, "compositor", "wayland-7"}, "begun 1 wayland-7 /the/socket seat7"},
+		// What the start-up file says counts.
+		{"start-up file", "SAID=yes sctl session begin --with SAID; " + outlive, []string{self, "compositor", "wayland-7"}, "begun 1 wayland-7 /the/socket seat7 yes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newLoginRig(t)
+			r.userJob("panel", aloneJob)
+			r.fakeDisplay("wayland-1")
+			l := r.loginTo([]string{"XDG_SEAT=seat7"}, append(test.command, test.within)...)
+			r.traced(test.want)
+			match(t, "session list", r.ok("sctl", "session", "list"), "1 begun, display wayland:"+r.run+"/wayland-7, process PID\n")
+			for pid, command := range r.processes() {
+				if strings.Contains(command, " compositor wayland-7") && !strings.HasPrefix(command, "sh ") && !strings.Contains(command, "session-init --") {
+					unix.Kill(pid, unix.SIGKILL)
+				}
+			}
+			if status := l.wait(); status == 0 {
+				t.Errorf("the status of a login whose display was killed is 0")
+			}
+			r.traced(test.want)
+		})
+	}
+}
+
+// A shell in which somebody types has no display of its own, whatever he starts
+// there.
+func TestInteractive(t *testing.T) {
+	for command, want := range map[string]bool{
+		"bash": true, "-zsh": true, "/bin/sh -l": true, "fish --login": true, "bash --rcfile x": false, "sh -lc sway": false,
+		"sh -c sway": false, "sh /home/me/.xinitrc": false, "sway": false, "dbus-run-session sway": false, "tmux": true,
+	} {
+		if got := interactive(strings.Fields(command)); got != want {
+			t.Errorf("interactive(%s) = %t; want %t", command, got, want)
+		}
+	}
+}
+
+// The X server that a display manager or startx has begun is there before the
+// command; one that a session has already is left to that.
+func TestLoginBeginsInX(t *testing.T) {
+	testkit.Need(t, "Xvfb")
+	r := newLoginRig(t)
+	r.userJob("panel", strings.ReplaceAll(aloneJob, "WAYLAND_DISPLAY", "DISPLAY"))
+	display := r.xServer()
+	one := r.loginTo([]string{"DISPLAY=" + display}, "sh", "-c", "sctl status panel; exec sleep 600")
+	r.traced("begun 1 " + display)
+	two := r.login("two")
+	match(t, "session list", two.sctl(nil, "session", "list").out, "1 begun, display x11:"+display+", process PID\n2 opened, process PID\n")
+	second := &loginRun{address: r.address, id: 2, stderr: two.out, environ: []string{"DISPLAY=" + display + ".0"}}
+	name := second.inherited()
+	if err := second.begin(name, nil); err != nil || name != "x11:"+display {
+		t.Errorf("begin(%s) = %v; want the display that another session has", name, err)
+	}
+	match(t, "session list", two.sctl(nil, "session", "list").out, "1 begun, display x11:"+display+", process PID\n2 opened, process PID\n")
+	one.cmd.Process.Signal(unix.SIGTERM)
+	one.wait()
+	two.logout(0)
+	r.traced("begun 1 " + display)
+}
+
+// xServer runs an X server and returns its display.
+func (r *rig) xServer() string {
+	r.t.Helper()
+	number, told, err := os.Pipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	server := exec.Command("Xvfb", "-displayfd", "3", "-nolisten", "tcp", "-noreset")
+	server.ExtraFiles = []*os.File{told}
+	if err := server.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	told.Close()
+	r.t.Cleanup(func() {
+		server.Process.Signal(unix.SIGTERM)
+		server.Wait()
+		// Not before: the server writes the line's end by itself.
+		number.Close()
+	})
+	line := make([]byte, 16)
+	n, err := number.Read(line)
+	if err != nil {
+		r.t.Fatalf("the X server does not say its number: %v", err)
+	}
+	return ":" + strings.TrimSpace(string(line[:n]))
+}

@@ -1,0 +1,337 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/testkit"
+)
+
+// The files of share/login are run by the programs that they are for.
+const loginFiles = "../../share/login/"
+
+// loginFile reads one, for the user who runs the test and his runtime directory.
+func (r *rig) loginFile(name string) string {
+	r.t.Helper()
+	text, err := os.ReadFile(loginFiles + name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	me, err := user.Current()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return strings.NewReplacer("\nUID_=1000", "\nUID_="+me.Uid, "\nGID_=1000", "\nGID_="+me.Gid, "HOME_=/home/user", "HOME_="+r.dir, "/run/user/$UID_", r.run,
+		"/run/user/1000", r.run, "/home/user", r.dir, "s6-setuidgid user", "s6-setuidgid "+me.Username,
+		"/usr/local/bin", programs).Replace(string(text))
+}
+
+// newFilesRig is a rig for somebody else to start the daemon.
+func newFilesRig(t *testing.T) *rig {
+	r := newLoginRig(t)
+	r.userJob("svc", "start on startup\n"+service("svc"))
+	return r
+}
+
+// awaitDaemon waits until it answers, and has begun.
+func (r *rig) awaitDaemon() {
+	r.t.Helper()
+	r.until("the daemon", func() bool { return r.command("sctl", "version").status == 0 })
+	r.traced("svc")
+}
+
+// over waits until the daemon has ended in order.
+func (r *rig) over() {
+	r.t.Helper()
+	r.traced("svc", "svc-term")
+	r.until("the end of the daemon", func() bool { return r.command("sctl", "version").status == 3 && len(r.processes()) == 0 })
+}
+
+// background starts a program, and ends it with the test at the latest.
+func (r *rig) background(argv ...string) *exec.Cmd {
+	r.t.Helper()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	out := &syncBuffer{}
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = r.env, r.dir, out, out
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			cmd.Process.Signal(unix.SIGTERM)
+			cmd.Wait()
+		}
+		if r.t.Failed() {
+			r.t.Logf("%s said:\n%s", argv[0], out)
+		}
+	})
+	return cmd
+}
+
+// Other supervisors start the daemon and end it by TERM, each by its snippet.
+func TestSupervisors(t *testing.T) {
+	for _, test := range []struct {
+		name, snippet, place string
+		mode                 os.FileMode
+		argv                 []string
+		root                 bool
+	}{
+		{"runit", "session-init.runit", "sv/run", 0o755, []string{"runsv", "sv"}, true},
+		{"s6", "session-init.s6", "sv/run", 0o755, []string{"s6-supervise", "sv"}, true},
+		{"dinit", "session-init.dinit", "sv/session-init", 0o644, []string{"dinit", "--user", "--services-dir", "sv", "--socket-path", "ctl", "session-init"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			program := testkit.Need(t, test.argv[0])
+			if test.root {
+				// They change the user, if only to the same.
+				testkit.NeedRoot(t)
+			}
+			r := newFilesRig(t)
+			r.write(test.place, r.loginFile(test.snippet))
+			if err := os.Chmod(filepath.Join(r.dir, test.place), test.mode); err != nil {
+				t.Fatal(err)
+			}
+			supervisor := r.background(append([]string{program}, test.argv[1:]...)...)
+			r.awaitDaemon()
+			supervisor.Process.Signal(unix.SIGTERM)
+			r.over()
+			supervisor.Wait()
+		})
+	}
+}
+
+// OpenRC's supervisor runs what the snippet names.
+func TestOpenRC(t *testing.T) {
+	program := testkit.Need(t, "supervise-daemon")
+	r := newFilesRig(t)
+	text := r.loginFile("session-init.openrc")
+	r.write("read", strings.Replace(text, "#!/sbin/openrc-run", "#!/bin/sh -eu", 1)+"\ndepend() { :; }\necho \"$supervisor $command\"\n")
+	out, err := exec.Command(filepath.Join(r.dir, "read")).CombinedOutput()
+	if got := string(out); err != nil || got != "supervise-daemon session-init\n" {
+		t.Fatalf("the snippet says %q, %v; want supervise-daemon session-init", got, err)
+	}
+	// It keeps its own files in /run, which it shall not do here.
+	words := testkit.NeedPrivate(t)
+	r.env = append(r.env, "RC_SVCNAME=session-init")
+	supervisor := r.background(words[0], "--mount", "sh", "-euc", `mount -t tmpfs none /run
+mkdir -p /run/openrc/options/session-init /run/openrc/started /run/openrc/starting
+exec "$@"`, "sh", program, "session-init", "--start", "--pidfile", r.dir+"/pid", filepath.Join(programs, "session-init"))
+	r.awaitDaemon()
+	supervisor.Wait()
+	text2, err := os.ReadFile(r.dir + "/pid")
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text2)))
+	if err != nil || pid == 0 {
+		t.Fatalf("supervise-daemon's pid file: %q, %v", text2, err)
+	}
+	unix.Kill(pid, unix.SIGTERM)
+	r.over()
+}
+
+// systemd finds nothing to say about its unit.
+func TestSystemdUnit(t *testing.T) {
+	program := testkit.Need(t, "systemd-analyze")
+	r := newRig(t)
+	r.write("session-init.service", r.loginFile("session-init.service"))
+	if err := os.Chmod(r.dir+"/session-init.service", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "--user", "verify", r.dir+"/session-init.service")
+	cmd.Env = r.env
+	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "session-init.service") {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
+
+// turnstile's contract: "run" tells by the pipe what "ready" is called with,
+// "stop" ends, and each mistake has its exit status.
+func TestTurnstile(t *testing.T) {
+	r := newFilesRig(t)
+	backend, err := filepath.Abs(loginFiles + "turnstile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe := filepath.Join(r.dir, "ready")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon := r.background("sh", backend, "run", pipe, r.dir+"/turnstile", r.dir+"/conf")
+	word, err := os.ReadFile(pipe)
+	if err != nil || string(word) != r.run {
+		t.Fatalf("run says %q, %v; want %s", word, err, r.run)
+	}
+	call := func(args ...string) (int, string) {
+		cmd := exec.Command("sh", append([]string{backend}, args...)...)
+		cmd.Env = r.env
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), string(out)
+	}
+	if status, out := call("ready", string(word)); status != 0 || out != "" {
+		t.Errorf("ready: status %d, %q; want 0", status, out)
+	}
+	if got := r.command("sctl", "version").status; got != 0 {
+		t.Errorf("after ready the daemon answers with status %d; want 0", got)
+	}
+	r.traced("svc")
+	for _, test := range []struct {
+		args   string
+		status int
+		said   string
+	}{
+		{"ready " + r.dir + "/none", 69, "session-init: '" + r.dir + "/none' is no runtime directory\n"},
+		{"run " + r.dir + "/none x y", 69, "session-init: '" + r.dir + "/none' is no pipe\n"},
+		{"dance", 32, ""},
+	} {
+		if status, out := call(strings.Fields(test.args)...); status != test.status || out != test.said {
+			t.Errorf("%s: status %d, %q; want %d, %q", test.args, status, out, test.status, test.said)
+		}
+	}
+	if status, out := call("stop", strconv.Itoa(daemon.Process.Pid)); status != 0 || out != "" {
+		t.Errorf("stop: status %d, %q; want 0", status, out)
+	}
+	r.over()
+	if err := daemon.Wait(); err != nil {
+		t.Errorf("the daemon that turnstile has started ends with %v; want 0", err)
+	}
+	if status, out := call("ready", r.dir); status != 69 || out != "session-init: it is not ready\n" {
+		t.Errorf("ready without a daemon: status %d, %q; want 69", status, out)
+	}
+}
+
+// The entries of display managers run the desktop in a login, with the user's
+// profile; so does Xsession's snippet.
+func TestLoginEntries(t *testing.T) {
+	wrapper, err := filepath.Abs(loginFiles + "session-init-session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	snippet, err := filepath.Abs(loginFiles + "55session-init")
+	if err != nil {
+		t.Fatal(err)
+	}
+	desktop := "#!/bin/sh\necho \"${0##*/} $* in $UPSTART_SESSION_ID\" >>$T\nexit 5\n"
+	r := newLoginRig(t)
+	for _, name := range []string{"session-init-session", "sway", "openbox"} {
+		text := desktop
+		if name == "session-init-session" {
+			text = "#!/bin/sh\nexec " + wrapper + " \"$@\"\n"
+		}
+		r.write("bin/"+name, text)
+	}
+	// What a login shell reads may set PATH anew.
+	r.write(".profile", "PATH="+r.dir+"/bin:"+programs+":$PATH\nexport PATH\n")
+	r.env = append(r.env, "SHELL=/bin/sh", "PATH="+r.dir+"/bin:"+programs+":"+os.Getenv("PATH"))
+	entries, _ := filepath.Glob(loginFiles + "*.desktop")
+	if len(entries) != 2 {
+		t.Fatalf("entries are %q; want two", entries)
+	}
+	run := func(shell string) {
+		t.Helper()
+		cmd := exec.Command("sh", "-c", shell)
+		cmd.Env, cmd.Dir = r.env, r.dir
+		out, _ := cmd.CombinedOutput()
+		if status := cmd.ProcessState.ExitCode(); status != 5 {
+			t.Errorf("%s: status %d; want that of the desktop\n%s", shell, status, out)
+		}
+	}
+	for _, entry := range entries {
+		text, err := os.ReadFile(entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, line, _ := strings.Cut(string(text), "\nExec=")
+		line, _, _ = strings.Cut(line, "\n")
+		run(line)
+	}
+	// As Xsession does: the snippet is sourced, and STARTUP run at the end.
+	run("set -e; STARTUP='openbox --sm'; . " + snippet + "; exec $STARTUP")
+	run("set -e; STARTUP='session-init -- sway'; . " + snippet + "; exec $STARTUP")
+	if got, want := r.trace(), []string{"openbox  in 1", "sway  in 1", "openbox --sm in 1", "sway  in 1"}; !slices.Equal(got, want) {
+		t.Errorf("run were %q; want %q", got, want)
+	}
+}
+
+func TestLoginEntriesValid(t *testing.T) {
+	program := testkit.Need(t, "desktop-file-validate")
+	entries, _ := filepath.Glob(loginFiles + "*.desktop")
+	for _, entry := range entries {
+		text, err := os.ReadFile(entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// DesktopNames is of display managers, and in no specification.
+		checked := filepath.Join(t.TempDir(), filepath.Base(entry))
+		if err := os.WriteFile(checked, []byte(strings.Replace(string(text), "\nDesktopNames=", "\nX-DesktopNames=", 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(program, checked).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", entry, err, out)
+		}
+	}
+}
+
+// A login by PAM starts the user's daemon before his shell begins, the second
+// one joins it, and the last one out ends it.
+func TestPAM(t *testing.T) {
+	words := testkit.NeedPrivate(t)
+	for _, program := range []string{"su", "setpriv", "flock"} {
+		testkit.Need(t, program)
+	}
+	testkit.NeedFile(t, "pam_exec.so", "/lib/*/security/pam_exec.so", "/usr/lib/*/security/pam_exec.so", "/lib/security/pam_exec.so", "/lib64/security/pam_exec.so")
+	hook, err := filepath.Abs(loginFiles + "pam-session-init")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	// What stands in these places here is seen by nobody else. nobody has no
+	// home, so that the daemon says where it cannot write.
+	script := fmt.Sprintf(`set -eu
+mount -t tmpfs none /run
+mount -t tmpfs none /usr/local/bin
+cp %[1]s/session-init %[1]s/sctl /usr/local/bin
+cp %[2]s /usr/local/bin/pam-session-init
+chmod 755 /usr/local/bin /usr/local/bin/*
+mkdir -p /run/user/65534 %[3]s/pam.d
+chown 65534:65534 /run/user/65534
+chmod 700 /run/user/65534
+cat >%[3]s/pam.d/su <<END
+auth sufficient pam_rootok.so
+account required pam_permit.so
+session optional pam_exec.so quiet /usr/local/bin/pam-session-init
+END
+mount --bind %[3]s/pam.d /etc/pam.d
+export XDG_RUNTIME_DIR=/run/user/65534 PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+su nobody -s /bin/sh -c 'sctl version >/dev/null && echo first; read go || :' <%[3]s/go >%[3]s/said &
+first=$!
+exec 8>%[3]s/go
+until grep -q first %[3]s/said; do sleep 0.05; done
+keeper=$(cat /run/user/65534/session-init/lock)
+su nobody -s /bin/sh -c 'cat $XDG_RUNTIME_DIR/session-init/lock; sctl version >/dev/null && echo second' >%[3]s/second
+[ "$(cat %[3]s/second)" = "$keeper
+second" ] || { echo "the second login: $(cat %[3]s/second)"; exit 1; }
+setpriv --reuid 65534 --regid 65534 --clear-groups sctl version >/dev/null || { echo "the second login has ended it"; exit 1; }
+exec 8>&-
+wait $first
+[ ! -e /proc/$keeper/cmdline ] || ! grep -q session-init /proc/$keeper/cmdline || { echo "the daemon is left"; exit 1; }
+echo done
+`, programs, hook, dir)
+	if err := unix.Mkfifo(filepath.Join(dir, "go"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(words[0], append(words[1:], "sh", "-c", script)...).CombinedOutput(); err != nil || string(out) != "done\n" {
+		t.Errorf("logins by su: %v\n%s", err, out)
+	}
+}
