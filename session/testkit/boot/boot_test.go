@@ -13,11 +13,11 @@ import (
 )
 
 func TestParseFigures(t *testing.T) {
-	const text = "cpu  1755 5 1257 144 7 1 41 0 0 0\n" +
+	const text = "cpu  1755 5 1257 144 7 1 41 0 0 0\ngetty 712\n" +
 		"1 (init) S 0 1 1 0 -1 4194560 109 53796 34 201 4 96 1999 1175 20 0 1 0 45\nPss:                 381 kB\n" +
 		"57 (a b) c) S 1 1 1 0 -1 4194560 109 53796 34 201 7 8 1999 1175 20 0 1 0 45\nPss:                4000 kB\n"
 	got, err := parseFigures(text)
-	want := figures{all: 30590 * time.Millisecond, first: time.Second, daemon: 150 * time.Millisecond, firstPSS: 381, daemonPSS: 4000}
+	want := figures{getty: 7120 * time.Millisecond, all: 30590 * time.Millisecond, first: time.Second, daemon: 150 * time.Millisecond, firstPSS: 381, daemonPSS: 4000}
 	if err != nil || got != want {
 		t.Errorf("parseFigures(%q) = %+v, %v; want %+v", text, got, err, want)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 )
 
 // bootCase is one boot and what must hold in it.
@@ -20,53 +19,53 @@ type bootCase struct {
 	end string
 }
 
-// boots are all that is done, in their order.
+// boots are all that is done, in their order. A root that the kernel does not find
+// is not among them: then it runs no first process.
 func boots() []bootCase {
 	return []bootCase{
 		{name: "sysvinit", about: "Debian's sysvinit, to compare", image: "sysvinit",
 			do: doCompare, end: poweredOff},
 		{name: "session-init", about: "session-init: to the login, a killed daemon, Ctrl-Alt-Del", image: "session-init",
 			do: doBoot, end: rebooted},
-		{name: "again", about: "the same disk again: to the login, poweroff", image: "session-init",
-			do: doAgain, end: poweredOff},
-		{name: "single", about: "the word single: a shell for one user", image: "session-init", words: "single",
+		{name: "single", about: "the same disk again, with the word single: a shell for one user, the login, poweroff", image: "session-init", words: "single",
 			do: doSingle, end: poweredOff},
 		{name: "broken-root", about: "a root that cannot be repaired by itself", image: "session-init",
 			spoil: spoilRoot, do: doBrokenRoot},
 		{name: "broken-jobs", about: "an /etc/init that cannot begin", image: "session-init",
 			spoil: spoilJobs, do: doBrokenJobs, end: poweredOff},
+		{name: "no-jobs", about: "the word emergency; then an /etc/init in which nothing can be read", image: "session-init", words: "emergency",
+			spoil: spoilAllJobs, do: doNoJobs, end: poweredOff},
 	}
 }
 
 // login waits for the prompt and logs in as root. The figures are of the moment
 // after.
 func login(m *machine) (figures, error) {
-	_, begun, err := m.expectAt(`Run /sbin/init as init process`)
+	begun, err := m.expect(`\[ *([0-9]+\.[0-9]+)\] Run /sbin/init as init process`)
 	if err != nil {
 		return figures{}, err
 	}
-	prompt, err := logIn(m)
-	if err != nil {
+	if err := logIn(m); err != nil {
 		return figures{}, err
 	}
 	f, err := readFigures(m)
-	f.toPrompt = prompt.Sub(begun)
+	f.handOver = seconds(begun[1])
 	return f, err
 }
 
-// logIn logs in as root. It returns when the prompt for it came.
-func logIn(m *machine) (prompt time.Time, err error) {
-	shown, prompt, err := m.expectAt(`boot login: |for maintenance|Kernel panic`)
+// logIn logs in as root.
+func logIn(m *machine) error {
+	shown, err := m.expect(`boot login: |for maintenance|Kernel panic`)
 	if err != nil {
-		return prompt, err
+		return err
 	}
 	if shown[0] != "boot login: " {
-		return prompt, fmt.Errorf("the machine shows %q; want the login", shown[0])
+		return fmt.Errorf("the machine shows %q; want the login", shown[0])
 	}
 	if err := m.write("root"); err != nil {
-		return prompt, err
+		return err
 	}
-	return prompt, quiet(m)
+	return quiet(m)
 }
 
 // quiet waits for the prompt of a shell, and has the shell neither prompt nor
@@ -75,6 +74,11 @@ func quiet(m *machine) error {
 	if _, err := m.expect(`# `); err != nil {
 		return err
 	}
+	return hush(m)
+}
+
+// hush is quiet when the prompt is there.
+func hush(m *machine) error {
 	if err := m.write("stty -echo; PS1=; PROMPT_COMMAND=; dmesg -n 1; echo 'quiet''ened'"); err != nil {
 		return err
 	}
@@ -113,7 +117,9 @@ func came() [][2]string {
 		{"hostname", "boot"},
 		{"cat /sys/class/net/lo/flags", "0x9"},
 		{"pgrep -x cron", ""},
-		{"pgrep -x rsyslogd", ""},
+		{"pgrep -x syslogd", ""},
+		{"pgrep -P 1 -x session-init", ""},
+		{"last -x reboot", "system boot"},
 		{"sctl status rc-sysinit", "rc-sysinit waiting (stop)"},
 		{"sctl list", "getty (ttyS0) running (start)"},
 		{"grep -c . /var/log/session-init.log", ""},
@@ -136,7 +142,7 @@ func doBoot(m *machine, r *results, stdout io.Writer) (err error) {
 	fmt.Fprintln(stdout, plot)
 
 	// The daemon dies: nothing else does.
-	before, err := m.shell("pgrep -x cron; pgrep -x rsyslogd; pgrep -x agetty")
+	before, err := m.shell("pgrep -x cron; pgrep -x syslogd; pgrep -x agetty")
 	if err != nil {
 		return err
 	}
@@ -147,7 +153,7 @@ func doBoot(m *machine, r *results, stdout io.Writer) (err error) {
 	}); err != nil {
 		return err
 	}
-	after, err := m.shell("pgrep -x cron; pgrep -x rsyslogd; pgrep -x agetty")
+	after, err := m.shell("pgrep -x cron; pgrep -x syslogd; pgrep -x agetty")
 	if err != nil {
 		return err
 	}
@@ -157,25 +163,15 @@ func doBoot(m *machine, r *results, stdout io.Writer) (err error) {
 	return m.press("ctrl", "alt", "delete")
 }
 
-func doAgain(m *machine, _ *results, _ io.Writer) error {
-	if _, err := login(m); err != nil {
-		return err
-	}
-	if err := all(m, came()); err != nil {
-		return err
-	}
-	return m.write("poweroff")
-}
-
 // maintain waits for the shell that asks for root's password, who has none.
 func maintain(m *machine) error {
-	if _, err := m.expect(`Press Enter for maintenance`); err != nil {
+	if _, err := m.expect(`Press Enter for maintenance[^#]*: `); err != nil {
 		return err
 	}
-	if err := m.write(""); err != nil {
+	if err := m.insist("", `# `); err != nil {
 		return err
 	}
-	return quiet(m)
+	return hush(m)
 }
 
 func doSingle(m *machine, _ *results, _ io.Writer) error {
@@ -190,7 +186,16 @@ func doSingle(m *machine, _ *results, _ io.Writer) error {
 		return err
 	}
 	// The machine goes on when the shell ends.
-	return leaveShell(m)
+	if err := m.write("exit"); err != nil {
+		return err
+	}
+	if err := logIn(m); err != nil {
+		return err
+	}
+	if err := all(m, came()); err != nil {
+		return err
+	}
+	return m.write("poweroff")
 }
 
 // leaveShell ends a shell, logs in where the machine goes on, and powers it off.
@@ -198,7 +203,7 @@ func leaveShell(m *machine) error {
 	if err := m.write("exit"); err != nil {
 		return err
 	}
-	if _, err := logIn(m); err != nil {
+	if err := logIn(m); err != nil {
 		return err
 	}
 	return m.write("poweroff")
@@ -247,5 +252,48 @@ func doBrokenJobs(m *machine, _ *results, _ io.Writer) error {
 		return err
 	}
 	// What was mended is in force when the shell ends.
+	return leaveShell(m)
+}
+
+// spoilAllJobs leaves no job that could be read: ours are moved away, for they are
+// used where what is in /etc/init is none.
+func spoilAllJobs(image string) error {
+	return withFile("start on (\n", func(garbage string) error {
+		return debugfs(image, "mkdir /etc/init", "write "+garbage+" /etc/init/rc-sysinit.conf",
+			"ln /usr/share/session-init/system /usr/share/session-init/saved", "unlink /usr/share/session-init/system")
+	})
+}
+
+func doNoJobs(m *machine, _ *results, _ io.Writer) error {
+	// The word emergency asks for a shell before there is a daemon.
+	if _, err := m.expect(`session-init: emergency: `); err != nil {
+		return err
+	}
+	if err := maintain(m); err != nil {
+		return err
+	}
+	if err := all(m, [][2]string{
+		{"! pgrep -P 1 -x session-init", ""},
+		{"findmnt -n -o OPTIONS /", "ro"},
+		{"findmnt -n /run", "tmpfs"},
+	}); err != nil {
+		return err
+	}
+	if err := m.write("exit"); err != nil {
+		return err
+	}
+	// Nothing begins the machine: the daemon says so, and there is a shell again.
+	if _, err := m.expect(`cannot begin: no job`); err != nil {
+		return err
+	}
+	if _, err := m.expect(`session-init: emergency: `); err != nil {
+		return err
+	}
+	if err := maintain(m); err != nil {
+		return err
+	}
+	if err := all(m, [][2]string{{"mount -o remount,rw / && rm -r /etc/init && mv /usr/share/session-init/saved /usr/share/session-init/system && sync", ""}}); err != nil {
+		return err
+	}
 	return leaveShell(m)
 }

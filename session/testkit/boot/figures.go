@@ -10,7 +10,10 @@ import (
 
 // figures are what a boot to the login took.
 type figures struct {
-	toPrompt time.Duration // from the kernel's hand-over, on our clock
+	// On the machine's clock since its beginning: when the kernel handed over to the
+	// first process, and when the getty began that asked for a name. The tick of the
+	// second is 10 ms.
+	handOver, getty time.Duration
 	// Processor time, as the machine's kernel counts it: of the first process and
 	// of the daemon below it, and of all there is since the kernel began.
 	first, daemon, all time.Duration
@@ -24,14 +27,14 @@ type results struct{ sysvinit, sessionInit figures }
 // tick is how the kernel counts for /proc: USER_HZ.
 const tick = 10 * time.Millisecond
 
-// daemonPid is the command that finds the daemon below the first process. Where
-// that had no /proc at its beginning the kernel calls the daemon "exe".
-const daemonPid = "pgrep -P 1 -x 'session-init|exe'"
+// daemonPid is the command that finds the daemon below the first process.
+const daemonPid = "pgrep -P 1 -x session-init"
 
-// readFigures reads them in the shell of the machine.
+// readFigures reads them in the shell of the machine. Its parent is the getty, by
+// now the program login.
 func readFigures(m *machine) (f figures, err error) {
-	text, err := m.shell("read -r cpu </proc/stat; echo \"$cpu\"; for p in 1 $(" + daemonPid + "); do " +
-		"read -r stat </proc/$p/stat; echo \"$stat\"; grep ^Pss: /proc/$p/smaps_rollup; done")
+	text, err := m.shell("read -r cpu </proc/stat; echo \"$cpu\"; echo \"getty $(cut -d ' ' -f 22 /proc/$PPID/stat)\"; " +
+		"for p in 1 $(" + daemonPid + "); do read -r stat </proc/$p/stat; echo \"$stat\"; grep ^Pss: /proc/$p/smaps_rollup; done")
 	if err != nil {
 		return f, err
 	}
@@ -50,6 +53,8 @@ func parseFigures(text string) (f figures, err error) {
 			for _, at := range []int{1, 2, 3, 6, 7} {
 				f.all += ticks(fields[at])
 			}
+		case len(fields) == 2 && fields[0] == "getty":
+			f.getty = ticks(fields[1])
 		case len(fields) == 3 && fields[0] == "Pss:":
 			kB, _ := strconv.Atoi(fields[1])
 			if processes == 1 {
@@ -71,7 +76,7 @@ func parseFigures(text string) (f figures, err error) {
 			}
 		}
 	}
-	if processes == 0 || f.all == 0 || f.firstPSS == 0 {
+	if processes == 0 || f.all == 0 || f.firstPSS == 0 || f.getty == 0 {
 		return f, fmt.Errorf("cannot read figures in %q", text)
 	}
 	return f, nil
@@ -82,14 +87,39 @@ func ticks(text string) time.Duration {
 	return time.Duration(n) * tick
 }
 
+// seconds reads a time of the kernel's log.
+func seconds(text string) time.Duration {
+	n, _ := strconv.ParseFloat(text, 64)
+	return time.Duration(n * float64(time.Second))
+}
+
+// toPrompt is how long the first process took until there was a login.
+func (f figures) toPrompt() time.Duration { return f.getty - f.handOver }
+
+// kernelLimit is how long an emulated kernel may take to its first process.
+const kernelLimit = 4 * time.Second
+
+// check tells what does not hold of the figures. They are compared when the
+// processor counts instructions: else they say how busy this computer is.
+func (r *results) check() error {
+	ours, theirs := r.sessionInit, r.sysvinit
+	if ours.handOver >= kernelLimit {
+		return fmt.Errorf("the kernel took %v to the first process; want less than %v", ours.handOver, kernelLimit)
+	}
+	if theirs.all > 0 && ours.all > theirs.all {
+		return fmt.Errorf("the boot took %v of the processor, with sysvinit %v; want no more", ours.all, theirs.all)
+	}
+	return nil
+}
+
 // tell prints the figures there are. The last line is that of session-init.
 func (r *results) tell(out io.Writer) {
 	if f := r.sysvinit; f.all > 0 {
-		fmt.Fprintf(out, "sysvinit: login prompt %.1f s after the kernel's hand-over; CPU %d ms in all, of which init %d ms; PSS %d kB\n",
-			f.toPrompt.Seconds(), f.all.Milliseconds(), f.first.Milliseconds(), f.firstPSS)
+		fmt.Fprintf(out, "sysvinit: login prompt %.2f s after the kernel's hand-over; CPU %d ms in all, of which init %d ms; PSS %d kB\n",
+			f.toPrompt().Seconds(), f.all.Milliseconds(), f.first.Milliseconds(), f.firstPSS)
 	}
 	if f := r.sessionInit; f.all > 0 {
-		fmt.Fprintf(out, "session-init: login prompt %.1f s after the kernel's hand-over; CPU %d ms in all, of which keeper %d ms and daemon %d ms; PSS %d kB and %d kB\n",
-			f.toPrompt.Seconds(), f.all.Milliseconds(), f.first.Milliseconds(), f.daemon.Milliseconds(), f.firstPSS, f.daemonPSS)
+		fmt.Fprintf(out, "session-init: login prompt %.2f s after the kernel's hand-over, which came after %.2f s; CPU %d ms in all, of which keeper %d ms and daemon %d ms; PSS %d kB and %d kB\n",
+			f.toPrompt().Seconds(), f.handOver.Seconds(), f.all.Milliseconds(), f.first.Milliseconds(), f.daemon.Milliseconds(), f.firstPSS, f.daemonPSS)
 	}
 }

@@ -61,6 +61,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	r.tell(stdout)
+	if o.kvm {
+		return 0
+	}
+	if err := r.check(); err != nil {
+		fmt.Fprintf(stderr, "boot: %v\n", err)
+		return 1
+	}
 	return 0
 }
 
