@@ -70,6 +70,40 @@ func TestListenOnStaleSocket(t *testing.T) {
 	}
 }
 
+// A daemon that ended in good order took its files away, and the keeper hands on
+// the sockets all the same.
+func TestListenAnewWithoutFile(t *testing.T) {
+	l := newLoop(t)
+	dir := t.TempDir()
+	path, all := filepath.Join(dir, "s"), filepath.Join(dir, "all")
+	var held [2]*os.File
+	for i, path := range []string{path, all} {
+		old, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held[i], err = old.File(); err != nil {
+			t.Fatal(err)
+		}
+		defer held[i].Close()
+		_ = old.Close() // with its file
+	}
+	s, err := Listen(path, l, Options{Socket: held[0], ReadOnly: all, ReadOnlySocket: held[1]})
+	if err != nil {
+		t.Fatalf("Listen(sockets whose files are gone) = %v", err)
+	}
+	defer s.Close(0)
+	l.server = s
+	for _, path := range []string{path, all} {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Errorf("cannot connect: %v", err)
+			continue
+		}
+		_ = c.Close()
+	}
+}
+
 func TestCloseSparesAnothersSocket(t *testing.T) {
 	l := newLoop(t)
 	path := filepath.Join(t.TempDir(), "s")

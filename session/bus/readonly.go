@@ -24,7 +24,7 @@ const readOnlyMode = 0o666
 // listenReadOnly makes the second socket, or takes over what an earlier daemon
 // has made.
 func (s *Server) listenReadOnly(path string, socket *os.File) error {
-	listener, err := inherit(socket)
+	listener, err := inherit(socket, path)
 	if err == nil && listener == nil {
 		listener, err = bind(path)
 	}

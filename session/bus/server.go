@@ -178,7 +178,7 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 	if s.own, err = namespacesIn("/proc/self"); err != nil {
 		s.log.Warn("cannot see our own namespaces: clients may only read", "error", err)
 	}
-	listener, err := inherit(opts.Socket)
+	listener, err := inherit(opts.Socket, socketPath)
 	if err == nil && listener == nil {
 		listener, err = bind(socketPath)
 	}
@@ -208,9 +208,13 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 	return s, nil
 }
 
-// inherit takes over a socket that listens; nil for none.
-func inherit(file *os.File) (*net.UnixListener, error) {
+// inherit takes over a socket that listens; nil for none. One whose file at path
+// is gone is of no use: nobody would find it.
+func inherit(file *os.File, path string) (*net.UnixListener, error) {
 	if file == nil {
+		return nil, nil
+	}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	listener, err := net.FileListener(file)

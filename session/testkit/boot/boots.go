@@ -142,7 +142,7 @@ func doBoot(m *machine, r *results, stdout io.Writer) (err error) {
 	fmt.Fprintln(stdout, plot)
 
 	// The daemon dies: nothing else does.
-	before, err := m.shell("pgrep -x cron; pgrep -x syslogd; pgrep -x agetty")
+	before, err := m.shell("pgrep -x cron; pgrep -x syslogd; pgrep -x getty")
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func doBoot(m *machine, r *results, stdout io.Writer) (err error) {
 	}); err != nil {
 		return err
 	}
-	after, err := m.shell("pgrep -x cron; pgrep -x syslogd; pgrep -x agetty")
+	after, err := m.shell("pgrep -x cron; pgrep -x syslogd; pgrep -x getty")
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func doSingle(m *machine, _ *results, _ io.Writer) error {
 	}
 	if err := all(m, [][2]string{
 		{"findmnt -n -o OPTIONS /", "rw"},
-		{"! pgrep -x agetty", ""},
+		{"! pgrep -x getty", ""},
 		{"sctl status single", "single running (start)"},
 	}); err != nil {
 		return err
