@@ -1,7 +1,10 @@
 package supervise
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -74,6 +77,9 @@ func (l *watchedLog) write(mode uint32, now time.Time, note logtime.Note) {
 		text, flags = logtime.Head(n.id)+text, flags|os.O_TRUNC
 	}
 	file, err := os.OpenFile(path, flags, os.FileMode(mode&0o666))
+	if errors.Is(err, fs.ErrNotExist) && makeNotesDir(l.path, path) == nil {
+		file, err = os.OpenFile(path, flags, os.FileMode(mode&0o666))
+	}
 	if err == nil {
 		_, err = file.WriteString(text)
 		if closing := file.Close(); err == nil {
@@ -85,6 +91,15 @@ func (l *watchedLog) write(mode uint32, now time.Time, note logtime.Note) {
 		err = l.thinNotes(path, mode, now)
 	}
 	n.read = err == nil
+}
+
+// makeNotesDir makes the directory of the notes, for those who may see the logs.
+func makeNotesDir(log, notes string) error {
+	info, err := os.Stat(filepath.Dir(log))
+	if err != nil {
+		return err
+	}
+	return os.Mkdir(filepath.Dir(notes), info.Mode().Perm())
 }
 
 // thinNotes puts fewer notes in the place of those that are there.

@@ -101,7 +101,7 @@ func TestNotes(t *testing.T) {
 func TestNotesLost(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	c, reported := capperOf(t)
-	if err := os.Mkdir(logtime.Path(log), 0o700); err != nil {
+	if err := os.MkdirAll(logtime.Path(log), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	appendTo(t, log, "one\n")

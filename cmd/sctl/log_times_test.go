@@ -160,6 +160,9 @@ func annotate(t *testing.T, log string, now time.Time, pairs ...int64) {
 		at = now.Add(-time.Duration(pairs[i+1]) * time.Minute)
 		book.Notes = append(book.Notes, logtime.Note{Time: at, Size: pairs[i], From: at.Add(-time.Second)})
 	}
+	if err := os.MkdirAll(filepath.Dir(logtime.Path(log)), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	write(t, logtime.Path(log), book.String())
 	if err := os.Chtimes(log, at, at); err != nil {
 		t.Fatal(err)

@@ -112,7 +112,8 @@ func TestLogSince(t *testing.T) {
 		}
 		r.until("a note of line "+n, func() bool {
 			info, err := os.Stat(filepath.Join(r.logs, "talk.log"))
-			last, ok := logtime.Parse([]byte(r.logOf(".talk.log.times"))).Last()
+			notes, _ := os.ReadFile(logtime.Path(filepath.Join(r.logs, "talk.log")))
+			last, ok := logtime.Parse(notes).Last()
 			return err == nil && ok && last.Size == info.Size()
 		})
 	}

@@ -4,7 +4,8 @@
 // at each that has been written to, at most once a second, and notes how long it
 // is then. What came between two notes came between their times.
 //
-// The notes of the log DIR/NAME.log stand in DIR/.NAME.log.times, a line each,
+// The notes of the log DIR/NAME.log stand in DIR.times/NAME.log, since DIR holds
+// logs and nothing else, a line each,
 // times in milliseconds since 1970 and sizes in bytes:
 //
 //	log INODE BORN              of the log that all lines up to the next such are about,
@@ -29,8 +30,7 @@ import (
 
 // Path is the file with the notes of a log.
 func Path(log string) string {
-	dir, name := filepath.Split(log)
-	return dir + "." + name + ".times"
+	return filepath.Join(filepath.Dir(log)+".times", filepath.Base(log))
 }
 
 // Note is a line of the notes: that the log was so long at a time, or, with Cut,
