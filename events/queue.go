@@ -155,6 +155,11 @@ func (q *Queue) Next() *Event {
 	return nil
 }
 
+// Rewind ends the pass: the next one begins at the oldest event. Whoever stops
+// taking events before there are none left calls it, since a pass that is never
+// over would never come back to an event that was blocked when it was visited.
+func (q *Queue) Rewind() { q.cursor = 0 }
+
 // Handled says that ev, which Next returned handling, has been dispatched.
 // It reports whether ev has finished at once, since nothing blocks it.
 func (q *Queue) Handled(ev *Event) bool {

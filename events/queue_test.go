@@ -111,6 +111,25 @@ func TestQueueReleasedBehind(t *testing.T) {
 	p.want(t, "+a +b -b +c -c -a")
 }
 
+// TestQueueRewind: when the pass is ended early, it finishes first.
+func TestQueueRewind(t *testing.T) {
+	p := &pass{}
+	var a *Event
+	p.dispatch = func(ev *Event) {
+		switch ev.Name {
+		case "a":
+			p.q.Block(ev)
+		case "b":
+			p.q.Unblock(a)
+			p.q.Emit("c", nil)
+			p.q.Rewind()
+		}
+	}
+	a = p.q.Emit("a", nil)
+	p.q.Emit("b", nil)
+	p.want(t, "+a +b -b -a +c -c")
+}
+
 // TestQueueReleasedAhead: one that is released by an earlier one is still
 // ahead, and finishes in its place.
 func TestQueueReleasedAhead(t *testing.T) {

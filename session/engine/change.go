@@ -130,7 +130,7 @@ func (e *Engine) enterStarting(in *instance) {
 	in.class.failure = ""
 	e.listenAgain(in.class)
 	in.mainRan, in.main, in.forks, in.settling, in.note = false, 0, 0, false, ""
-	in.ready, in.said, in.begun = Readiness{}, Said{}, nil
+	in.ready, in.said, in.begun = Readiness{}, nil, nil
 	in.owner, in.ends = 0, ends{}
 	if newer := in.newer; newer != nil {
 		e.dropFiles(in.files...)

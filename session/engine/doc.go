@@ -89,7 +89,15 @@
 // for an event or for another, no news can help: the events are let go, and
 // then all are stopped.
 // At the deadline every process is killed, no other is made, and no event
-// concerns anybody any more. A caller that waits is answered before Quit.
+// concerns anybody any more. A caller that waits is answered before Quit, also
+// one who waits for what even KILL does not end.
+//
+// # Circles
+//
+// Jobs without processes can start each other for ever. A step takes so many
+// events and no more, and the next step begins with the oldest that can go on, so
+// that whoever else waits for an event, or for the end of the session, is not
+// held up by them.
 //
 // # Identity
 //

@@ -194,6 +194,9 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 	for !e.unfinished && e.settleEnd() {
 		e.drain()
 	}
+	if e.unfinished {
+		e.endBusy()
+	}
 	return e.given()
 }
 
@@ -231,7 +234,10 @@ func (e *Engine) NextDeadline() (time.Duration, bool) {
 func (e *Engine) drain() {
 	for ; ; e.budget-- {
 		if e.budget <= 0 {
+			// In a circle events follow each other for ever. Those that
+			// waited meanwhile come first in the next step.
 			e.unfinished = true
+			e.queue.Rewind()
 			return
 		}
 		ev := e.queue.Next()

@@ -27,7 +27,7 @@ func SnapshotSubjects() []struct {
 		{failure{}, "process status"},
 		{wish{}, "reason verb force at by events"},
 		{sent{}, "signal sender"},
-		{login{}, "id leader since display layer began at by stop calls"},
+		{login{}, "id leader since display layer began at by start stop calls moving"},
 		{origin{}, "key at by"},
 		{past{}, "main any failed failedBy reason status rested restedAs last begun"},
 	}

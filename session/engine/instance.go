@@ -66,7 +66,7 @@ type instance struct {
 	forks int
 	note  string // a sentence about how main became ready
 	ready Readiness
-	said  Said
+	said  *Said // what main has said of itself, nil for nothing; see hears
 
 	// owner is what the processes of this pass share, 0 when none was made.
 	owner uint64

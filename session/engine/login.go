@@ -25,7 +25,8 @@ import (
 // A session ends when its leader or its display has, or when somebody says
 // so. Then session-stop is emitted, what still belongs to the session when
 // its conditions have been looked at is stopped, and the event waits for that;
-// when it has finished, the session is gone, and its layer with it.
+// when it has finished, the session is gone, and its layer with it. What is there
+// once may go over to another session; see move.go.
 
 // The names that login sessions go by.
 const (
@@ -112,9 +113,12 @@ type login struct {
 	began bool
 	at    time.Duration
 	by    *events.Caller
-	// stop is its session-stop; nil while it goes on.
-	stop  *events.Event
-	calls []CallID // that wait for its end
+	// start is its session-start, nil before; stop its session-stop, nil while it
+	// goes on.
+	start, stop *events.Event
+	calls       []CallID // that wait for its end
+	// moving are the jobs that its end stops and another session may want.
+	moving []string
 }
 
 // LoginInfo is what can be seen of a login session.
@@ -131,7 +135,8 @@ type LoginInfo struct {
 	By  *events.Caller
 }
 
-// SavedLogin is a login session; Stop is 0 while it goes on.
+// SavedLogin is a login session; Start is 0 before it has begun, Stop while it goes
+// on.
 type SavedLogin struct {
 	ID      uint64
 	Leader  int
@@ -141,8 +146,10 @@ type SavedLogin struct {
 	Began   bool
 	At      time.Duration
 	By      *events.Caller
+	Start   uint64
 	Stop    uint64
 	Calls   []CallID
+	Moving  []string
 }
 
 // login returns a login session by its number, or nil.
@@ -191,7 +198,7 @@ func (e *Engine) inSession(t Target, by *events.Caller, env events.Env) events.E
 	if _, given := env.Get(sessionKey); given || c == nil {
 		return env
 	}
-	s := e.callers(by)
+	s := e.meant(by)
 	if in := c.instance(""); c.def.Instance == "" && in != nil {
 		if own := e.loginOf(in.env); own != nil {
 			s = own
@@ -209,6 +216,29 @@ func (e *Engine) callers(by *events.Caller) *login {
 		return nil
 	}
 	return e.login(by.Session)
+}
+
+// meant returns the login session whose job a client means: its own, unless that
+// has no display and just one other has; or nil.
+func (e *Engine) meant(by *events.Caller) *login {
+	own := e.callers(by)
+	if own != nil && own.began {
+		return own
+	}
+	var only *login
+	for _, s := range e.logins {
+		switch {
+		case !s.began || s.stop != nil:
+		case only != nil:
+			return own
+		default:
+			only = s
+		}
+	}
+	if only == nil {
+		return own
+	}
+	return only
 }
 
 // ofSessions reports whether a job is made for login sessions.
@@ -258,8 +288,8 @@ func (e *Engine) sessionBegin(msg SessionBegin) {
 	if !s.began {
 		s.began = true
 		e.logf(Info, nil, "Login session %d has the display %s", s.id, s.display)
-		ev := e.newEvent(sessionStart, append(events.Env{s.entry()}, s.layer...))
-		ev.Source, ev.By = events.FromCaller, msg.By
+		s.start = e.newEvent(sessionStart, s.variables())
+		s.start.Source, s.start.By = events.FromCaller, msg.By
 	}
 	e.do(Reply{Call: msg.Call, Login: s.id, Text: msg.Note})
 }
@@ -351,6 +381,7 @@ func (e *Engine) endLogin(s *login, why string) {
 		return
 	}
 	e.logf(Info, nil, "Login session %d ends: %s", s.id, why)
+	e.noteMoving(s)
 	s.stop = e.newEvent(sessionStop, events.Env{s.entry()})
 }
 
@@ -414,6 +445,7 @@ func (e *Engine) loginOver(ev *events.Event) {
 		e.logf(Info, nil, "The last login session is over, session-init stays for what lingers: %s", e.lingering())
 	}
 	e.do(over)
+	e.moveJobs(s)
 	e.answerAll(s)
 	if over.Last {
 		e.shutdown(Shutdown{Type: "logout"})
@@ -480,7 +512,10 @@ func (v View) InLogin(id uint64) []string {
 
 func (s *login) save() SavedLogin {
 	saved := SavedLogin{ID: s.id, Leader: s.leader, Since: s.since, Display: s.display, Layer: s.layer.Clone(),
-		Began: s.began, At: s.at, By: s.by, Calls: slices.Clone(s.calls)}
+		Began: s.began, At: s.at, By: s.by, Calls: slices.Clone(s.calls), Moving: slices.Clone(s.moving)}
+	if s.start != nil {
+		saved.Start = s.start.ID
+	}
 	if s.stop != nil {
 		saved.Stop = s.stop.ID
 	}
@@ -492,6 +527,6 @@ func (s *login) save() SavedLogin {
 func (e *Engine) restoreLogins(saved []SavedLogin, byID map[uint64]*events.Event) {
 	for _, s := range saved {
 		e.logins = append(e.logins, &login{id: s.ID, leader: s.Leader, since: s.Since, display: s.Display, layer: s.Layer.Clone(),
-			began: s.Began, at: s.At, by: s.By, stop: byID[s.Stop], calls: s.Calls})
+			began: s.Began, at: s.At, by: s.By, start: byID[s.Start], stop: byID[s.Stop], calls: s.Calls, moving: s.Moving})
 	}
 }

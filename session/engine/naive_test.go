@@ -103,6 +103,7 @@ func (n *naive) settle() {
 			n.finish(ev)
 		}
 	}
+	n.cursor = 0 // A step that is not enough ends the round.
 }
 
 // nextEvent looks at events in the order of their emission, round after

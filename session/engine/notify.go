@@ -46,13 +46,38 @@ type Said struct {
 	Killed   bool
 }
 
+// heard is what main has said of itself.
+func (in *instance) heard() Said {
+	if in.said == nil {
+		return Said{}
+	}
+	return *in.said
+}
+
+// hears is heard, to be written to. Most jobs never say anything, and there may
+// be thousands of instances: room for it is made when it is needed.
+func (in *instance) hears() *Said {
+	if in.said == nil {
+		in.said = &Said{}
+	}
+	return in.said
+}
+
+// unheard gives up the room of nothing, as a restored engine has none.
+func (in *instance) unheard() {
+	if in.said != nil && *in.said == (Said{}) {
+		in.said = nil
+	}
+}
+
 // notified takes what a job says.
 func (e *Engine) notified(msg Notified) {
 	in, kind := e.locate(msg.Proc)
 	if in == nil || kind != job.Main {
 		return
 	}
-	said := &in.said
+	said := in.hears()
+	defer in.unheard()
 	if msg.HasStatus {
 		said.Status = msg.Status
 	}

@@ -27,7 +27,9 @@ func (e *Engine) spawn(in *instance, kind job.ProcessKind) bool {
 	e.procs.put(uint64(e.lastProc), in)
 	if kind == job.Main {
 		in.mainRan, in.main, in.forks = true, e.lastProc, 0
-		in.said = Said{Watchdog: def.Watchdog}
+		if in.said = nil; def.Watchdog > 0 {
+			in.hears().Watchdog = def.Watchdog
+		}
 	}
 	if in.ends.force && kind == job.PostStop {
 		e.setDeadline(in, e.now+in.hookTime(), hookDeadline)
@@ -246,13 +248,13 @@ func (e *Engine) judgeMain(in *instance, msg Exited) {
 	normal := isNormal(def, msg)
 	reason, failedAs, number := describe(job.Main, msg)
 	switch {
-	case in.said.Silent != "":
+	case in.heard().Silent != "":
 		bad, normal, reason = true, false, in.silence(reason)
 	case in.state == InSpawned && !def.Expect.Settles() && !def.Task:
 		bad, reason = true, reason+in.tooEarly()
 	}
-	if bad && in.said.Errno != "" {
-		reason = join(reason, join(in.said.Errno, in.said.Status))
+	if said := in.heard(); bad && said.Errno != "" {
+		reason = join(reason, join(said.Errno, said.Status))
 	}
 	if bad && !normal {
 		if def.Respawn {

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -63,6 +64,15 @@ func (e *Engine) settleEnd() bool {
 		return true
 	}
 	return e.stuck() && (e.letGo() || e.stopWanted(true))
+}
+
+// endBusy is settleEnd for a step that had more to do than it may: where jobs
+// start each other in a circle, nothing ever comes to rest, and the others are
+// to be stopped before the deadline all the same.
+func (e *Engine) endBusy() {
+	if e.ending.begun && !e.ending.quit && e.ending.event.Progress != events.Pending {
+		e.stopWanted(false)
+	}
 }
 
 // stir notes that something has changed for an instance that settleEnd looks
@@ -250,5 +260,28 @@ func (e *Engine) quit() {
 	for _, s := range e.logins {
 		e.answerAll(s)
 	}
+	e.answerLate()
 	e.do(Quit{})
 }
+
+// answerLate answers who still waits: for what even KILL did not end, or for an
+// event that this holds up.
+func (e *Engine) answerLate() {
+	for _, c := range e.order {
+		for in := c.first; in != nil; in = in.next {
+			for _, w := range in.waiters {
+				err := errorf(JobFailed, "%s", failureText[w.verb])
+				err.Reason = tooLate
+				e.replyLater(w.call, in, err)
+			}
+		}
+	}
+	for _, call := range slices.Sorted(maps.Keys(e.calls)) {
+		err := errorf(EventFailed, "Event failed")
+		err.Reason = tooLate
+		e.replyLater(call, nil, err)
+	}
+}
+
+// tooLate is why a wish failed that was not done when the session was over.
+const tooLate = "the session was over first"

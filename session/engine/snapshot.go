@@ -277,7 +277,7 @@ func (in *instance) save() SavedInstance {
 		s.Begun = in.begun.save()
 	}
 	s.RanSince, s.RespawnDelay, s.Delayed = in.ranSince, in.respawnDelay, in.delayed
-	s.Owner, s.Main, s.Settling, s.Note, s.Ready, s.Said = in.owner, in.main, in.settling, in.note, in.ready, in.said
+	s.Owner, s.Main, s.Settling, s.Note, s.Ready, s.Said = in.owner, in.main, in.settling, in.note, in.ready, in.heard()
 	s.Ends = SavedEnds{in.ends.left, in.ends.byItself, in.ends.finished, in.ends.struck, in.ends.sweeping, in.ends.force, in.ends.lasting, in.ends.status, in.ends.signal}
 	return s
 }
@@ -437,7 +437,10 @@ func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*eve
 	}
 	in.restoreSent(s.Sent)
 	in.ranSince, in.respawnDelay, in.delayed = s.RanSince, s.RespawnDelay, s.Delayed
-	in.owner, in.main, in.settling, in.note, in.ready, in.said = s.Owner, s.Main, s.Settling, s.Note, s.Ready, s.Said
+	in.owner, in.main, in.settling, in.note, in.ready = s.Owner, s.Main, s.Settling, s.Note, s.Ready
+	if s.Said != (Said{}) {
+		*in.hears() = s.Said
+	}
 	in.ends = ends{s.Ends.Left, s.Ends.ByItself, s.Ends.Finished, s.Ends.Struck, s.Ends.Sweeping, s.Ends.Lasting, s.Ends.Status, s.Ends.Signal, s.Ends.Force}
 	if in.ends.sweeping || in.ends.lasting {
 		e.sweeps.put(in.owner, in)

@@ -249,6 +249,11 @@ func (w *wish) remembered(yield func(*events.Event)) {
 
 // eachRemembered yields the events that are only remembered, or held too.
 func (e *Engine) eachRemembered(yield func(*events.Event)) {
+	for _, s := range e.logins {
+		if s.start != nil {
+			yield(s.start)
+		}
+	}
 	for _, c := range e.order {
 		c.startOn.Remembered(yield)
 		if c.past != nil {

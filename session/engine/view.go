@@ -172,7 +172,7 @@ func (v View) ProcessOf(proc ProcID) (class, instance string, ok bool) {
 func (in *instance) info(now time.Duration) InstanceInfo {
 	info := InstanceInfo{
 		Class: in.class.def.Name, Name: in.name, Seq: in.seq,
-		Goal: in.goal, State: in.state, Failure: in.failure, Note: in.note, Ready: in.ready, Said: in.said.text(), Owner: in.owner,
+		Goal: in.goal, State: in.state, Failure: in.failure, Note: in.note, Ready: in.ready, Said: in.heard().text(), Owner: in.owner,
 	}
 	if in.waitsToRespawn() {
 		info.Note = in.respawnText(now)

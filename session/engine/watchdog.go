@@ -20,7 +20,7 @@ func (in *instance) guarded() bool {
 
 // guard lets the interval begin anew.
 func (e *Engine) guard(in *instance) {
-	said := in.said
+	said := in.heard()
 	if said.Watchdog <= 0 || said.Silent != "" || said.Stopping || !in.guarded() || in.deadline != nil && !in.watched() {
 		return
 	}
@@ -39,7 +39,7 @@ func (e *Engine) unguard(in *instance) {
 
 // trigger takes main for silent, because it says so itself.
 func (e *Engine) trigger(in *instance) {
-	if in.guarded() && in.said.Silent == "" && (in.deadline == nil || in.watched()) {
+	if in.guarded() && in.heard().Silent == "" && (in.deadline == nil || in.watched()) {
 		e.endSilent(in, "asked for its watchdog (WATCHDOG=trigger)")
 	}
 }
@@ -49,11 +49,11 @@ func (e *Engine) watchdogTimedOut(in *instance) {
 	if !in.guarded() || e.ending.cut {
 		return
 	}
-	def := in.class.def
+	def, said := in.class.def, in.heard()
 	switch {
-	case in.said.Silent == "":
-		e.endSilent(in, "did not say WATCHDOG=1 within "+interval(in.said.Watchdog))
-	case !in.said.Killed:
+	case said.Silent == "":
+		e.endSilent(in, "did not say WATCHDOG=1 within "+interval(said.Watchdog))
+	case !said.Killed:
 		e.logf(Warn, in, "%s %s did not end within %s of %s: sending KILL", in.label(), in.processText(job.Main),
 			def.KillTimeout, job.SignalName(def.WatchdogSignal))
 		e.killSilent(in)
@@ -68,7 +68,7 @@ func (e *Engine) watchdogTimedOut(in *instance) {
 // endSilent makes a silent main end.
 func (e *Engine) endSilent(in *instance, why string) {
 	def := in.class.def
-	in.said.Silent = why
+	in.hears().Silent = why
 	e.logf(Warn, in, "%s %s %s: sending %s", in.label(), in.processText(job.Main), why, job.SignalName(def.WatchdogSignal))
 	e.strikeSilent(in, def.WatchdogSignal)
 	if def.KillTimeout <= 0 || def.WatchdogSignal == sigKill {
@@ -80,7 +80,7 @@ func (e *Engine) endSilent(in *instance, why string) {
 
 // killSilent sends KILL. What not even that ends is given up after a moment.
 func (e *Engine) killSilent(in *instance) {
-	in.said.Killed = true
+	in.hears().Killed = true
 	e.strikeSilent(in, sigKill)
 	e.setDeadline(in, e.now+killGrace, watchdogDeadline)
 }
@@ -92,7 +92,7 @@ func (e *Engine) strikeSilent(in *instance, signal int) {
 
 // silence is how the end of a main that was silent is told.
 func (in *instance) silence(reason string) string {
-	return fmt.Sprintf("%s for its watchdog: it %s", reason, in.said.Silent)
+	return fmt.Sprintf("%s for its watchdog: it %s", reason, in.heard().Silent)
 }
 
 // interval gives "5 seconds", or what is no whole number of them as it is.
