@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,13 +67,30 @@ type sighting struct {
 // is left.
 type owner struct {
 	id     uint64
-	since  uint64         // when it began, in clock ticks since the boot
-	procs  int            // of Specs, not yet forgotten
-	made   map[ProcID]int // the sessions of its Specs
-	strays map[int]bool   // its processes that came to us
-	seen   []int          // its entries of belongings.seen
+	since  uint64       // when it began, in clock ticks since the boot
+	procs  int          // of Specs, not yet forgotten
+	made   []session    // of its Specs, oldest first: a handful
+	strays map[int]bool // its processes that came to us; nil for none
+	seen   []int        // its entries of belongings.seen
 	sweep  *sweep
 	killed map[ProcID]*process // of its Specs, that got KILL and have not ended
+}
+
+// session is what a process of a Spec was put into.
+type session struct {
+	id    ProcID
+	group int
+}
+
+// groupOf returns the group that a process of the owner was put into, 0 for one
+// that it does not know; the last, of one that was tried again.
+func (o *owner) groupOf(id ProcID) int {
+	for _, one := range slices.Backward(o.made) {
+		if one.id == id {
+			return one.group
+		}
+	}
+	return 0
 }
 
 // newBelongings chooses a mark and opens the leader's list.
@@ -123,7 +141,7 @@ func (s *Supervisor) markOf(owner uint64) *unix.Rlimit {
 func (s *Supervisor) ownerOf(id uint64) *owner {
 	o := s.belong.owners[id]
 	if o == nil {
-		o = &owner{id: id, made: make(map[ProcID]int), strays: make(map[int]bool)}
+		o = &owner{id: id}
 		s.belong.owners[id] = o
 	}
 	return o
@@ -140,7 +158,7 @@ func (s *Supervisor) own(p *process, id uint64) {
 		o.since = uint64(p.slot.asked) / uint64(clockTick)
 	}
 	o.procs++
-	o.made[p.id] = p.group
+	o.made = append(o.made, session{p.id, p.group})
 	p.owner = o
 	s.belong.sessions[p.group] = o
 }
@@ -165,6 +183,9 @@ func (s *Supervisor) shed(p *process, pid int) {
 func (s *Supervisor) keep(pid int, o *owner) {
 	s.belong.strays[pid] = o
 	if o != nil {
+		if o.strays == nil {
+			o.strays = make(map[int]bool)
+		}
 		o.strays[pid] = true
 	}
 }
@@ -225,9 +246,9 @@ func (s *Supervisor) drop(o *owner) {
 	b := &s.belong
 	s.groups.giveBack(o.id)
 	delete(b.owners, o.id)
-	for _, group := range o.made {
-		if b.sessions[group] == o {
-			delete(b.sessions, group)
+	for _, one := range o.made {
+		if b.sessions[one.group] == o {
+			delete(b.sessions, one.group)
 		}
 	}
 	for _, pid := range o.seen {
@@ -437,13 +458,21 @@ type stat struct {
 func (st stat) alive() bool { return st.state != 'Z' && st.state != 'X' }
 
 // statOf reads that file, which never waits for the process: cmdline does,
-// when the process hangs in a page fault.
+// when the process hangs in a page fault. It asks the kernel three times, where
+// package os would eleven times: who is traced stands still meanwhile.
 func statOf(pid int) (stat, bool) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return stat{}, false
 	}
-	return parseStat(data)
+	defer unix.Close(fd)
+	// One read gives the line, and what is wanted of it is at its beginning.
+	var line [1024]byte
+	n, err := unix.Read(fd, line[:])
+	if err != nil {
+		return stat{}, false
+	}
+	return parseStat(line[:n])
 }
 
 // parseStat reads such a line, in which the name of the program stands in

@@ -15,7 +15,7 @@ import (
 
 // FailPoints returns what a build for tests does at each named point of the
 // daemon (Options.Fail). SESSION_INIT_FAILPOINTS names a directory. A file in
-// it with the name of the point, or "any" for all of them, holds "kill N",
+// it with the name of the point, or "any" for all of the daemon's, holds "kill N",
 // "panic N" or "panic-always": at the Nth passage from then on the file is
 // removed and the daemon dies so. The file "passed" gets the name of the point.
 func FailPoints(environ []string) func(point string) {
@@ -33,7 +33,12 @@ func FailPoints(environ []string) func(point string) {
 	return func(point string) {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, name := range []string{point, "any"} {
+		names := []string{point, "any"}
+		if strings.HasPrefix(point, "keeper-") {
+			// It is not the daemon's.
+			names = names[:1]
+		}
+		for _, name := range names {
 			path := filepath.Join(dir, name)
 			text, err := os.ReadFile(path)
 			if err != nil {

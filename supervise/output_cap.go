@@ -50,6 +50,11 @@ type capper struct {
 	full    map[string]bool // directories without space, when last looked at
 	// begun and idle are when logs were looked at last, from and to; see busy.
 	begun, idle time.Time
+	// made is when the capper was; offset by how much more the time of day has gone
+	// on since, when last looked at; leapt when that was seen to have changed.
+	made   time.Time
+	offset time.Duration
+	leapt  time.Time
 }
 
 // watchedLog is a log with a limit.
@@ -72,7 +77,7 @@ func newCapper(report func(Event)) *capper {
 		report: report, pace: capPace, inotify: -1,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}),
 		byPath: make(map[string]*watchedLog), byWatch: make(map[int32]*watchedLog),
-		full: make(map[string]bool),
+		full: make(map[string]bool), made: time.Now(),
 	}
 }
 

@@ -56,6 +56,9 @@ func (l *watchedLog) noteSize(st *unix.Stat_t, now, from time.Time) {
 	if from.Before(n.at) {
 		from = n.at
 	}
+	if from.After(now) {
+		from = time.Time{} // the clock was set back
+	}
 	l.write(st.Mode, now, logtime.Note{Time: now, Size: st.Size, From: from})
 	n.size, n.at = st.Size, now
 }
@@ -145,14 +148,30 @@ const wakeTime = time.Second
 // a pace after it came, see earliest.
 func (c *capper) busy(do func()) {
 	begun := time.Now()
+	c.mindClock(begun)
 	do()
 	c.begun, c.idle = begun, time.Now()
 }
 
+// mindClock notes whether the time of day has leapt: it was set, or the machine has
+// slept, which no timer of ours has seen.
+func (c *capper) mindClock(now time.Time) {
+	offset := now.Round(0).Sub(c.made.Round(0)) - now.Sub(c.made)
+	if (offset - c.offset).Abs() >= wakeTime {
+		c.leapt = now
+	}
+	c.offset = offset
+}
+
 // earliest is a time before which nothing came that has not been looked at, of a
-// log that was watched.
+// log that was watched; zero when the clock does not tell.
 func (c *capper) earliest(now time.Time) time.Time {
-	from := now.Add(-2*c.pace - wakeTime)
+	c.mindClock(now)
+	window := 2*c.pace + wakeTime
+	if now.Sub(c.leapt) < window {
+		return time.Time{}
+	}
+	from := now.Add(-window)
 	if from.Before(c.idle) && c.begun.Before(from) {
 		return c.begun
 	}

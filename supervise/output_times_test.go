@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/session-init/session-init/supervise/logtime"
 )
 
@@ -149,5 +151,38 @@ func TestNotesThinned(t *testing.T) {
 	})
 	if b = notesOf(t, log); b.Notes[0].Size != 1 || b.Notes[len(b.Notes)-1].Size != 2 {
 		t.Errorf("what is left of %d notes: %+v", len(long.Notes), b)
+	}
+}
+
+// What was written before the machine slept is not told to have come after it.
+func TestNotesLeap(t *testing.T) {
+	c := newCapper(func(Event) {})
+	now := time.Now()
+	if from := c.earliest(now); from.IsZero() || from.After(now) {
+		t.Errorf("what is new came after %v; want a time shortly before %v", from, now)
+	}
+	for _, slept := range []time.Duration{time.Hour, -time.Hour} {
+		c.offset -= slept
+		if from := c.earliest(now); !from.IsZero() {
+			t.Errorf("when the clock has leapt by %v, what is new came after %v; want that nobody knows", slept, from)
+		}
+		now = now.Add(2*c.pace + wakeTime)
+		if from := c.earliest(now); from.IsZero() {
+			t.Errorf("some time after the clock has leapt by %v nobody knows when something came", slept)
+		}
+	}
+	log := filepath.Join(t.TempDir(), "log")
+	l := &watchedLog{path: log, noted: notedLog{read: true}}
+	for i, at := range []time.Time{now, now.Add(-24 * time.Hour)} {
+		appendTo(t, log, "one\n")
+		var st unix.Stat_t
+		if err := unix.Stat(log, &st); err != nil {
+			t.Fatal(err)
+		}
+		l.noteSize(&st, at, time.Time{})
+		b, _, err := bookOf(log)
+		if err != nil || len(b.Notes) != i+1 || b.Notes[i].From.After(b.Notes[i].Time) {
+			t.Errorf("the notes are %+v, %v; want %d, none of them after its own time", b, err, i+1)
+		}
 	}
 }

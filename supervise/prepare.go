@@ -102,6 +102,7 @@ func (s *Supervisor) prepare(spec *Spec) (*child, *SpawnError) {
 		c.programs = c.programs[:len(c.programs)-1]
 	}
 	if c.trace.wanted && c.trace.careful {
+		c.trace.file = new(unix.Statx_t)
 		c.trace.runs = append(c.trace.runs, c.programs)
 		for _, program := range execsOf(shellText(spec)) {
 			list, at := cstrings(candidates(program, spec.Env))

@@ -24,8 +24,9 @@ const (
 	// many there may be: beyond that, children get a copy of our memory.
 	chunkBlocks = 16
 	stackLimit  = 512
-	// stackSpare is how many blocks stay when nothing is in flight.
-	stackSpare = 64
+	// stackSpare is how many blocks stay when nothing is in flight: the pages
+	// that were used stay with them.
+	stackSpare = chunkBlocks
 )
 
 // stacks hands out blocks. The zero value is ready.

@@ -33,7 +33,7 @@ func (s *Supervisor) Sweep(id uint64, sig syscall.Signal, group ProcID) {
 		o.sweep = &sweep{sig: sig, told: make(map[int]uint64), refused: make(map[int]bool)}
 		if group != 0 {
 			// Of a process that we do not know it is nobody's group.
-			if o.sweep.group = o.made[group]; o.sweep.group == 0 {
+			if o.sweep.group = o.groupOf(group); o.sweep.group == 0 {
 				o.sweep.group = -1
 			}
 		}

@@ -352,6 +352,10 @@ func (s *Supervisor) sleep(wait time.Duration) {
 	s.mu.Unlock()
 	var events [64]unix.EpollEvent
 	n, err := unix.EpollWait(s.epollFD, events[:], milliseconds(wait))
+	if err == unix.EINTR && wait != 0 {
+		// By a SIGCHLD most likely, and its handler has told deathFD.
+		n, err = unix.EpollWait(s.epollFD, events[:], 0)
+	}
 	if err != nil && err != unix.EINTR {
 		// Only a descriptor that is not ours any more gives this; to go on
 		// would be to spin.

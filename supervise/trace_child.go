@@ -15,7 +15,7 @@ type askTrace struct {
 	// runs are the programs that this goes for, each with its candidates.
 	runs [][]*byte
 	word [1]byte
-	file unix.Statx_t
+	file *unix.Statx_t // room for childGains
 }
 
 // capabilityName is the attribute of a file that gives capabilities.
@@ -59,7 +59,7 @@ func childTrace(c *child) bool {
 func childGains(c *child, candidates []*byte) bool {
 	for i := 0; i < len(candidates); i++ {
 		path := uintptr(unsafe.Pointer(candidates[i]))
-		_, _, errno := syscall.RawSyscall6(unix.SYS_STATX, atCWD, path, 0, unix.STATX_TYPE|unix.STATX_MODE, uintptr(unsafe.Pointer(&c.trace.file)), 0)
+		_, _, errno := syscall.RawSyscall6(unix.SYS_STATX, atCWD, path, 0, unix.STATX_TYPE|unix.STATX_MODE, uintptr(unsafe.Pointer(c.trace.file)), 0)
 		mode := c.trace.file.Mode
 		if errno != 0 || mode&unix.S_IFMT != unix.S_IFREG || mode&0o111 == 0 {
 			continue

@@ -11,31 +11,31 @@ import (
 // following is what a process declared to do before it is ready, and how far
 // it has come. Its zero value is FollowNone.
 type following struct {
-	// way is what is still waited for; FollowNone when nothing is.
+	// way is what is still waited for; FollowNone when nothing is. What is small
+	// stands together.
 	way    Follow
-	forks  int    // followed so far
-	label  string // Spec.Label
-	tasks  []int  // traced for it, in the order of their making
-	asked  bool   // the child has been seized, or that was tried
-	execed bool   // the seized child has come to its program
-	// denied is why it is not traced; by orphans only its heirs are
-	// followed: what it leaves to us when it ends.
-	denied  syscall.Errno
-	orphans bool
+	asked  bool // the child has been seized, or that was tried
+	execed bool // the seized child has come to its program
+	// orphans: only the heirs are followed, what it leaves to us when it ends;
+	// denied is why it is not traced.
+	orphans   bool
+	selfStop  bool // it raised SIGSTOP and is about to stop
+	stopEarly bool // it stopped before Spawned was reported
+	stopTold  bool // it was continued once
+	settle    bool // Settle came before Spawned
+	serves    bool // it was ready since it listens
+	denied    syscall.Errno
+	want      int    // how many forks the way follows
+	forks     int    // followed so far
+	label     string // Spec.Label
+	tasks     []int  // traced for it, in the order of their making
 
 	formers []int // followed before, not yet reaped
 	watch   int   // a pidfd while it is not our own child; else 0
 
 	ready time.Time // when Spawned was reported
-	want  int       // how many forks the way follows
-
-	selfStop  bool // it raised SIGSTOP and is about to stop
-	stopEarly bool // it stopped before Spawned was reported
-	stopTold  bool // it was continued once
-	settle    bool // Settle came before Spawned
 
 	listen *awaiting // of FollowListen
-	serves bool      // it was ready since it listens
 }
 
 // wanted is how many forks each way follows.

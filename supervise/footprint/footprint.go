@@ -31,6 +31,20 @@ func GiveBack() {
 	}
 }
 
+// Work gives back each time that it is asked, and returns when ended is closed.
+// It is for a goroutine of its own, which stays: when one ends, Go looks up what
+// it was called, and the pages for that would be back at once.
+func Work(ask, ended <-chan struct{}) {
+	for {
+		select {
+		case <-ask:
+			GiveBack()
+		case <-ended:
+			return
+		}
+	}
+}
+
 // addresses are those from from to below to.
 type addresses struct{ from, to uintptr }
 

@@ -2,6 +2,7 @@ package footprint
 
 import (
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -43,4 +44,30 @@ func TestGiveBack(t *testing.T) {
 		t.Errorf("nothing of %s is in\n%s", program, maps)
 	}
 	GiveBack()
+}
+
+// TestWork: it gives back when it is asked, and returns when it is over.
+func TestWork(t *testing.T) {
+	ask, ended, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(returned)
+		Work(ask, ended)
+	}()
+	for range 2 {
+		// The second is taken once the first has been dealt with.
+		before := collections()
+		ask <- struct{}{}
+		ask <- struct{}{}
+		if after := collections(); after == before {
+			t.Errorf("%d collections of garbage before and after it was asked", before)
+		}
+	}
+	close(ended)
+	<-returned
+}
+
+func collections() uint32 {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.NumGC
 }

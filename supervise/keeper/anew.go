@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,13 +20,17 @@ import (
 // the program has shown that it works. What it knows is written to a memfd, a
 // line each, whose number the environment tells:
 //
-//	daemon PID READY EVER       the daemon; whether it, or any, was ready
+//	daemon PID READY EVER       the daemon, 0 for none; whether it, or any, was ready
+//	shell                       it is no daemon but an emergency shell
 //	series N UNREADY DELAY      deaths so far, and the last pause in ns
+//	faults N                    panics of ours in a row; see fault.go
 //	link FD                     our end of the link
+//	tell FD                     who waits for the first daemon to be ready
 //	hold NAME FD                what is held, in its order
 //	exit PID STATUS             ends that no daemon has seen, in their order
 //	passed SIGNAL               what was passed on
 //	finish HOW                  how the machine is to end
+//	at-once                     that has begun, or does not wait for the daemon
 //
 // Lines that are not known are passed over. Children stay children, and what
 // ends meanwhile stays in the process table. Signals are blocked on all threads
@@ -48,6 +53,8 @@ type deaths struct {
 type sigset uint64
 
 func (s *sigset) add(sig syscall.Signal) { *s |= 1 << (sig - 1) }
+
+func (s sigset) has(sig syscall.Signal) bool { return s&(1<<(sig-1)) != 0 }
 
 // mask blocks or unblocks signals on all threads. It fails where the program
 // has threads that Go did not make.
@@ -73,7 +80,7 @@ func (k *keeper) listened() []syscall.Signal { return listened(k.cfg.First != ni
 
 func listened(system bool) []syscall.Signal {
 	if system {
-		return caught()
+		return ending()
 	}
 	return forwarded[:]
 }
@@ -96,37 +103,71 @@ func (k *keeper) listen() {
 
 // anew executes the program in our place; on an error we go on. It is called by
 // the one goroutine that reads the link, without the lock.
-func (k *keeper) anew() error {
+func (k *keeper) anew() error { return k.replace(false, false) }
+
+// replace is anew, or what follows a panic, which is forced: then it is done also
+// when there is no daemon. ours: see quiet.
+func (k *keeper) replace(ours, forced bool) error {
 	k.say("away")
 	defer k.say("back")
 	if err := mask(unix.SIG_BLOCK, k.signalSet()); err != nil {
 		return fmt.Errorf("cannot block signals: %w", err)
 	}
-	// After Stop none is on its way to the channel; after our word has come out
-	// of it, all have been passed on that were in it.
-	signal.Stop(k.signals)
-	k.signals <- drained
-	<-k.drained
+	k.quiet(ours)
+	// Threads that have begun meanwhile had none blocked. It was possible before.
+	_ = mask(unix.SIG_BLOCK, k.signalSet())
+	if k.cfg.First != nil {
+		k.hearPending()
+	}
 	// Go's handler stays, and what it takes now nobody would hear of.
-	restore := byDefault(k.listened())
-	k.mu.Lock()
-	err := k.execute()
-	k.mu.Unlock()
+	restore := byDefault(k.listened(), k.cfg.First != nil)
+	err := k.execute(forced)
 	restore()
 	k.listen()
 	return errors.Join(err, mask(unix.SIG_UNBLOCK, k.signalSet()))
 }
 
-// byDefault has the kernel do with signals what it does without a handler; the
-// function that it returns puts back what was.
-func byDefault(signals []syscall.Signal) (restore func()) {
-	type action [8]uint64 // the kernel's is smaller; zero is the default
+// fatal are those of listened that a Go program unblocks at its beginning, and ends
+// by, before it can listen to any. A first process that ends is the end of the
+// machine.
+func fatal(s syscall.Signal) bool {
+	switch s {
+	case unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTRAP, unix.SIGABRT, unix.SIGTERM, unix.SIGSTKFLT, unix.SIGSYS:
+		return true
+	}
+	return false
+}
+
+// hearPending takes the fatal ones that wait, as if they had come before: the next
+// image must not find them.
+func (k *keeper) hearPending() {
+	var set sigset
+	syscall.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&set)), unsafe.Sizeof(set), 0)
+	for _, s := range k.listened() {
+		if fatal(s) && set.has(s) {
+			k.mean(s)
+		}
+	}
+}
+
+// byDefault has the kernel do with signals what it does without a handler, or, when
+// we are the first process, ignore the fatal ones: a HUP or INT is then ignored
+// until the next image listens. A TERM, which Go does not leave ignored, can end
+// that still, in the moment of its beginning. The function that it returns puts back
+// what was.
+func byDefault(signals []syscall.Signal, first bool) (restore func()) {
+	type action [8]uint64 // the kernel's is smaller; zero is the default, and begins with the handler
+	ignore := action{1}
 	set := func(s syscall.Signal, now, before *action) {
 		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(now)), uintptr(unsafe.Pointer(before)), unsafe.Sizeof(sigset(0)), 0, 0)
 	}
 	before := make([]action, len(signals))
 	for i, s := range signals {
-		set(s, new(action), &before[i])
+		now := action{}
+		if first && fatal(s) {
+			now = ignore
+		}
+		set(s, &now, &before[i])
 	}
 	return func() {
 		for i, s := range signals {
@@ -148,9 +189,11 @@ func (k *keeper) say(line string) {
 // drained is what anew says in the channel of signals: none that comes in.
 const drained = syscall.Signal(0)
 
-// execute is the last step of anew, with the lock.
-func (k *keeper) execute() error {
-	if k.pid == 0 || k.link == nil {
+// execute is the last step of replace.
+func (k *keeper) execute(forced bool) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !forced && (k.pid == 0 || k.link == nil) {
 		return errors.New("the daemon is gone")
 	}
 	state, err := k.save()
@@ -158,12 +201,33 @@ func (k *keeper) execute() error {
 		return err
 	}
 	defer state.Close()
-	fds := append([]int{int(state.Fd()), int(k.link.Fd())}, k.held...)
+	fds := append(k.files(), int(state.Fd()))
 	if err = inherit(fds, true); err == nil {
+		// A thread that has begun since had no signal blocked: it must not be the
+		// one that the next image begins with.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		_ = mask(unix.SIG_BLOCK, k.signalSet())
 		env := append(Without(k.cfg.Env), keptVariable+"="+strconv.Itoa(int(state.Fd())))
 		err = fmt.Errorf("cannot execute %s: %w", k.cfg.Path, syscall.Exec(k.cfg.Path, k.cfg.Argv, env))
+		if forced {
+			// An upgrade has moved it away: there is still what we run.
+			const unchanged = "/proc/self/exe"
+			err = errors.Join(err, fmt.Errorf("cannot execute %s: %w", unchanged, syscall.Exec(unchanged, k.cfg.Argv, env)))
+		}
 	}
 	return errors.Join(err, inherit(fds, false))
+}
+
+// files are the descriptors that the next image needs.
+func (k *keeper) files() []int {
+	fds := slices.Clone(k.held)
+	for _, f := range []*os.File{k.link, k.cfg.Tell} {
+		if f != nil {
+			fds = append(fds, int(f.Fd()))
+		}
+	}
+	return fds
 }
 
 // inherit says whether descriptors survive an exec.
@@ -183,8 +247,17 @@ func inherit(fds []int, survive bool) (err error) {
 // save writes down what is known.
 func (k *keeper) save() (*os.File, error) {
 	var text strings.Builder
-	fmt.Fprintf(&text, "daemon %d %t %t\nseries %d %d %d\nlink %d\n", k.pid, k.ready, k.deaths.ever,
-		k.deaths.series, k.deaths.unready, k.deaths.delay, k.link.Fd())
+	fmt.Fprintf(&text, "daemon %d %t %t\nseries %d %d %d\nfaults %d\n", k.pid, k.ready, k.deaths.ever,
+		k.deaths.series, k.deaths.unready, k.deaths.delay, k.faults)
+	if k.shell {
+		text.WriteString("shell\n")
+	}
+	if k.link != nil {
+		fmt.Fprintf(&text, "link %d\n", k.link.Fd())
+	}
+	if k.cfg.Tell != nil {
+		fmt.Fprintf(&text, "tell %d\n", k.cfg.Tell.Fd())
+	}
 	for i, name := range k.names {
 		fmt.Fprintf(&text, "hold %s %d\n", name, k.held[i])
 	}
@@ -197,6 +270,9 @@ func (k *keeper) save() (*os.File, error) {
 	}
 	if k.how != "" {
 		fmt.Fprintf(&text, "finish %s\n", k.how)
+	}
+	if k.atOnce {
+		text.WriteString("at-once\n")
 	}
 	fd, err := unix.MemfdCreate("kept", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -246,12 +322,24 @@ func (k *keeper) load() bool {
 	if n, err := state.Read(data); err != nil || n != len(data) {
 		return false
 	}
+	understood := false
 	for line := range strings.Lines(string(data)) {
 		var number, status int
 		var name string
 		switch word, rest, _ := strings.Cut(strings.TrimSpace(line), " "); word {
 		case "daemon":
-			fmt.Sscan(rest, &k.pid, &k.ready, &k.deaths.ever)
+			_, err := fmt.Sscan(rest, &k.pid, &k.ready, &k.deaths.ever)
+			understood = err == nil && k.pid >= 0
+		case "shell":
+			k.shell = true
+		case "faults":
+			fmt.Sscan(rest, &k.faults)
+		case "at-once":
+			k.atOnce = true
+		case "tell":
+			if _, err := fmt.Sscan(rest, &number); err == nil {
+				k.cfg.Tell = os.NewFile(uintptr(number), "tell")
+			}
 		case "series":
 			fmt.Sscan(rest, &k.deaths.series, &k.deaths.unready, &k.deaths.delay)
 		case "link":
@@ -274,8 +362,5 @@ func (k *keeper) load() bool {
 			}
 		}
 	}
-	if k.pid <= 0 || k.link == nil {
-		return false
-	}
-	return inherit(append([]int{int(k.link.Fd())}, k.held...), false) == nil
+	return understood && inherit(k.files(), false) == nil
 }

@@ -14,6 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// executesAnew: this program can be executed anew.
+const executesAnew = true
+
 // environ returns a variable of a process.
 func environ(pid int, name string) (string, bool) {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))

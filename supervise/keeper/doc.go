@@ -6,6 +6,8 @@
 // descriptors for the daemon, such as the listening socket, so that clients
 // that call while there is no daemon wait for the next one.
 //
+// It does not end of a panic: see fault.go.
+//
 // It knows nothing of jobs, configuration or the bus, and keeps nothing but
 // what must outlive the daemon: the less there is, the less can fail.
 //

@@ -3,6 +3,7 @@ package keeper
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -54,9 +55,9 @@ func told(s syscall.Signal) bool {
 	return false
 }
 
-// caught are all that would end the program: of the first process none may. The
+// ending are all that would end the program: of the first process none may. The
 // others Go handles by itself, or they are faults.
-func caught() []syscall.Signal {
+func ending() []syscall.Signal {
 	list := []syscall.Signal{
 		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGTRAP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE, unix.SIGALRM, unix.SIGTERM,
 		unix.SIGSTKFLT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGXCPU, unix.SIGXFSZ, unix.SIGVTALRM, unix.SIGPROF, unix.SIGWINCH,
@@ -91,7 +92,11 @@ func (k *keeper) mean(s syscall.Signal) {
 func (k *keeper) keepFirst() int {
 	f := k.cfg.First
 	if f.Rescue && !k.loaded {
+		k.loaded = true
 		k.rescue()
+	}
+	if _, shell := k.has(); shell {
+		k.wait()
 	}
 	var deaths []time.Time
 	for {
@@ -99,14 +104,13 @@ func (k *keeper) keepFirst() int {
 			return k.finish(how, 0)
 		}
 		status, ok := syscall.WaitStatus(0), true
-		if !k.loaded {
+		if daemon, _ := k.has(); !daemon {
 			pause(k.deaths.delay)
 			if err := k.spawn(max(k.deaths.unready, 0)); err != nil {
 				fmt.Fprintf(k.cfg.Log, "session-init: the keeper cannot start the daemon: %v\n", err)
 				ok = false
 			}
 		}
-		k.loaded = false
 		if ok {
 			var wasReady bool
 			status, wasReady = k.wait()
@@ -159,28 +163,45 @@ func (k *keeper) wish() (how string, now bool) {
 	return k.how, k.atOnce
 }
 
+// ends notes that the end has begun, for the next image of the keeper.
+func (k *keeper) ends(how string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.how, k.atOnce = how, true
+}
+
 // rescue gives a shell, and waits for its end. It reports false when there is
 // none to be had.
 func (k *keeper) rescue() bool {
-	pid, err := 0, error(os.ErrNotExist)
-	k.mu.Lock()
-	if k.cfg.First.Shell != nil {
-		// With the lock, so that a signal that ends all finds it.
-		pid, err = k.cfg.First.Shell()
-	}
-	if err != nil {
-		k.mu.Unlock()
+	if err := k.startShell(); err != nil {
 		fmt.Fprintf(k.cfg.Log, "session-init: cannot have an emergency shell: %v\n", err)
 		return false
 	}
-	k.pid, k.shell = pid, true
-	k.mu.Unlock()
 	k.wait()
 	return true
 }
 
+// startShell starts it with the lock, so that a signal that ends all finds it.
+func (k *keeper) startShell() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cfg.First.Shell == nil {
+		return os.ErrNotExist
+	}
+	// As for a daemon: a shell with Ctrl-C blocked is of little use.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	unblockHere(k.signalSet())
+	pid, err := k.cfg.First.Shell()
+	if err == nil {
+		k.pid, k.shell = pid, true
+	}
+	return err
+}
+
 // finish ends everything, and returns a status where somebody is to get one.
 func (k *keeper) finish(how string, status int) int {
+	k.ends(how)
 	if err := k.cfg.First.Finish(how); err != nil {
 		fmt.Fprintf(k.cfg.Log, "session-init: cannot %s: %v\n", how, err)
 	}

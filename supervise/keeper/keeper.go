@@ -51,6 +51,9 @@ type Config struct {
 	// First makes it the first process of a machine or container; nil: it is
 	// a user's.
 	First *First
+	// Fail is called at named points, where a build for tests may panic; nil:
+	// nothing is done there.
+	Fail func(point string)
 }
 
 // keeper is the state of Run. Its lock guards what the goroutine that reads
@@ -61,6 +64,7 @@ type keeper struct {
 	mu     sync.Mutex
 	pid    int // of the daemon; 0 when there is none
 	ready  bool
+	calmed chan struct{}    // asks for memory to be given back; nil until it is needed
 	passed []syscall.Signal // each once
 	names  []string
 	held   []int // descriptors: files of ours would be watched by the runtime
@@ -85,6 +89,12 @@ type keeper struct {
 	// to the goroutine that waits, under the lock.
 	loaded bool
 	deaths deaths
+
+	// began is when this image did; faults counts the panics of it and of those
+	// before, in a row, and belongs to who has faulting.
+	began    time.Time
+	faulting sync.Mutex
+	faults   int
 }
 
 // ended is a process that fell to the keeper and ended. One with the pid 0 is
@@ -101,36 +111,55 @@ func Run(cfg Config) int {
 		fmt.Fprintf(cfg.Log, "session-init: the keeper cannot become a subreaper: %v\n", err)
 		return 1
 	}
-	k := &keeper{cfg: cfg, signals: make(chan os.Signal, 8), drained: make(chan struct{})}
+	k := &keeper{cfg: cfg, signals: make(chan os.Signal, 8), drained: make(chan struct{}, 1), began: time.Now()}
 	k.more = sync.NewCond(&k.mu)
 	k.loaded = k.load()
-	go k.tell()
+	link := k.link
+	go k.do("telling", k.tell)
 	k.listen()
 	defer signal.Stop(k.signals)
-	go func() {
-		for s := range k.signals {
-			if s == drained {
-				k.drained <- struct{}{}
-				continue
-			}
-			if cfg.First != nil {
-				k.mean(s.(syscall.Signal))
-			} else {
-				k.forward(s.(syscall.Signal))
-			}
-		}
-	}()
+	go k.do(hearing, k.hear)
 	if k.loaded {
 		if err := mask(unix.SIG_UNBLOCK, k.signalSet()); err != nil {
 			fmt.Fprintf(cfg.Log, "session-init: the keeper cannot unblock signals: %v\n", err)
 		}
-		k.say("back")
-		k.attend(k.link)
+		if link != nil {
+			k.say("back")
+			k.attend(link)
+		}
 	}
-	if cfg.First != nil {
-		return k.keepFirst()
+	status := 1
+	k.do("waiting", func() {
+		if cfg.First != nil {
+			status = k.keepFirst()
+		} else {
+			status = k.keep()
+		}
+	})
+	return status
+}
+
+// fail passes a named point.
+func (k *keeper) fail(point string) {
+	if k.cfg.Fail != nil {
+		k.cfg.Fail(point)
 	}
-	return k.keep()
+}
+
+// heard takes one signal.
+func (k *keeper) heard(s os.Signal) {
+	if s == drained {
+		k.drained <- struct{}{}
+		return
+	}
+	k.insist(func() {
+		k.fail("keeper-hearing")
+		if k.cfg.First != nil {
+			k.mean(s.(syscall.Signal))
+		} else {
+			k.forward(s.(syscall.Signal))
+		}
+	})
 }
 
 // attend begins to take what a daemon says. Before that, or with the lock.
@@ -139,8 +168,26 @@ func (k *keeper) attend(link *os.File) {
 	k.served = served
 	go func() {
 		defer close(served)
-		k.serve(link)
+		k.do("listening", func() { k.serve(link) })
+		k.unlink(link)
 	}()
+}
+
+// unlink closes our end of a link of which the other is closed.
+func (k *keeper) unlink(link *os.File) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.link == link {
+		k.link = nil
+	}
+	link.Close()
+}
+
+// has reports whether there is a daemon, or a shell in its place.
+func (k *keeper) has() (daemon, shell bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pid != 0 && !k.shell, k.pid != 0 && k.shell
 }
 
 // forward passes a signal on. It is sent again to each daemon that becomes
@@ -161,7 +208,7 @@ func (k *keeper) forward(s syscall.Signal) {
 func (k *keeper) keep() int {
 	for {
 		began := time.Now()
-		if !k.loaded {
+		if daemon, _ := k.has(); !daemon {
 			pause(k.deaths.delay)
 			began = time.Now()
 			if err := k.spawn(k.deaths.unready); err != nil {
@@ -172,15 +219,8 @@ func (k *keeper) keep() int {
 				continue
 			}
 		}
-		k.loaded = false
 		status, wasReady := k.wait()
-		k.mu.Lock()
-		k.deaths.ever = k.deaths.ever || wasReady
-		if wasReady {
-			k.deaths.unready = -1
-		}
-		ever := k.deaths.ever
-		k.mu.Unlock()
+		ever := k.died(wasReady)
 		switch {
 		case status.Exited() && status.ExitStatus() == 0:
 			return 0
@@ -194,6 +234,17 @@ func (k *keeper) keep() int {
 			return 1
 		}
 	}
+}
+
+// died notes the end of a daemon, and reports whether one was ever ready.
+func (k *keeper) died(wasReady bool) (ever bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.deaths.ever = k.deaths.ever || wasReady
+	if wasReady {
+		k.deaths.unready = -1
+	}
+	return k.deaths.ever
 }
 
 // goOn counts a daemon's end, and reports false when it was one too many.
@@ -283,6 +334,7 @@ func (k *keeper) tell() {
 		for k.link == nil || k.sent == len(k.exits) {
 			k.more.Wait()
 		}
+		k.fail("keeper-telling")
 		link, e := k.link, k.exits[k.sent]
 		line := fmt.Sprintf("exit %d %d", e.pid, e.status)
 		if e.pid < 0 {
@@ -290,46 +342,81 @@ func (k *keeper) tell() {
 		}
 		if e.pid == 0 {
 			line = "done"
-			k.exits = slices.Delete(k.exits, k.sent, k.sent+1)
-		} else {
-			k.sent++
 		}
-		k.mu.Unlock()
-		// It blocks while the daemon does not read.
-		_, err := link.Write([]byte(line))
-		k.mu.Lock()
-		if err != nil && k.link == link {
+		k.sent++
+		if err := k.write(link, line); err != nil && k.link == link {
 			k.link = nil
+		}
+		if e.pid == 0 {
+			k.answered()
 		}
 	}
 }
 
+// answered forgets the first answer: it is written. One that was written just
+// before the keeper executes itself anew is given once more.
+func (k *keeper) answered() {
+	i := slices.IndexFunc(k.exits, func(e ended) bool { return e.pid == 0 })
+	if i < 0 {
+		return // another daemon has come
+	}
+	k.exits = slices.Delete(k.exits, i, i+1)
+	if i < k.sent {
+		k.sent--
+	}
+}
+
+// write writes without the lock, which is held before and after: it blocks while
+// the daemon does not read.
+func (k *keeper) write(link *os.File, line string) error {
+	k.mu.Unlock()
+	defer k.mu.Lock()
+	_, err := link.Write([]byte(line))
+	return err
+}
+
 // serve takes what a daemon says, until it is gone.
 func (k *keeper) serve(link *os.File) {
-	defer link.Close()
-	data := make([]byte, 256)
-	oob := make([]byte, unix.CmsgSpace(4))
+	fd := int(link.Fd())
 	for {
-		n, oobn, _, _, err := unix.Recvmsg(int(link.Fd()), data, oob, unix.MSG_CMSG_CLOEXEC)
+		// A line stays in the link until it can be taken: whoever executes the
+		// keeper anew meanwhile has the lock, and leaves it to the next image.
+		n, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil || n == 0 {
 			return
 		}
-		if line := string(data[:n]); line != "anew" {
-			k.take(line, oob[:oobn])
-		} else if err := k.anew(); err != nil {
+		if k.receive(fd) != "anew" {
+			continue
+		}
+		if err := k.anew(); err != nil {
 			fmt.Fprintf(k.cfg.Log, "session-init: the keeper goes on as it is: %v\n", err)
 		}
 	}
 }
 
-// take does what a line of the daemon says. Lines that it does not know are
-// passed over: the daemon may be a newer one.
-func (k *keeper) take(line string, oob []byte) {
+// receive takes the line that is in the link, and returns it; empty when there
+// is none.
+func (k *keeper) receive(fd int) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	data := make([]byte, 256)
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := unix.Recvmsg(fd, data, oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	if err != nil {
+		return ""
+	}
+	line := string(data[:n])
+	k.insist(func() { k.take(line, oob[:oobn]) })
+	return line
+}
+
+// take does what a line of the daemon says, with the lock. Lines that it does not
+// know are passed over: the daemon may be a newer one.
+func (k *keeper) take(line string, oob []byte) {
+	k.fail("keeper-listening")
 	var pid int
 	if _, err := fmt.Sscanf(line, "seen %d", &pid); err == nil {
 		for i, e := range k.exits {
@@ -364,7 +451,14 @@ func (k *keeper) take(line string, oob []byte) {
 			tell.Close()
 		}
 		// From here on there is nothing to do until something dies.
-		go footprint.GiveBack()
+		if k.calmed == nil {
+			k.calmed = make(chan struct{}, 1)
+			go k.do("giving memory back", func() { footprint.Work(k.calmed, nil) })
+		}
+		select {
+		case k.calmed <- struct{}{}:
+		default:
+		}
 		if k.pid == 0 {
 			return // its last words
 		}
@@ -423,34 +517,45 @@ func (k *keeper) wait() (status syscall.WaitStatus, wasReady bool) {
 		if err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
 			continue
 		}
-		k.mu.Lock()
-		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
-		if err != nil || pid == 0 {
-			k.mu.Unlock()
+		status, served, over := k.reap()
+		if !over {
 			continue
 		}
-		if pid == k.pid {
-			served := k.served
-			k.pid = 0
-			if k.shell {
-				k.shell = false
-				k.mu.Unlock()
-				return status, false
-			}
-			k.mu.Unlock()
+		if served != nil {
+			timer := time.NewTimer(linkPatience)
 			select {
 			case <-served:
-			case <-time.After(linkPatience):
+			case <-timer.C:
 				// A child of the daemon's that hangs before its exec
 				// may hold the link still.
 			}
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			wasReady, k.ready = k.ready, false
-			return status, wasReady
+			timer.Stop()
 		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		wasReady, k.ready = k.ready, false
+		return status, wasReady
+	}
+}
+
+// reap takes one process that has ended. It reports whether that was the daemon,
+// of which all has been taken that it said when served is closed, or a shell.
+func (k *keeper) reap() (status syscall.WaitStatus, served <-chan struct{}, over bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.fail("keeper-waiting")
+	pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+	switch {
+	case err != nil || pid == 0:
+	case pid != k.pid:
 		k.exits = append(k.exits, ended{pid, status})
 		k.more.Signal()
-		k.mu.Unlock()
+	case k.shell:
+		k.pid, k.shell = 0, false
+		return status, nil, true
+	default:
+		k.pid = 0
+		return status, k.served, true
 	}
+	return status, nil, false
 }

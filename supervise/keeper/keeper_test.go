@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "keeper":
 		os.Setenv("KEEPER_TEST_ROLE", "daemon")
-		os.Exit(Run(Config{Path: "/proc/self/exe", Argv: os.Args[:1], Env: os.Environ(), Log: os.Stderr}))
+		os.Exit(Run(Config{Path: "/proc/self/exe", Argv: os.Args[:1], Env: os.Environ(), Log: os.Stderr,
+			Fail: failPoints(os.Getenv("KEEPER_TEST_POINTS"))}))
 	case "daemon":
 		os.Exit(daemon())
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,18 +65,31 @@ func shells() (list [][]string) {
 	return append(list, []string{"/bin/sh"})
 }
 
+// terminalOf opens the terminal of an emergency; the caller closes it. In a container
+// that is standard input, of which it is a copy: else it would be closed with it.
+func terminalOf(place Place) (*os.File, error) {
+	name := "standard input"
+	fd, err := 0, error(nil)
+	if place == Machine {
+		name = console
+		fd, err = unix.Open(console, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	} else {
+		fd, err = unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open %s: %w", name, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
 // Emergency starts a shell on the console and returns its pid: the caller waits
 // for it. In a container standard input is its console.
 func Emergency(place Place, log io.Writer) (pid int, err error) {
-	terminal := os.NewFile(0, "standard input")
-	if place == Machine {
-		fd, err := unix.Open(console, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return 0, fmt.Errorf("cannot open %s: %w", console, err)
-		}
-		terminal = os.NewFile(uintptr(fd), console)
-		defer terminal.Close()
+	terminal, err := terminalOf(place)
+	if err != nil {
+		return 0, err
 	}
+	defer terminal.Close()
 	fmt.Fprintf(terminal, "\r\nsession-init: emergency: this shell is all there is; when it ends, the daemon is tried again.\r\n")
 	attr := &syscall.ProcAttr{
 		Dir: "/", Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux", "HOME=/root"},
@@ -116,11 +130,19 @@ func OpenLog(console io.Writer) *Log {
 // kernelLog is a descriptor of /dev/kmsg.
 type kernelLog int
 
-// Write writes a record: a daemon's, of the severity "information"; see
-// syslog(3).
-func (k kernelLog) Write(text []byte) (int, error) {
-	_, err := unix.Write(int(k), append([]byte("<30>"), text...))
-	return len(text), err
+// maxRecord is how much of a line is written at once: the kernel refuses a record
+// of more than about 1000 bytes.
+const maxRecord = 900
+
+// Write writes a line as a record, or more of them: a daemon's, of the severity
+// "information"; see syslog(3).
+func (k kernelLog) Write(line []byte) (int, error) {
+	for part := range slices.Chunk(bytes.TrimSuffix(line, []byte("\n")), maxRecord) {
+		if _, err := unix.Write(int(k), slices.Concat([]byte("<30>"), part, []byte("\n"))); err != nil {
+			return 0, err
+		}
+	}
+	return len(line), nil
 }
 
 // Write takes whole lines. The kernel's log gets each as a record of its own.

@@ -24,6 +24,33 @@ const (
 // lastGrace is how long what is left may take to end by TERM, and then by KILL.
 const lastGrace = 5 * time.Second
 
+// stepPatience is how long a disk may take with one step of the end. A server that
+// does not answer would hold the machine for ever.
+const stepPatience = 2 * time.Minute
+
+var errNoAnswer = fmt.Errorf("no answer within %v", stepPatience)
+
+// within does something that may never come back, and goes on without it then.
+func within(patience time.Duration, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return errNoAnswer
+	}
+}
+
+// writeAll has the kernel write what is not on the disks yet.
+func writeAll(log io.Writer) {
+	if err := within(stepPatience, func() error { unix.Sync(); return nil }); err != nil {
+		fmt.Fprintf(log, "session-init: cannot write everything to the disks: %v\n", err)
+	}
+}
+
 // EndProcesses ends and reaps every process but ours, and returns when there is
 // none, or after twice lastGrace. Nobody else may wait for children meanwhile.
 // When we are not the first process of anything it does nothing: others are not
@@ -63,14 +90,14 @@ func EndProcesses(log io.Writer) {
 // returns only when it may not, or cannot.
 func Finish(place Place, how string, log io.Writer) error {
 	EndProcesses(log)
-	unix.Sync()
+	writeAll(log)
 	if place != Machine || os.Getpid() != 1 {
 		// The mounts are somebody else's, or go with us.
 		return nil
 	}
 	swapOff(log)
 	unmountAll(log)
-	unix.Sync()
+	writeAll(log)
 	command := unix.LINUX_REBOOT_CMD_HALT
 	switch how {
 	case PowerOff:
@@ -96,10 +123,18 @@ func swapOff(log io.Writer) {
 		if err != nil {
 			continue
 		}
-		if _, _, errno := unix.Syscall(unix.SYS_SWAPOFF, uintptr(unsafe.Pointer(path)), 0, 0); errno != 0 {
-			fmt.Fprintf(log, "session-init: cannot take %s out of use: %v\n", fields[0], errno)
+		if err := within(stepPatience, func() error { return swapOffOne(path) }); err != nil {
+			fmt.Fprintf(log, "session-init: cannot take %s out of use: %v\n", fields[0], err)
 		}
 	}
+}
+
+// swapOffOne is swapoff(2).
+func swapOffOne(path *byte) error {
+	if _, _, errno := unix.Syscall(unix.SYS_SWAPOFF, uintptr(unsafe.Pointer(path)), 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // mountPoint is a line of /proc/self/mountinfo; see proc(5).
@@ -156,6 +191,8 @@ const passes = 3
 // unmountAll unmounts, the newest first, and makes read-only what is busy, the
 // root above all.
 func unmountAll(log io.Writer) {
+	// Who has not answered once is not asked again.
+	silent := map[string]bool{}
 	for pass := range passes {
 		text, err := os.ReadFile("/proc/self/mountinfo")
 		if err != nil {
@@ -164,11 +201,16 @@ func unmountAll(log io.Writer) {
 		}
 		left := 0
 		for _, m := range slices.Backward(parseMounts(string(text))) {
-			if m.memory() || m.path == "/" {
+			if m.memory() || m.path == "/" || silent[m.path] {
 				continue
 			}
-			err := unix.Unmount(m.path, unix.UMOUNT_NOFOLLOW)
+			err := within(stepPatience, func() error { return unix.Unmount(m.path, unix.UMOUNT_NOFOLLOW) })
 			if err == nil || errors.Is(err, unix.EINVAL) {
+				continue
+			}
+			if errors.Is(err, errNoAnswer) {
+				fmt.Fprintf(log, "session-init: cannot unmount %s: %v\n", m.path, err)
+				silent[m.path] = true
 				continue
 			}
 			left++
@@ -185,7 +227,7 @@ func unmountAll(log io.Writer) {
 }
 
 func readOnly(path string, log io.Writer) {
-	if err := unix.Mount("", path, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+	if err := within(stepPatience, func() error { return unix.Mount("", path, "", unix.MS_REMOUNT|unix.MS_RDONLY, "") }); err != nil {
 		fmt.Fprintf(log, "session-init: cannot make %s read-only: %v\n", path, err)
 	}
 }

@@ -2,9 +2,11 @@ package pid1
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,5 +89,20 @@ func TestByOnce(t *testing.T) {
 func TestEndAtOnce(t *testing.T) {
 	if err := EndAtOnce("dance"); err == nil {
 		t.Error("EndAtOnce(dance) = nil; want an error")
+	}
+}
+
+// What never comes back is not waited for.
+func TestWithin(t *testing.T) {
+	failed := errors.New("no")
+	for _, want := range []error{nil, failed} {
+		if got := within(time.Hour, func() error { return want }); got != want {
+			t.Errorf("within() = %v; want %v", got, want)
+		}
+	}
+	over := make(chan struct{})
+	defer close(over)
+	if got := within(time.Millisecond, func() error { <-over; return nil }); !errors.Is(got, errNoAnswer) {
+		t.Errorf("within() of what hangs = %v; want %v", got, errNoAnswer)
 	}
 }

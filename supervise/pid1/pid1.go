@@ -11,6 +11,7 @@
 package pid1
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -86,7 +87,7 @@ func FirstNamespace() bool {
 }
 
 // ErrForeign: what is mounted at /proc shows another PID namespace than ours.
-var ErrForeign = fmt.Errorf("/proc is that of another PID namespace")
+var ErrForeign = errors.New("/proc is that of another PID namespace")
 
 // InContainer tells whether the environment of a first process says that it is
 // in a container, as container managers do.
@@ -115,9 +116,21 @@ func Begin(place Place) (steps []Step) {
 			Step{"open /dev/console", openConsole},
 			Step{"have Ctrl-Alt-Del", func() error { return unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF) }},
 			Step{"have the keyboard's signal", signalKeyboard},
+			Step{"have the kernel's log take all lines", takeAllLines},
 			Step{"set the host name", setHostname})
 	}
 	return append(steps, Step{"bring up the loopback interface", loopback})
+}
+
+// takeAllLines has the kernel keep every line that is written to /dev/kmsg: else it
+// drops what is more than ten in five seconds. It refuses when its command line
+// says otherwise.
+func takeAllLines() error {
+	err := os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on\n"), 0)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
 }
 
 // setHostname takes it from /etc/hostname: the first line that is no comment.

@@ -6,7 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A step that fails is told, and the next is done.
@@ -137,3 +140,54 @@ func TestLog(t *testing.T) {
 type writer func([]byte)
 
 func (w writer) Write(text []byte) (int, error) { w(text); return len(text), nil }
+
+// A line that is longer than the kernel takes comes in parts.
+func TestKernelLog(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	long := strings.Repeat("x", maxRecord)
+	for _, test := range []struct {
+		line string
+		want []string
+	}{
+		{"one\n", []string{"<30>one\n"}},
+		{long + "\n", []string{"<30>" + long + "\n"}},
+		{long + "y\n", []string{"<30>" + long + "\n", "<30>y\n"}},
+	} {
+		if n, err := kernelLog(fds[0]).Write([]byte(test.line)); n != len(test.line) || err != nil {
+			t.Errorf("Write(%.9q) = %d, %v; want %d", test.line, n, err, len(test.line))
+		}
+		for _, want := range test.want {
+			got := make([]byte, 2*maxRecord)
+			n, _, err := unix.Recvfrom(fds[1], got, unix.MSG_DONTWAIT)
+			if err != nil || string(got[:n]) != want {
+				t.Errorf("the record of %.9q = %.9q, %v; want %.9q", test.line, got[:max(n, 0)], err, want)
+			}
+		}
+	}
+}
+
+// A container's console is its standard input, which stays open when the shell on it
+// is forgotten.
+func TestTerminalOf(t *testing.T) {
+	for _, place := range []Place{Elsewhere, Container} {
+		terminal, err := terminalOf(place)
+		if err != nil {
+			t.Fatalf("terminalOf(%v): %v", place, err)
+		}
+		var input, got unix.Stat_t
+		if err := errors.Join(unix.Fstat(0, &input), unix.Fstat(int(terminal.Fd()), &got)); err != nil || got.Ino != input.Ino {
+			t.Errorf("terminalOf(%v) is another file than standard input, %v", place, err)
+		}
+		if err := terminal.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Fstat(0, &got); err != nil || got.Ino != input.Ino {
+			t.Errorf("standard input after terminalOf(%v): %v", place, err)
+		}
+	}
+}
