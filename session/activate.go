@@ -49,6 +49,8 @@ type activation struct {
 	call engine.CallID
 	// job and instance are known when it was asked for.
 	job, instance string
+	// held: it waits for the display of a login session.
+	held bool
 	// errorName and why are a failure that could not be told yet.
 	errorName, why string
 }
@@ -153,7 +155,7 @@ func (a *activator) begin(v engine.View, unit string, by *events.Caller) {
 		one = &activation{unit: unit}
 		a.asked = append(a.asked, one)
 	}
-	one.by, one.at, one.why = by, a.daemon.clock(), ""
+	one.by, one.at, one.why, one.held = by, a.daemon.clock(), "", false
 	name, isService := strings.CutSuffix(unit, ".service")
 	switch _, isJob := v.Class(name); {
 	case isJob:
@@ -198,18 +200,18 @@ func (a *activator) found(v engine.View, one *activation, name string, service c
 	a.daemon.step(engine.RunTransient{Call: a.number(one), By: a.caller(v, one), Definition: engine.Define(class), Wait: true})
 }
 
-// start starts a job.
-func (a *activator) start(v engine.View, one *activation, name string) {
-	one.job = name
+// startNow starts the job of an activation, in a login session if there is one
+// and it may need that.
+func (a *activator) startNow(v engine.View, one *activation) {
 	by := a.caller(v, one)
 	var env events.Env
-	if by.Session != engine.Unspecified && reachesLogin(v, name, maxReach) {
+	if by.Session != engine.Unspecified && reachesLogin(v, one.job) {
 		env = events.Env{"SESSION=" + strconv.FormatUint(by.Session, 10)}
 	}
-	if instance, err := v.InstanceName(name, env); err == nil {
+	if instance, err := v.InstanceName(one.job, env); err == nil {
 		one.instance = instance
 	}
-	a.daemon.step(engine.Start{Call: a.number(one), By: by, Target: engine.Target{Class: name}, Env: env, Wait: true})
+	a.daemon.step(engine.Start{Call: a.number(one), By: by, Target: engine.Target{Class: one.job}, Env: env, Wait: true})
 }
 
 func (a *activator) number(one *activation) engine.CallID {
@@ -225,40 +227,8 @@ func (a *activator) caller(v engine.View, one *activation) *events.Caller {
 	if one.by != nil {
 		by = *one.by
 	}
-	for _, s := range v.Logins() {
-		if s.Began && !s.Ending {
-			by.Session = s.ID
-		}
-	}
+	by.Session = newestDisplay(v)
 	return &by
-}
-
-// maxReach bounds how far the conditions of jobs are followed.
-const maxReach = 8
-
-// reachesLogin tells whether a job belongs to login sessions: it starts with
-// one, or when a job does that belongs to them, or it never starts by itself, as
-// a ready job that is not enabled. It may need their display then, and ends with
-// them, whoever starts it.
-func reachesLogin(v engine.View, name string, steps int) bool {
-	class, ok := v.Class(name)
-	if !ok || steps == 0 {
-		return false
-	}
-	if class.StartOn == nil {
-		return true
-	}
-	for _, words := range class.StartOn.Postfix() {
-		switch words[0] {
-		case "session-start":
-			return true
-		case "starting", "started", "stopping", "stopped":
-			if len(words) > 1 && reachesLogin(v, strings.TrimPrefix(words[1], "JOB="), steps-1) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // replied takes the answer to a start, if it is one of ours.
@@ -273,7 +243,7 @@ func (a *activator) replied(r engine.Reply) bool {
 	one.call = 0
 	switch {
 	case r.Err == nil:
-		a.runs(one)
+		a.rests(one)
 	case r.Err.Kind == engine.AlreadyStarted:
 		a.already(one)
 	default:
@@ -284,6 +254,18 @@ func (a *activator) replied(r engine.Reply) bool {
 		a.fail(one, bus.ErrSpawnFailed, "cannot start job "+one.job+": "+why)
 	}
 	return true
+}
+
+// rests takes it that a start has come to rest: the job runs, or somebody has
+// stopped it meanwhile, itself in its pre-start perhaps.
+func (a *activator) rests(one *activation) {
+	in, ok := a.daemon.engine.View().Instance(one.job, one.instance)
+	switch {
+	case !ok:
+		a.gone(one)
+	case in.Goal == engine.GoalStart:
+		a.runs(one)
+	}
 }
 
 // runs takes it that a job is ready. One that is so by owning its name is what
@@ -328,20 +310,25 @@ func (a *activator) noted(n engine.Notify) {
 	if n.Kind != engine.StateChanged && n.Kind != engine.InstanceRemoved {
 		return
 	}
-	one := a.find(func(one *activation) bool {
-		return one.job == n.Class && one.instance == n.Instance && one.call == 0 && one.why == ""
-	})
-	switch {
-	case one == nil:
-	case n.Kind == engine.InstanceRemoved:
-		why := a.daemon.engine.View().LastFailure(one.job)
-		if why == "" {
-			why = "it has ended"
+	// Several units may be one job.
+	for _, one := range slices.Clone(a.asked) {
+		switch {
+		case one.job != n.Class || one.instance != n.Instance || one.call != 0 || one.why != "":
+		case n.Kind == engine.InstanceRemoved:
+			a.gone(one)
+		case n.Text == engine.Running.String():
+			a.runs(one)
 		}
-		a.fail(one, bus.ErrSpawnFailed, "job "+one.job+" does not run any more: "+why)
-	case n.Text == engine.Running.String():
-		a.runs(one)
 	}
+}
+
+// gone takes it that a job has ended that was started.
+func (a *activator) gone(one *activation) {
+	why := a.daemon.engine.View().LastFailure(one.job)
+	if why == "" {
+		why = "it was stopped, or has ended by itself (sctl log " + one.job + ")"
+	}
+	a.fail(one, bus.ErrSpawnFailed, "job "+one.job+" does not run any more: "+why)
 }
 
 // fail tells the bus that a service will not come, or has it told once there is

@@ -19,7 +19,8 @@ import (
 	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/bus"
 	"github.com/session-init/session-init/session/conf"
-	"github.com/session-init/session-init/session/display"
+	"github.com/session-init/session-init/session/conf/inotify"
+	"github.com/session-init/session-init/session/display/variable"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
 	"github.com/session-init/session-init/supervise"
@@ -198,7 +199,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 
 	server, err := bus.Listen(d.runtime.socket(), d, bus.Options{
 		Version: "session-init " + opts.Version, Logger: log, Socket: opts.Keeper.Held(socketName),
-		ReadOnly: d.readOnlyPath(), ReadOnlySocket: opts.Keeper.Held(readOnlyName), System: d.busSystem(), LoginVariables: display.Variables(), Guard: d.guard, Fail: opts.Fail})
+		ReadOnly: d.readOnlyPath(), ReadOnlySocket: opts.Keeper.Held(readOnlyName), System: d.busSystem(), LoginVariables: variable.Names(), Wait: true, Guard: d.guard, Fail: opts.Fail})
 	if err != nil {
 		return err
 	}
@@ -276,7 +277,8 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	for _, dir := range dirs {
 		d.confDirs = append(d.confDirs, dir.Path)
 	}
-	d.watcher = conf.New(dirs, conf.Options{Logger: log, Parse: job.Parse, Apply: job.Apply, Entries: opts.entries(), Guard: d.guard}, d.apply)
+	d.watcher = conf.New(dirs, conf.Options{Logger: log, Parse: job.Parse, Apply: job.Apply, Entries: opts.entries(), Guard: d.guard,
+		Notifier: inotify.Open}, d.apply)
 	d.ending = d.watcher.Unwatch
 	if err := d.watcher.Load(); err != nil {
 		return err
@@ -391,7 +393,7 @@ func (d *Daemon) dropKept() {
 
 // Reload reads all job files again; see bus.Backend.
 func (d *Daemon) Reload(done func()) {
-	d.watcher.Rescan(func() {
+	applied := func() {
 		d.dropKept()
 		d.Step(engine.ListenAgain{})
 		d.Read(func(engine.View) {
@@ -402,7 +404,9 @@ func (d *Daemon) Reload(done func()) {
 				}
 			})
 		})
-	})
+	}
+	// A signal may come, by the keeper, before there is a watcher.
+	d.Read(func(engine.View) { d.watcher.Rescan(applied) })
 }
 
 // ConfDirs are the directories that job files are looked for in; see
@@ -447,6 +451,7 @@ func (d *Daemon) Run() error {
 	d.busy, d.rest = burst, d.clock()+restAfter
 	d.open.Store(true)
 	d.processes.Wake()
+	d.server.Open()
 	<-d.ended
 	if d.restart {
 		err := d.handOver()

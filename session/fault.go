@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/guard"
+	"github.com/session-init/session-init/supervise"
 )
 
 // A panic on any goroutine is the end of this daemon, and the next goes on
@@ -116,6 +117,10 @@ func (d *Daemon) fault(f guard.Fault) {
 		fmt.Fprintf(d.opts.Stderr, "session-init: %v\n", err)
 	}
 }
+
+// FailPoints returns what a build for tests does at named points of the keeper;
+// nil: nothing. The daemon's own are Options.Fail.
+func FailPoints(environ []string) func(point string) { return supervise.FailPoints(environ) }
 
 // execute puts the daemon's program, or if that is not to be had this one, in
 // our place. It returns only when it failed.

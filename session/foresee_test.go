@@ -22,6 +22,7 @@ import (
 	"github.com/session-init/session-init/session/foresee"
 	"github.com/session-init/session-init/session/job"
 	"github.com/session-init/session-init/session/socket"
+	"github.com/session-init/session-init/session/testkit"
 	"github.com/session-init/session-init/supervise"
 )
 
@@ -63,6 +64,13 @@ var programs = map[string]string{
 	"stop":    "kill -STOP $$\nread -r turn < \"$GATES/$UPSTART_JOB,$UPSTART_INSTANCE,$1\"\neval \"$turn\"\n",
 	"fork":    "{ read -r turn < \"$GATES/$UPSTART_JOB,$UPSTART_INSTANCE,$1\"; eval \"$turn\"; } &\n",
 	"daemon":  "{ { read -r turn < \"$GATES/$UPSTART_JOB,$UPSTART_INSTANCE,$1\"; eval \"$turn\"; } & } &\n",
+	"listen":  perlProgram(`$^F = 255; socket(S, AF_UNIX, SOCK_STREAM, 0) && bind(S, pack_sockaddr_un("\0world-$$")) && listen(S, 1)`),
+	"notify":  perlProgram(`socket(S, AF_UNIX, SOCK_DGRAM, 0) && send(S, "READY=1", 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET}))`),
+}
+
+// perlProgram does what no shell can, and becomes the fixture.
+func perlProgram(code string) string {
+	return "exec perl -MSocket -e '" + code + " or die; exec \"$ENV{GATES}/../fixture\", @ARGV' -- \"$1\"\n"
 }
 
 func TestForesee(t *testing.T) {
@@ -73,6 +81,7 @@ func TestForesee(t *testing.T) {
 	if seed, err := strconv.ParseUint(os.Getenv("WORLD"), 10, 64); err == nil {
 		first, last = seed, seed
 	}
+	testkit.Need(t, "perl")
 	dir := t.TempDir()
 	for name, text := range programs {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text), 0o700); err != nil {
@@ -89,19 +98,19 @@ func TestForesee(t *testing.T) {
 		}
 	}
 	t.Logf("worlds %d to %d: %s", first, last, sum)
-	if !t.Failed() && last > first && (sum.exact < sum.commands/2 || sum.processes < int(last)) {
+	if !t.Failed() && last > first && (sum.exact < sum.commands/2 || sum.processes < int(last) || sum.listened*sum.notified == 0) {
 		t.Errorf("%s: too little of it was as foreseen to prove anything", sum)
 	}
 }
 
 // tally counts what came of commands.
 type tally struct {
-	commands, exact, reordered, raced, endless, void, processes, lines int
+	commands, exact, reordered, raced, endless, void, processes, lines, listened, notified int
 }
 
 func (s tally) String() string {
-	return fmt.Sprintf("%d commands, %d processes, %d lines; %d commands went as foreseen in one order, %d in another, in %d the order decided; %d had no end and were not done; %d worlds were left when a process was ended before it was ready",
-		s.commands, s.processes, s.lines, s.exact, s.reordered, s.raced, s.endless, s.void)
+	return fmt.Sprintf("%d commands, %d processes, of which %d came to listen and %d said READY=1, %d lines; %d commands went as foreseen in one order, %d in another, in %d the order decided; %d had no end and were not done; %d worlds were left when a process was ended before it was ready",
+		s.commands, s.processes, s.listened, s.notified, s.lines, s.exact, s.reordered, s.raced, s.endless, s.void)
 }
 
 // realWorld is the loop with a real supervisor below it. It stands between
@@ -144,6 +153,7 @@ func newRealWorld(t *testing.T, dir string, w *randomWorld) *realWorld {
 	if r.Supervisor, err = supervise.New(supervise.Options{Turn: r.loop.turn}, r.supervised); err != nil {
 		t.Fatal(err)
 	}
+	r.loop.translate.notifyDir = r.pipes
 	r.loop.open.Store(true)
 	r.Wake()
 	return r
@@ -156,7 +166,8 @@ func (r *realWorld) supervised(batch []supervise.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, event := range batch {
-		if in := input(event); in != nil {
+		in := input(event)
+		if _, looked := in.(engine.Found); in != nil && !looked {
 			r.news = append(r.news, in)
 		}
 		switch event := event.(type) {
@@ -324,6 +335,16 @@ func (r *realWorld) do(in engine.Input, call engine.CallID, sum *tally) string {
 	sum.commands++
 	sum.processes += told.processes
 	sum.lines += len(told.lines)
+	r.mu.Lock()
+	for _, news := range r.news {
+		switch news.(type) {
+		case engine.Ready:
+			sum.listened++
+		case engine.Notified:
+			sum.notified++
+		}
+	}
+	r.mu.Unlock()
 	return told.against(foreseen, before, after, inOrder, sum)
 }
 
@@ -421,15 +442,18 @@ const unfinished = "a process was ended before it was ready"
 
 // unready reports whether news that nobody expects is that of a process which
 // was ended before it was ready: it made itself ready all the same, or ended
-// before those that forked it were gone, or before its program was missed (a
-// child that is killed before its exec looks like one that has done it).
+// before its exec, or before those that forked it were gone, or before its
+// program was missed (a child that is killed before its exec looks like one that
+// has done it).
 func (r *realWorld) unready(news engine.Input) bool {
 	name, kind := r.processOf(subject(news))
 	switch news := news.(type) {
-	case engine.Forked, engine.SelfStopped:
+	case engine.Forked, engine.SelfStopped, engine.Ready, engine.Notified:
 	case engine.Spawned:
 		outcome, _ := r.world.outcome(name, kind)
 		return outcome.Missing
+	case engine.SpawnFailed:
+		return strings.Contains(news.Reason, ": killed by SIG")
 	case engine.Exited:
 		if !news.Left {
 			return false
@@ -484,6 +508,10 @@ func subject(in engine.Input) engine.ProcID {
 	case engine.Forked:
 		return in.Proc
 	case engine.SelfStopped:
+		return in.Proc
+	case engine.Ready:
+		return in.Proc
+	case engine.Notified:
 		return in.Proc
 	case engine.Exited:
 		return in.Proc

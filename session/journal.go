@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"log/slog"
 	"os"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/session-init/session-init/guard"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/state"
+	"github.com/session-init/session-init/supervise/pid1"
 )
 
 // journal writes what the engine takes, before it takes it. When it cannot,
@@ -116,11 +118,31 @@ func (j *journal) close() {
 	os.Remove(j.path)
 }
 
-// bootID names this boot of the kernel; pids and times mean nothing after.
+// bootID names this boot of the kernel, or this life of a container; pids and times
+// mean nothing after. What a container leaves in a directory may be there when it is
+// started again, on the same kernel.
 func bootID() string {
 	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "unknown"
 	}
-	return strings.TrimSpace(string(text))
+	id := strings.TrimSpace(string(text))
+	if pid1.FirstNamespace() {
+		return id
+	}
+	return id + "/" + firstBegan()
+}
+
+// firstBegan is when the first process began, in ticks since the kernel has; empty
+// when that cannot be seen. See proc_pid_stat(5).
+func firstBegan() string {
+	text, err := os.ReadFile("/proc/1/stat")
+	if err != nil {
+		return ""
+	}
+	const at = 22 - 3 // behind the name, which may have blanks
+	if fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])); len(fields) > at {
+		return fields[at]
+	}
+	return ""
 }

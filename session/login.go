@@ -10,6 +10,7 @@ import (
 
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/display"
+	"github.com/session-init/session-init/session/display/variable"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/supervise"
 )
@@ -108,7 +109,10 @@ func (d *Daemon) beginSession(in engine.SessionBegin, env events.Env, late strin
 	}
 	d.Step(in)
 	d.watchDisplay(held)
-	d.Read(func(v engine.View) { d.letGo(v, name) })
+	d.Read(func(v engine.View) {
+		d.letGo(v, name)
+		d.activator.release(v)
+	})
 }
 
 func lookupIn(env events.Env) func(string) string {
@@ -286,8 +290,8 @@ func (d *Daemon) awaitLogin() {
 // LoginVariables parts an environment: what tells one login session from
 // another, for its layer, and the rest, for a daemon that serves more of them.
 func LoginVariables(environ []string) (layer, rest []string) {
-	layer = display.Taken(lookupIn(environ))
-	own := display.Variables()
+	layer = variable.Taken(lookupIn(environ))
+	own := variable.Names()
 	for _, entry := range environ {
 		// The bus is mostly the user's, and the daemon is on it, too.
 		key, _, _ := strings.Cut(entry, "=")

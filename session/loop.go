@@ -89,6 +89,9 @@ type Loop struct {
 	over  bool
 	busy  int           // messages since memory was given back
 	rest  time.Duration // when to give it back
+	pause time.Duration // from the next message to that, when they are few
+	// release asks the collector of garbage; nil until it is needed.
+	release chan struct{}
 	// restart: the loop ends, the session does not.
 	restart bool
 	// config is the engine's; simulations are asked for, the first is under
@@ -114,12 +117,17 @@ func (l *Loop) post(messages ...message) {
 	}
 }
 
-// After a burst of work the heap is larger than what it holds. Go gives the
-// rest back bit by bit, and wakes up for that for minutes; we give it back at
-// once when it has become quiet, and are asleep from then on.
+// After work the heap is larger than what it holds. Go gives the rest back bit
+// by bit, and wakes up for that for minutes; we give it back at once, and are
+// asleep from then on: when it has been quiet for restAfter, and, but for a
+// burst, some time after the first message. That is longer each time, from
+// firstRest on, so that one call a second is not answered by a collection of
+// garbage a second; a burst has it begin anew.
 const (
 	burst     = 128 // messages
 	restAfter = 100 * time.Millisecond
+	firstRest = 250 * time.Millisecond
+	lastRest  = time.Minute
 )
 
 // turnMessages is how many messages the loop takes before the supervisor may
@@ -166,19 +174,32 @@ func (l *Loop) turn() (sleep time.Duration) {
 	return l.calm(len(taken), now, sleep)
 }
 
-// calm gives memory back some time after a burst, and returns the time to
-// sleep, which it may shorten.
+// calm gives memory back some time after work, and returns the time to sleep,
+// which it may shorten. Where nothing has happened it does nothing.
 func (l *Loop) calm(taken int, now, sleep time.Duration) time.Duration {
-	l.busy += taken
-	if l.busy < burst {
+	if taken > 0 {
+		if l.busy == 0 {
+			l.pause = max(l.pause, firstRest)
+			l.rest = now + l.pause
+		}
+		if l.busy += taken; l.busy >= burst {
+			l.rest, l.pause = now, 0
+		}
+		l.rest = max(l.rest, now+restAfter)
+	}
+	if l.busy == 0 {
 		return sleep
 	}
-	if taken > 0 {
-		l.rest = now + restAfter
-	}
 	if now >= l.rest {
-		l.busy = 0
-		l.guard.Go("collector of garbage", footprint.GiveBack)
+		l.busy, l.pause = 0, min(2*l.pause, lastRest)
+		if l.release == nil {
+			l.release = make(chan struct{}, 1)
+			l.guard.Go("collector of garbage", func() { footprint.Work(l.release, l.ended) })
+		}
+		select {
+		case l.release <- struct{}{}:
+		default: // it was asked already
+		}
 		return sleep
 	}
 	if left := l.rest - now; sleep < 0 || left < sleep {

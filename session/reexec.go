@@ -11,10 +11,13 @@ import (
 
 // Restart has the daemon executed anew; see bus.Backend.
 func (d *Daemon) Restart() {
-	d.activator.retire(func() {
-		d.Read(func(engine.View) {
-			d.restart, d.quit = true, true
-			d.processes.Deafen()
+	// A signal may come before all parts are there.
+	d.Read(func(engine.View) {
+		d.activator.retire(func() {
+			d.Read(func(engine.View) {
+				d.restart, d.quit = true, true
+				d.processes.Deafen()
+			})
 		})
 	})
 }

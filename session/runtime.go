@@ -255,9 +255,16 @@ func (r *runtimeDir) link(client string) (string, error) {
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		return "", fmt.Errorf("cannot make %s: %w", bin, err)
 	}
+	first := filepath.Join(bin, commandLinks[0])
 	for _, name := range commandLinks {
-		if err := os.Symlink(client, filepath.Join(bin, name)); err != nil {
-			return "", fmt.Errorf("cannot link %s: %w", filepath.Join(bin, name), err)
+		path := filepath.Join(bin, name)
+		// One link with many names is cheaper than many, where the file system
+		// has that; see link(2).
+		if path != first && os.Link(first, path) == nil {
+			continue
+		}
+		if err := os.Symlink(client, path); err != nil {
+			return "", fmt.Errorf("cannot link %s: %w", path, err)
 		}
 	}
 	return bin, nil

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,22 @@ type schedule struct {
 	mu sync.Mutex
 	// next is what is to come; nil for nothing.
 	next *plannedEnd
+
+	// files is held while its files are changed, which say what next is: one goes
+	// by its own goroutine, and may be overtaken. barred: noLogin is ours.
+	files  sync.Mutex
+	barred bool
+	// noLogin is where that file is instead, for tests.
+	noLogin string
+}
+
+func (s *schedule) noLoginPath() string { return cmp.Or(s.noLogin, noLogin) }
+
+// comes tells whether an end is still what is to come.
+func (s *schedule) comes(p *plannedEnd) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.next == p
 }
 
 type plannedEnd struct {
@@ -96,41 +113,75 @@ func (d *Daemon) plan(p *plannedEnd, again bool) {
 	d.guard.Go("end of the machine at a time", func() {
 		if !again {
 			d.log.Log(context.Background(), levelMessage, "The machine is to go down "+p.String())
-			text := fmt.Sprintf("%s\n%d\n%s\n", p.how, p.at.UnixMicro(), p.message)
-			if err := os.WriteFile(d.schedulePath(), []byte(text), 0o600); err != nil {
-				d.log.Warn("cannot write down when the machine is to end: " + err.Error() + "; should this daemon die it is forgotten")
-			}
+			d.writeSchedule(p)
 		}
 		d.awaitEnd(p, again)
 	})
 }
 
+// writeSchedule writes down what is to come, if it still is.
+func (d *Daemon) writeSchedule(p *plannedEnd) {
+	s := &d.system.schedule
+	s.files.Lock()
+	defer s.files.Unlock()
+	if !s.comes(p) {
+		return
+	}
+	text := fmt.Sprintf("%s\n%d\n%s\n", p.how, p.at.UnixMicro(), p.message)
+	if err := os.WriteFile(d.schedulePath(), []byte(text), 0o600); err != nil {
+		d.log.Warn("cannot write down when the machine is to end: " + err.Error() + "; should this daemon die it is forgotten")
+	}
+}
+
+// barLogins keeps people from logging in when it is soon, and lets them in again
+// when it no longer is: it may have been put off, or the clock been set.
+func (d *Daemon) barLogins(p *plannedEnd, left time.Duration) {
+	s := &d.system.schedule
+	s.files.Lock()
+	defer s.files.Unlock()
+	if d.opts.System.Container || !s.comes(p) {
+		return
+	}
+	if left > noLoginTime {
+		d.letIn()
+		return
+	}
+	if err := os.WriteFile(s.noLoginPath(), []byte(p.warning()+"\n"), 0o644); err != nil {
+		d.log.Warn("cannot keep people from logging in: " + err.Error())
+		return
+	}
+	s.barred = true
+}
+
+// letIn takes away what keeps people from logging in, if it is ours; with the lock
+// of the files.
+func (d *Daemon) letIn() {
+	s := &d.system.schedule
+	if !s.barred {
+		return
+	}
+	s.barred = false
+	if err := os.Remove(s.noLoginPath()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.log.Warn("cannot let people log in again: " + err.Error())
+	}
+}
+
 func (d *Daemon) schedulePath() string { return filepath.Join(d.runtime.own, scheduleName) }
 
-// awaitEnd tells who is logged in, and ends the machine when it is time.
+// awaitEnd tells who is logged in, and ends the machine when it is time by the wall
+// clock, which may be set meanwhile.
 func (d *Daemon) awaitEnd(p *plannedEnd, quiet bool) {
 	for {
 		left := time.Until(p.at)
 		if !quiet && left > 0 {
 			d.tell(p.warning())
 		}
-		if left <= noLoginTime && !d.opts.System.Container {
-			if err := os.WriteFile(noLogin, []byte(p.warning()+"\n"), 0o644); err != nil {
-				d.log.Warn("cannot keep people from logging in: " + err.Error())
-			}
-		}
+		d.barLogins(p, left)
 		if left <= 0 {
 			break
 		}
 		quiet = false
-		timer := time.NewTimer(left - nextReminder(left))
-		select {
-		case <-timer.C:
-		case <-p.back:
-			timer.Stop()
-			return
-		case <-d.ended:
-			timer.Stop()
+		if !d.awaitClock(p.at.Add(-nextReminder(left)), p.back) {
 			return
 		}
 	}
@@ -171,8 +222,10 @@ func nextReminder(left time.Duration) time.Duration {
 // toMaintenance changes to runlevel 1.
 func (d *Daemon) toMaintenance() {
 	_, previous, _ := utmp.Runlevel(utmp.Current)
-	if err := utmp.SetRunlevel(utmp.Current, utmp.Log, previous, '1', time.Now()); err != nil {
-		d.log.Warn(err.Error())
+	if !d.opts.System.Container {
+		if err := utmp.SetRunlevel(utmp.Current, utmp.Log, previous, '1', time.Now()); err != nil {
+			d.log.Warn(err.Error())
+		}
 	}
 	d.Step(engine.Emit{Name: "runlevel", Env: []string{"RUNLEVEL=1", "PREVLEVEL=" + string(rune(previous))}})
 }
@@ -234,14 +287,28 @@ func (d *Daemon) forgetEnd() *plannedEnd {
 	return p
 }
 
-// removeSchedule removes the files of what was to come.
+// removeSchedule removes the files of what was to come, unless there is another by
+// now.
 func (d *Daemon) removeSchedule() {
-	err := os.Remove(d.schedulePath())
-	if !d.opts.System.Container {
-		err = errors.Join(err, os.Remove(noLogin))
+	s := &d.system.schedule
+	s.files.Lock()
+	defer s.files.Unlock()
+	if !s.comes(nil) {
+		return
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	d.letIn()
+	if err := os.Remove(d.schedulePath()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		d.log.Warn("cannot forget the end of the machine: " + err.Error())
+	}
+}
+
+// removeScheduleFile is that when the end comes, and nobody is to log in any more.
+func (d *Daemon) removeScheduleFile() {
+	s := &d.system.schedule
+	s.files.Lock()
+	defer s.files.Unlock()
+	if s.comes(nil) {
+		_ = os.Remove(d.schedulePath())
 	}
 }
 

@@ -263,7 +263,7 @@ func (d *Daemon) EndSystem(how string, env []string) error {
 			d.log.Warn("cannot write down how the machine is to end: " + err.Error())
 		}
 		d.forgetEnd()
-		_ = os.Remove(d.schedulePath())
+		d.removeScheduleFile()
 		d.Read(func(engine.View) {
 			begun := d.system.how != ""
 			d.system.how = how

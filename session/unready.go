@@ -59,7 +59,8 @@ func (l *Loop) addLook(one look) {
 func (l *Loop) look(now, sleep time.Duration) time.Duration {
 	for len(l.looks) > 0 {
 		one := l.looks[0]
-		switch unready := l.engine.ViewAt(now).Unready(one.proc); {
+		unready := l.engine.ViewAt(now).Unready(one.proc)
+		switch {
 		case !unready:
 		case one.at > now:
 			if left := one.at - now; sleep < 0 || left < sleep {
@@ -70,7 +71,7 @@ func (l *Loop) look(now, sleep time.Duration) time.Duration {
 			l.examine(one.proc, one.at >= one.last)
 		}
 		l.looks = slices.Delete(l.looks, 0, 1)
-		if one.at <= now && one.at < one.last {
+		if unready && one.at < one.last {
 			one.at, one.pause = min(one.at+one.pause, one.last), 2*one.pause
 			l.addLook(one)
 		}

@@ -47,8 +47,8 @@ func newRandomWorld(seed uint64) *randomWorld {
 	w := &randomWorld{seed: seed, names: []string{"a", "b", "c", "d", "e", "f"}[:4+c.IntN(3)],
 		jobs: make(map[string]string), expects: make(map[string]string)}
 	for _, name := range w.names {
-		if c.percent(20) {
-			w.expects[name] = oneOf(c, "fork", "daemon", "stop")
+		if c.percent(30) {
+			w.expects[name] = oneOf(c, "fork", "daemon", "stop", "listen", "listen", "notify", "notify")
 		}
 		for kind := range job.NumProcesses {
 			if outcome, special := drawOutcome(c, kind); special {
@@ -210,7 +210,7 @@ func (w *randomWorld) story() string {
 		text = w.fill(text, name, func(kind job.ProcessKind) string {
 			words := w.storyProgram(name, kind, strings.Contains(text, "task\n"))
 			if kind == job.Main {
-				words += map[string]string{"fork": " forks 1", "daemon": " forks 2", "stop": " stops"}[w.expects[name]]
+				words += map[string]string{"fork": " forks 1", "daemon": " forks 2", "stop": " stops", "notify": " notifies"}[w.expects[name]]
 			}
 			return words
 		})

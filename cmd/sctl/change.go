@@ -27,13 +27,18 @@ func (c *command) changeAtOnce(t target, action, awaited string) (done bool, err
 	if err != nil {
 		return true, c.explain(t, err)
 	}
+	return true, c.showChange(t, action, body)
+}
+
+// showChange prints what came of a Change.
+func (c *command) showChange(t target, action string, body []any) error {
 	path, info, unkillable, err := readOutcome(body)
 	if err != nil {
-		return true, err
+		return err
 	}
 	job, instance, isInstance, ok := api.ParsePath(path)
 	if !ok || !isInstance {
-		return true, fmt.Errorf("session-init answered with the path %q, which is no instance's", path)
+		return fmt.Errorf("session-init answered with the path %q, which is no instance's", path)
 	}
 	if info.Name = instance; info.State == "waiting" && info.Goal == "stop" {
 		c.print(c.style.resting(job, instance))
@@ -44,7 +49,7 @@ func (c *command) changeAtOnce(t target, action, awaited string) (done bool, err
 		// What they run is found out a moment later.
 		c.printLeft(t.job, "unkillable", notEnded)
 	}
-	return true, nil
+	return nil
 }
 
 // readOutcome reads the answer to a Change.

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -216,7 +215,7 @@ func newReading() *reading {
 
 // load reads directories as the daemon does.
 func (r *reading) load(dirs []conf.Dir) error {
-	w := conf.New(dirs, conf.Options{Logger: slog.New(note{r}), Parse: r.parse, Apply: r.apply, Once: true},
+	w := conf.New(dirs, conf.Options{Logger: note{r}, Parse: r.parse, Apply: r.apply},
 		func(changes []conf.Change) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -362,20 +361,19 @@ func (r *reading) jobs() []lint.Job {
 	return out
 }
 
-// note is a log handler that makes problems of what the reader says of files
-// and directories, and leaves out what it says of their text.
+// note makes problems of what the reader says of files and directories, and
+// leaves out what it says of their text.
 type note struct{ *reading }
 
-func (n note) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
-func (n note) WithAttrs([]slog.Attr) slog.Handler               { return n }
-func (n note) WithGroup(string) slog.Handler                    { return n }
+func (n note) Debug(string, ...any)        {}
+func (n note) Info(string, ...any)         {}
+func (n note) Warn(text string, _ ...any)  { n.take(text, true) }
+func (n note) Error(text string, _ ...any) { n.take(text, false) }
 
-func (n note) Handle(_ context.Context, record slog.Record) error {
+func (n note) take(text string, warning bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.said[record.Message] {
-		n.notes = append(n.notes, lint.Finding{Rule: ruleFiles,
-			Problem: job.Problem{Msg: record.Message, Warning: record.Level < slog.LevelError}})
+	if !n.said[text] {
+		n.notes = append(n.notes, lint.Finding{Rule: ruleFiles, Problem: job.Problem{Msg: text, Warning: warning}})
 	}
-	return nil
 }

@@ -68,6 +68,12 @@ func (c *command) change(action, member, until string) error {
 	if done, err := c.changeAtOnce(t, action, awaited); done {
 		return err
 	}
+	return c.changeByCalls(t, action, member, awaited)
+}
+
+// changeByCalls does it as Upstart has it: a call that changes the goal, and one
+// that asks for the status.
+func (c *command) changeByCalls(t target, action, member, awaited string) (err error) {
 	path := api.InstancePath(t.job, t.instance)
 	jobFace, instanceFace := api.JobInterface, api.InstanceInterface
 	if c.options.force {
@@ -176,7 +182,10 @@ func showStatus(c *command) error {
 		}
 		lines, err := c.jobStatus([]string{api.JobPath(t.job)})
 		if err == nil && len(lines) == 0 {
-			_, err = c.manager("GetJobByName", t.job)
+			if _, err = c.manager("GetJobByName", t.job); err == nil {
+				// Its file was read just now.
+				lines, err = c.jobStatus([]string{api.JobPath(t.job)})
+			}
 		}
 		if err != nil {
 			return err

@@ -25,7 +25,9 @@ type pastLine struct {
 }
 
 // exact tells whether the time of a line is known as well as it can be.
-func (l *pastLine) exact() bool { return !l.from.IsZero() && l.at.Sub(l.from) <= exactness }
+func (l *pastLine) exact() bool {
+	return !l.from.IsZero() && !l.at.IsZero() && l.at.Sub(l.from) <= exactness
+}
 
 // exactness is what session-init's notes are exact to, some time for a machine that
 // is busy included.
@@ -37,6 +39,9 @@ type logText struct {
 	changed []time.Time // when each part was
 	start   int64       // where in the file the last of them begins
 	id      logtime.ID
+	// born is when the last of them was made, zero when that is not known: what
+	// stands there came later.
+	born time.Time
 }
 
 // bound is a place in the text: what stands before it came before its time. One
@@ -51,6 +56,7 @@ type bound struct {
 // lines gives the lines with their times. A line that has no end yet is one.
 func (t *logText) lines(log *logFile, book logtime.Book) []pastLine {
 	text := bytes.Join(t.parts, nil)
+	older := len(text) - len(t.parts[len(t.parts)-1])
 	bounds := t.bounds(book)
 	var out []pastLine
 	var last time.Time // of the note before
@@ -72,6 +78,10 @@ func (t *logText) lines(log *logFile, book logtime.Book) []pastLine {
 			if bounds[i].from.After(line.from) {
 				line.from = bounds[i].from
 			}
+		}
+		// Of a copy that kept the time of its last change it says nothing.
+		if begin >= older && t.born.After(line.from) && !t.born.After(line.at) {
+			line.from = t.born
 		}
 		out = append(out, line)
 		begin = next
@@ -155,7 +165,7 @@ func pastLines(log *logFile, now []byte, start int64, limit int) ([]pastLine, er
 		return nil, err
 	}
 	t := logText{parts: append(older, now), start: start}
-	if t.id, _, err = logtime.Of(log.path); err != nil && !os.IsNotExist(err) {
+	if t.id, t.born, err = logtime.Of(log.path); err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("cannot look at %s: %w", log.path, reasonOf(err))
 	}
 	for i := range t.parts {
@@ -200,16 +210,18 @@ func (c *command) chosen(lines []pastLine, limit int) []pastLine {
 	}
 	lines = lastOf(lines[first:], limit)
 	if len(lines) > 0 && !c.options.quiet {
-		c.doubt(&lines[0])
+		if doubt := lines[0].doubt(since); doubt != "" {
+			fmt.Fprintf(c.stderr, "%s: the first lines of %s may be older: %s\n", c.prefix(), printable(lines[0].log.name()), doubt)
+		}
 	}
 	return lines
 }
 
-// doubt says of the first line that is shown when it may be older than was asked
-// for, and from what it is known.
-func (c *command) doubt(l *pastLine) {
-	if l.exact() || l.from.After(c.options.since) {
-		return
+// doubt says why a line that is shown may be older than was asked for; empty when
+// it is not.
+func (l *pastLine) doubt(since time.Time) string {
+	if l.exact() || l.from.After(since) {
+		return ""
 	}
 	age := "nobody has noted when they came"
 	if !l.from.IsZero() {
@@ -218,7 +230,7 @@ func (c *command) doubt(l *pastLine) {
 			age += " and before " + l.at.Format(time.DateTime)
 		}
 	}
-	fmt.Fprintf(c.stderr, "%s: the first lines of %s may be older: %s\n", c.prefix(), printable(l.log.name()), age)
+	return age
 }
 
 // merged puts the lines of several logs into one order, by their times; those of

@@ -134,6 +134,9 @@ func (c *command) runVerb(rest []string) error {
 		defer cancel()
 		c.ctx = ctx
 	}
+	if c.verb.run == nil {
+		return showHelp(c)
+	}
 	return c.verb.run(c)
 }
 

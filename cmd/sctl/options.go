@@ -69,6 +69,8 @@ type option struct {
 	set            func(o *options, value string) error
 }
 
+// optionTable holds every option that exists. It is made when a command line has
+// one.
 func optionTable() []option {
 	return []option{
 		{long: "user", help: "talk to the session-init of this user (the default)", plain: true, initctl: true,
@@ -263,7 +265,6 @@ func setTimeout(o *options, value string) error {
 // parse sorts options from other arguments; they may be mixed until "--".
 // The first other argument is the verb, unless the program's name is one.
 func (c *command) parse(args []string) error {
-	table := optionTable()
 	onlyArgs := false
 	if c.verb != nil && c.verb.system() {
 		// It has options of its own, see letters.
@@ -292,7 +293,7 @@ func (c *command) parse(args []string) error {
 			onlyArgs = true
 		case strings.HasPrefix(arg, "--"):
 			name, value, inline := strings.Cut(arg[2:], "=")
-			o := findOption(table, c.style, func(o *option) bool { return o.long == name })
+			o := findOption(optionTable(), c.style, func(o *option) bool { return o.long == name })
 			if o == nil {
 				return usageError("invalid option: --" + name)
 			}
@@ -310,7 +311,7 @@ func (c *command) parse(args []string) error {
 			}
 		default:
 			for i := 1; i < len(arg); i++ {
-				o := c.findShort(table, arg[i])
+				o := c.findShort(optionTable(), arg[i])
 				if o == nil {
 					return usageError("invalid option: -" + arg[i:])
 				}

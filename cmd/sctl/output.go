@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/session-init/session-init/session/api"
@@ -67,16 +68,16 @@ func (plainStyle) suggestion(c *command) string {
 // running puts the main process on the first line and each further one on a
 // line of its own, after a tab.
 func (plainStyle) running(job string, info api.InstanceInfo) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "%s %s (%s)", instanceName(job, info.Name), info.State, info.Goal)
+	out := instanceName(job, info.Name) + " " + info.State + " (" + info.Goal + ")"
 	for i, p := range info.Processes {
+		pid := "process " + strconv.Itoa(p.Pid)
 		if i == 0 && p.Kind == "main" {
-			fmt.Fprintf(&out, ", process %d", p.Pid)
+			out += ", " + pid
 			continue
 		}
-		fmt.Fprintf(&out, "\n\t%s process %d", p.Kind, p.Pid)
+		out += "\n\t" + p.Kind + " " + pid
 	}
-	return out.String()
+	return out
 }
 
 func (plainStyle) resting(job, instance string) string {

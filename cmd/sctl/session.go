@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/session-init/session-init/session/api"
-	"github.com/session-init/session-init/session/display"
+	"github.com/session-init/session-init/session/display/variable"
 )
 
 // loginVerb is a word behind "session".
@@ -79,7 +79,7 @@ func beginLogin(c *command, _ []string) error {
 			return usageError("--with takes the name of a variable, not '" + name + "'")
 		}
 	}
-	env := display.Taken(c.getenv, c.options.with...)
+	env := variable.Taken(c.getenv, c.options.with...)
 	body, err := c.extension("for the display and the session bus", "BeginSession", uint32(0), append([]string{}, env...))
 	if err != nil {
 		return err

@@ -166,7 +166,9 @@ func shutdownTime(word string, now time.Time) (time.Time, error) {
 	if minutes == 0 {
 		return time.Time{}, nil
 	}
-	return now.Add(time.Duration(minutes) * time.Minute), nil
+	// What is more is refused as too far away, and must not become less.
+	const years = 100 * 366 * 24 * 60
+	return now.Add(time.Duration(min(minutes, years)) * time.Minute), nil
 }
 
 // scheduleShutdown has it come later.

@@ -175,6 +175,37 @@ func TestActivationFails(t *testing.T) {
 	}
 }
 
+// TestActivationShared: when two services are one job, which somebody else has
+// started, the callers of both are told that it fails.
+func TestActivationShared(t *testing.T) {
+	r := activating(t)
+	r.service("org.example.One", "one.service", "")
+	r.service("org.example.Two", "two.service", "")
+	r.users("one", "expect dbus org.example.Two\npre-start exec sh -c 'while ! [ -e $W/go ]; do sleep 0.02; done; exit 5'\nexec sleep 1000")
+	conn := r.beginActivating()
+	r.ok("sctl", "start", "--no-wait", "one")
+	var calls sync.WaitGroup
+	for _, name := range []string{"One", "Two"} {
+		calls.Go(func() {
+			_, err := who(conn, "org.example."+name)
+			var failed dbus.Error
+			if !errors.As(err, &failed) || failed.Name != "org.freedesktop.DBus.Error.Spawn.Failed" {
+				t.Errorf("a call of %s: %v (%s); want that its job has failed", name, err, failed.Name)
+			}
+		})
+	}
+	r.until("both to be asked for", func() bool {
+		kept, err := os.ReadFile(r.activations())
+		return err == nil && strings.Count(string(kept), "\n") == 2
+	})
+	r.ok("sctl", "status", "one")
+	r.write("go", "")
+	calls.Wait()
+	if kept, err := os.ReadFile(r.activations()); err != nil || len(kept) > 0 {
+		t.Errorf("%q is under way still, %v", kept, err)
+	}
+}
+
 // TestActivationMany: two calls of one service start it once, and fifty
 // services are started at once; while the daemon is executed anew, too.
 func TestActivationMany(t *testing.T) {
@@ -389,4 +420,59 @@ func TestSystemdManager(t *testing.T) {
 		t.Errorf("dbus-update-activation-environment: %q, %v", out, err)
 	}
 	r.prints("yes\n", "sctl", "get-env", "FROM_CLIENT")
+}
+
+// TestActivationNoDisplay: a service whose job belongs to login sessions is not
+// started while none has a display, enabled or not, and is refused at once; but for
+// a login that has just begun, whose display is waited for.
+func TestActivationNoDisplay(t *testing.T) {
+	r := activating(t)
+	jobs := map[string]string{"enabled": "start on session-start\n", "off": "start on session-start\n",
+		"chained": "start on starting off\n", "users": ""}
+	for name, on := range jobs {
+		r.service("org.example."+name, name+".service", "/bin/false")
+		r.users(name, on+"expect dbus org.example."+name+"\nscript\n    echo $UPSTART_JOB $SESSION $WAYLAND_DISPLAY >>$T\n    exec \"$OWNER\" own-name org.example."+name+" 0 serves\nend script")
+	}
+	r.write("config/session-init/off.override", "manual\n")
+	conn := r.beginActivating()
+	for name := range jobs {
+		_, err := who(conn, "org.example."+name)
+		want := "cannot start job " + name + ": it belongs to a login session, and none has a display"
+		if name == "users" {
+			if err != nil {
+				t.Errorf("a call of a job that is the user's: %v", err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a call of job %s, and nobody has a display: %v; want %q", name, err, want)
+		}
+	}
+	if got := strings.Join(r.trace(), ","); got != "users" {
+		t.Errorf("there is no display, and these ran: %q; want the user's alone", got)
+	}
+	l := r.login("desk")
+	answered := make(chan error, 1)
+	go func() {
+		_, err := who(conn, "org.example.off")
+		answered <- err
+	}()
+	r.until("the bus to have asked", func() bool {
+		kept, err := os.ReadFile(r.activations())
+		return err == nil && string(kept) == "off.service\n"
+	})
+	display := r.fakeDisplay("wayland-1")
+	if got := l.sctl([]string{"WAYLAND_DISPLAY=wayland-1"}, "session", "begin"); got.status != 0 {
+		t.Fatalf("begin: %+v", got)
+	}
+	if err := <-answered; err != nil {
+		t.Errorf("a call before the display of a login that has just begun: %v", err)
+	}
+	r.tracedAll("chained 1 wayland-1", "enabled 1 wayland-1", "off 1 wayland-1", "users")
+	display.crash()
+	l.logout(0)
+	for _, job := range []string{"enabled", "off", "chained"} {
+		r.becomes(job+" waiting (stop)\n", job)
+	}
+	if _, err := who(conn, "org.example.enabled"); err == nil {
+		t.Error("the login is over, and its job was started")
+	}
 }

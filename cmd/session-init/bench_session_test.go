@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -77,30 +76,15 @@ func newDesk(b *testing.B) *desk {
 	}
 	d := &desk{bench: newBench(b), list: sessionPrograms()}
 	d.env = append(d.env, "DBUS_SESSION_BUS_ADDRESS=unix:path="+d.run+"/bus", "XDG_DATA_DIRS=/usr/share", "DISPLAY="+d.screen())
+	b.Cleanup(d.killLeft)
 	return d
 }
 
 // screen starts an X server and returns its name.
 func (d *desk) screen() string {
 	d.b.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		d.b.Fatal(err)
-	}
-	defer r.Close()
-	x := exec.Command("Xvfb", "-displayfd", "3", "-nolisten", "tcp", "-noreset")
-	x.ExtraFiles = []*os.File{w}
-	if err := x.Start(); err != nil {
-		d.b.Fatal(err)
-	}
-	w.Close()
-	d.b.Cleanup(func() { x.Process.Kill(); x.Wait() })
-	// To the end of the line: it writes that by itself, and dies when nobody reads it.
-	name, err := bufio.NewReader(r).ReadString('\n')
-	if err != nil {
-		d.b.Fatalf("the X server: %v", err)
-	}
-	return ":" + strings.TrimSpace(name)
+	_, display := xServer(d.b, "-noreset")
+	return display
 }
 
 // sweep removes what a run has left in the runtime directory.
@@ -144,7 +128,13 @@ func (d *desk) ready() time.Duration {
 		}
 		var names []string
 		if conn != nil {
-			_ = conn.BusObject().Call("org.freedesktop.DBus.ListNames", 0).Store(&names)
+			// A bus that does not answer must not hold the others up.
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.ListNames", 0).Store(&names); err != nil {
+				conn.Close()
+				conn = nil
+			}
+			cancel()
 		}
 		waits = slices.DeleteFunc(waits, func(p sessionProgram) bool {
 			if p.bus != "" {
@@ -266,7 +256,13 @@ func (d *desk) unitText(p sessionProgram) string {
 	case p.bus != "":
 		text += "After=dbus.service\n"
 	}
-	text += "[Service]\nExecStart=" + d.words(p) + "\n"
+	command := d.words(p)
+	if p.name == "dbus" {
+		// Type=dbus brings Debian's dbus.socket with it: systemd listens, and a
+		// bus with a socket of its own would leave those waiting who came before.
+		command = "dbus-daemon --session --nofork --nopidfile --address=systemd:"
+	}
+	text += "[Service]\nExecStart=" + command + "\n"
 	switch {
 	case p.bus != "":
 		text += "Type=dbus\nBusName=" + p.bus + "\n"

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -301,5 +302,37 @@ func TestEndWhileKeeperIsReplaced(t *testing.T) {
 		if left := files(r.run); len(left) > 0 {
 			t.Fatalf("left in the runtime directory: %q", left)
 		}
+	}
+}
+
+// TestCallsWhileBeginning: who calls a daemon that begins is answered once all is
+// there, whatever it asks for.
+func TestCallsWhileBeginning(t *testing.T) {
+	r := newRig(t)
+	for i := range 300 {
+		r.job(fmt.Sprintf("job%d", i), "exec sleep 600")
+	}
+	r.start()
+	for range 3 {
+		var calls sync.WaitGroup
+		over := make(chan bool)
+		for _, verb := range []string{"reload-configuration", "reload-configuration", "version"} {
+			calls.Go(func() {
+				for {
+					select {
+					case <-over:
+						return
+					default:
+					}
+					if got := r.command("sctl", verb); strings.Contains(got.errOut, "internal fault") {
+						t.Errorf("%s while the daemon begins = %+v", verb, got)
+						return
+					}
+				}
+			})
+		}
+		r.crash()
+		close(over)
+		calls.Wait()
 	}
 }

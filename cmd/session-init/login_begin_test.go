@@ -131,7 +131,7 @@ func TestLoginBeginsInX(t *testing.T) {
 	testkit.Need(t, "Xvfb")
 	r := newLoginRig(t)
 	r.userJob("panel", strings.ReplaceAll(aloneJob, "WAYLAND_DISPLAY", "DISPLAY"))
-	display := r.xServer()
+	display := startX(t)
 	one := r.loginTo([]string{"DISPLAY=" + display}, "sh", "-c", "sctl status panel; exec sleep 600")
 	r.traced("begun 1 " + display)
 	two := r.login("two")
@@ -146,31 +146,4 @@ func TestLoginBeginsInX(t *testing.T) {
 	one.wait()
 	two.logout(0)
 	r.traced("begun 1 " + display)
-}
-
-// xServer runs an X server and returns its display.
-func (r *rig) xServer() string {
-	r.t.Helper()
-	number, told, err := os.Pipe()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	server := exec.Command("Xvfb", "-displayfd", "3", "-nolisten", "tcp", "-noreset")
-	server.ExtraFiles = []*os.File{told}
-	if err := server.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	told.Close()
-	r.t.Cleanup(func() {
-		server.Process.Signal(unix.SIGTERM)
-		server.Wait()
-		// Not before: the server writes the line's end by itself.
-		number.Close()
-	})
-	line := make([]byte, 16)
-	n, err := number.Read(line)
-	if err != nil {
-		r.t.Fatalf("the X server does not say its number: %v", err)
-	}
-	return ":" + strings.TrimSpace(string(line[:n]))
 }

@@ -490,42 +490,17 @@ func TestLoginX(t *testing.T) {
 	r.userJob("panel", strings.ReplaceAll(panelJob, "WAYLAND_DISPLAY", "DISPLAY"))
 	stay, l := r.login("stay"), r.login("desk")
 	authority := "XAUTHORITY=" + r.dir + "/authority"
-	// The server chooses its number, and says it on a descriptor.
-	number, told, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer number.Close()
-	server := exec.Command("Xvfb", "-displayfd", "3", "-nolisten", "tcp", "-auth", r.dir+"/server")
-	server.ExtraFiles = []*os.File{told}
 	for _, file := range []string{"authority", "server"} {
 		cookie := exec.Command("xauth", "-f", r.dir+"/"+file, "add", ":0", "MIT-MAGIC-COOKIE-1", "00112233445566778899aabbccddeeff")
 		if out, err := cookie.CombinedOutput(); err != nil && !strings.Contains(string(out), "does not exist") {
 			t.Fatalf("xauth: %v\n%s", err, out)
 		}
 	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	told.Close()
+	server, display := xServer(t, "-auth", r.dir+"/server")
 	t.Cleanup(func() {
-		server.Process.Kill()
-		server.Wait()
-	})
-	line := make([]byte, 16)
-	n, err := number.Read(line)
-	if err != nil {
-		t.Fatalf("the X server does not say its number: %v", err)
-	}
-	display := ":" + strings.TrimSpace(string(line[:n]))
-	t.Cleanup(func() {
-		// A server that is killed leaves its files; the next has the number, and
-		// may have taken them over.
-		lock := "/tmp/.X" + display[1:] + "-lock"
-		if owner, _ := os.ReadFile(lock); strings.TrimSpace(string(owner)) == strconv.Itoa(server.Process.Pid) {
-			os.Remove("/tmp/.X11-unix/X" + display[1:])
-			os.Remove(lock)
-		}
+		// A server that is killed leaves its files.
+		os.Remove("/tmp/.X11-unix/X" + display[1:])
+		os.Remove("/tmp/.X" + display[1:] + "-lock")
 	})
 	if out, err := exec.Command("xauth", "-f", r.dir+"/authority", "add", display, "MIT-MAGIC-COOKIE-1", "00112233445566778899aabbccddeeff").CombinedOutput(); err != nil {
 		t.Fatalf("xauth: %v\n%s", err, out)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"syscall"
@@ -23,6 +24,7 @@ import (
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/supervise/keeper"
 	"github.com/session-init/session-init/supervise/login"
+	"github.com/session-init/session-init/supervise/pid1"
 )
 
 // Exit statuses.
@@ -33,6 +35,9 @@ const (
 )
 
 func main() {
+	// The keeper and a login wait, in a few places at once: more than one of Go's
+	// processors would be more memory, for caches and threads, and nothing else.
+	runtime.GOMAXPROCS(1)
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
@@ -49,6 +54,10 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	if err == nil && !parsed.help && !parsed.version && (parsed.system || isFirst()) {
 		err = prepareSystem(parsed, words, environ)
+	}
+	if isFirst() && pid1.FirstNamespace() && !pid1.InContainer(environ) {
+		parsed, all = bootFlags(all, words, environ, stderr)
+		err = nil
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "session-init: %v\n", err)
@@ -96,11 +105,15 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	tell, environ := login.Told(environ)
 	if link == nil && !parsed.noKeeper {
-		return keeper.Run(keeper.Config{Path: program, Argv: append([]string{os.Args[0]}, args...), Env: environ, Log: stderr, Tell: tell})
+		return keeper.Run(keeper.Config{Path: program, Argv: append([]string{os.Args[0]}, args...), Env: environ, Log: stderr, Tell: tell,
+			Fail: session.FailPoints(environ)})
 	}
 	// A boot is over before the collector has anything worth collecting, and
 	// what it leaves the loop gives back when it has become quiet.
-	debug.SetGCPercent(200)
+	debug.SetGCPercent(400)
+	// One thread does nearly all: with more than two processors the daemon would
+	// be larger, not quicker.
+	runtime.GOMAXPROCS(min(runtime.NumCPU(), 2))
 	if link != nil {
 		// The kernel calls it by the file that it was started from, which may be
 		// /proc/self/exe. Who looks for it, looks for this name.

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/session-init/session-init/session/api"
 )
 
 // A panic on any goroutine is the end of the daemon: the keeper starts the
@@ -29,7 +33,16 @@ func TestPanics(t *testing.T) {
 					want = "the daemon executes itself anew: its jobs run on"
 				}
 				r.life(func() {
-					if c.point != "applying" {
+					switch c.point {
+					case "applying":
+					case "bus-writing":
+						r.arm(c.point, "panic 1")
+						r.until("a writer", func() bool {
+							r.askMuch()
+							return !r.isArmed(c.point)
+						})
+						return
+					default:
 						r.arm(c.point, "panic 2")
 						return
 					}
@@ -48,6 +61,21 @@ func TestPanics(t *testing.T) {
 			})
 		}
 	}
+}
+
+// askMuch asks for more than the kernel takes at once, for which a client has a
+// writer. Whether it is answered does not matter.
+func (r *rig) askMuch() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	client, err := api.Dial(ctx, r.address)
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	much := slices.Repeat([]api.Request{{Path: api.ManagerPath, Interface: "org.freedesktop.DBus.Introspectable", Member: "Introspect"}}, 200)
+	_, _ = client.CallAll(ctx, much)
 }
 
 // The same without a keeper: the daemon counts its own ends.

@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/session/testkit"
 )
@@ -16,29 +13,8 @@ import (
 // startX runs an X server that lets everybody in, and returns its display.
 func startX(t *testing.T) string {
 	t.Helper()
-	program := testkit.Need(t, "Xvfb")
-	number, told, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer number.Close()
-	server := exec.Command(program, "-displayfd", "3", "-nolisten", "tcp", "-noreset")
-	server.ExtraFiles = []*os.File{told}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	told.Close()
-	t.Cleanup(func() {
-		// By TERM it takes its socket and its lock away.
-		server.Process.Signal(unix.SIGTERM)
-		server.Wait()
-	})
-	line := make([]byte, 16)
-	n, err := number.Read(line)
-	if err != nil {
-		t.Fatalf("the X server does not say its number: %v", err)
-	}
-	return ":" + strings.TrimSpace(string(line[:n]))
+	_, display := xServer(t, "-noreset")
+	return display
 }
 
 // TestReadyServices: with the ready bus, what Debian's services offer is started
@@ -68,7 +44,7 @@ func TestReadyServices(t *testing.T) {
 	}
 	r.env = without
 	r.until("the polkit agent", func() bool {
-		return strings.HasPrefix(r.command("status", "polkit-agent").out, "polkit-agent running (start), process ")
+		return strings.HasPrefix(r.command("status", "polkit-agent", "SESSION=1").out, "polkit-agent (1) running (start), process ")
 	})
 	for _, test := range []struct{ name, job string }{
 		{"org.a11y.Bus", "at-spi"},

@@ -34,6 +34,8 @@ func readKernelWords(args []string) (words kernelWords, flags []string) {
 		switch {
 		case arg == "--":
 			return words, append(flags, args[i:]...)
+		case i > 0 && takesValue(args[i-1]) && len(flags) > 0 && flags[len(flags)-1] == args[i-1]:
+			flags = append(flags, arg)
 		case arg == "single" || arg == "-s" || arg == "s" || arg == "S" || arg == "1":
 			words.runlevel = "S"
 			if arg == "1" {
@@ -45,8 +47,6 @@ func readKernelWords(args []string) (words kernelWords, flags []string) {
 			words.runlevel = arg
 		case strings.HasPrefix(arg, "--"):
 			flags = append(flags, arg)
-		case i > 0 && len(flags) > 0 && takesValue(flags[len(flags)-1]):
-			flags = append(flags, arg)
 		}
 	}
 	return words, flags
@@ -54,9 +54,36 @@ func readKernelWords(args []string) (words kernelWords, flags []string) {
 
 // takesValue tells whether the next word belongs to a flag.
 func takesValue(arg string) bool {
-	name, _, inline := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+	name, isFlag := strings.CutPrefix(arg, "--")
 	f := findFlag(name)
-	return f != nil && f.value != "" && !inline
+	return isFlag && f != nil && f.value != ""
+}
+
+// bootFlags is parseFlags for the first process of a machine, which must not end:
+// where flags are wrong, or make no sense there, it goes on without any, and says
+// so. args are then those that are left for the daemon.
+func bootFlags(args []string, words kernelWords, environ []string, stderr io.Writer) (p *parsed, left []string) {
+	_, flags := readKernelWords(args)
+	p, err := parseFlags(flags)
+	if err == nil {
+		err = prepareSystem(p, words, environ)
+	}
+	switch {
+	case err != nil:
+	case p.help, p.version, p.noKeeper:
+		err = errors.New("--help, --version and --no-keeper are not for the first process")
+	default:
+		return p, args
+	}
+	fmt.Fprintf(stderr, "session-init: %v: going on without options\n", err)
+	p, _ = parseFlags(nil)
+	if err := prepareSystem(p, words, environ); err != nil {
+		fmt.Fprintf(stderr, "session-init: %v\n", err)
+	}
+	if words.runlevel != "" {
+		left = []string{words.runlevel}
+	}
+	return p, left
 }
 
 // isFirst tells whether we are started as the first process of a machine or
@@ -128,7 +155,8 @@ func keepSystem(p *parsed, words kernelWords, program string, argv, environ []st
 	if _, err := unix.IoctlGetTermios(0, unix.TCGETS); place == pid1.Machine || err == nil {
 		first.Shell = func() (int, error) { return pid1.Emergency(place, log) }
 	}
-	return keeper.Run(keeper.Config{Path: program, Argv: argv, Env: environ, Log: log, First: first})
+	return keeper.Run(keeper.Config{Path: program, Argv: argv, Env: environ, Log: log, First: first,
+		Fail: session.FailPoints(environ)})
 }
 
 // bootRecord writes down that the machine has begun. What has been is added when

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -50,6 +51,33 @@ func TestSystemEmergency(t *testing.T) {
 			t.Errorf("the daemon was tried %d times; want 10", n)
 		}
 		fmt.Fprintf(master, "kill -%d 1\n", 34+14)
+		if got := m.status(); got != 0 {
+			t.Errorf("status = %d; want 0", got)
+		}
+	})
+}
+
+// The shell gets its signals, also from a keeper that has executed itself anew and
+// had them blocked for that.
+func TestSystemShellSignals(t *testing.T) {
+	eachMachine(t, func(t *testing.T, m *machine) {
+		m.jobs()
+		_, slave := openPTY(t)
+		m.boot(slave)
+		m.ready(1)
+		m.says("", "sctl", "re-exec")
+		m.ready(2)
+		shell := regexp.MustCompile(`an emergency shell runs: .*, process ([0-9]+)`)
+		ready := regexp.MustCompile(`is ready.* pid=([0-9]+)`)
+		m.until("the shell", func() bool {
+			// Nobody else: before its exec the shell looks like a daemon.
+			pids := ready.FindAllStringSubmatch(m.log.String(), -1)
+			m.in("sh", "-c", "kill -9 "+pids[len(pids)-1][1]+" 2>/dev/null")
+			return shell.MatchString(m.log.String())
+		})
+		pid := shell.FindStringSubmatch(m.log.String())[1]
+		m.says("SigBlk:\t0000000000000000\n", "grep", "SigBlk", "/proc/"+pid+"/status")
+		m.signal(34 + 14)
 		if got := m.status(); got != 0 {
 			t.Errorf("status = %d; want 0", got)
 		}

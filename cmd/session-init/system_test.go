@@ -27,8 +27,10 @@ mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/log
+printf '#!/bin/sh\nexec /bin/sh\n' >/run/shell
+chmod 755 /run/shell
 for shell in /sbin/sulogin /usr/sbin/sulogin; do
-	if [ -e $shell ]; then mount --bind "$(readlink -f /bin/sh)" $shell; fi
+	if [ -e $shell ]; then mount --bind /run/shell $shell; fi
 done
 for dir in /etc/init /etc/event.d /usr/share/session-init/system; do
 	if [ -d $dir ]; then mount -t tmpfs tmpfs $dir; fi
@@ -44,6 +46,9 @@ type machine struct {
 	log    *syncBuffer
 	ended  chan struct{}
 	rooted bool
+	// binary is the daemon's, env what it is told besides PATH.
+	binary string
+	env    []string
 }
 
 // eachMachine runs a test as root, and as one who is root in a user namespace only.
@@ -54,7 +59,7 @@ func eachMachine(t *testing.T, test func(t *testing.T, m *machine)) {
 			name = "root"
 		}
 		t.Run(name, func(t *testing.T) {
-			m := &machine{t: t, dir: t.TempDir(), rooted: rooted, log: &syncBuffer{}}
+			m := &machine{t: t, dir: t.TempDir(), rooted: rooted, log: &syncBuffer{}, binary: filepath.Join(programs, "session-init")}
 			m.enter = []string{testkit.Need(t, "nsenter")}
 			if rooted {
 				testkit.NeedPrivate(t)
@@ -84,11 +89,18 @@ func (m *machine) write(name, text string) {
 // boot starts it. stdin is its console; nil: none.
 func (m *machine) boot(stdin *os.File, args ...string) {
 	m.t.Helper()
-	m.cmd = exec.Command("/bin/sh", append([]string{"-c", prologue, "sh", filepath.Join(programs, "session-init"), "--system", "--append-confdir", m.path("conf")}, args...)...)
-	m.cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SECRET=1"}
+	m.start(stdin, unix.CLONE_NEWNS, append([]string{"/bin/sh", "-c", prologue, "sh", m.binary, "--system", "--append-confdir", m.path("conf")}, args...)...)
+}
+
+// start makes a command the first process of a PID namespace; the flags are for
+// further ones.
+func (m *machine) start(stdin *os.File, flags uintptr, words ...string) {
+	m.t.Helper()
+	m.cmd = exec.Command(words[0], words[1:]...)
+	m.cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SECRET=1"}, m.env...)
 	m.cmd.Stdin, m.cmd.Stdout, m.cmd.Stderr = stdin, m.log, m.log
 	m.cmd.Dir = "/"
-	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | flags}
 	if !m.rooted {
 		attr.Cloneflags |= unix.CLONE_NEWUSER
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
@@ -98,15 +110,16 @@ func (m *machine) boot(stdin *os.File, args ...string) {
 	if err := m.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	m.ended = make(chan struct{})
+	cmd, ended := m.cmd, make(chan struct{})
+	m.ended = ended
 	go func() {
-		m.cmd.Wait()
-		close(m.ended)
+		cmd.Wait()
+		close(ended)
 	}()
 	m.t.Cleanup(func() {
 		// All in the namespace goes with its first process.
-		m.cmd.Process.Kill()
-		<-m.ended
+		cmd.Process.Kill()
+		<-ended
 		if m.t.Failed() {
 			m.t.Logf("the log:\n%s", m.log)
 		}

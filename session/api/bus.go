@@ -26,10 +26,15 @@ func DialBus(ctx context.Context, address string) (*Client, error) {
 	return c, err
 }
 
-// greet writes what a bus wants to hear before a call: Hello first, and that
-// signals are wanted, once they are.
+// greet writes what is to be heard before a call. A bus wants Hello first, and
+// that signals are wanted, once they are; a daemon, that they are not, since each
+// wakes who waits for an answer.
 func (c *Client) greet() error {
 	if !c.overBus {
+		if wanted := c.OnSignal != nil; wanted == c.deaf {
+			c.deaf = !wanted
+			return c.sendSignals(wanted)
+		}
 		return nil
 	}
 	if !c.greeted {
@@ -43,6 +48,14 @@ func (c *Client) greet() error {
 		return c.driverCall("AddMatch", "type='signal',sender='"+BusName+"'")
 	}
 	return nil
+}
+
+// sendSignals writes a call that gets no answer, also of a daemon that does not
+// know it.
+func (c *Client) sendSignals(wanted bool) error {
+	c.serial++
+	return encodeCall(&c.out, Request{Path: ManagerPath, Interface: ManagerExtension, Member: "SendSignals", Args: []any{wanted},
+		unanswered: true}, c.serial)
 }
 
 // driverCall writes a call of the bus itself, whose answer nobody looks at.

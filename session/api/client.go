@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -35,12 +36,15 @@ type Client struct {
 	in     *bufio.Reader
 	hello  string // what the next call has to send first
 	out    wire.Writer
+	msg    wire.Message // the last one that came
 	serial uint32
 	begun  bool  // the server has said OK
 	broken error // why nothing more can be said
 	// overBus: what is connected to is a message bus; greeted: it was said hello,
 	// matches: and asked for signals.
 	overBus, greeted, matches bool
+	// deaf: the daemon was told that no signals are wanted.
+	deaf bool
 }
 
 // Signal is an announcement of the daemon. The types in Body are those of
@@ -57,6 +61,8 @@ type Request struct {
 	Args                    []any
 	// Destination is who is called on a bus; empty for the daemon.
 	Destination string
+	// unanswered: no answer is wanted.
+	unanswered bool
 }
 
 // Reply is the answer to a Request: a Body, or an Err when it was refused.
@@ -110,7 +116,7 @@ func Dial(ctx context.Context, address string) (*Client, error) {
 	for _, name := range sockets {
 		conn, dialErr := connect(ctx, name)
 		if dialErr == nil {
-			return newClient(conn), nil
+			return newClient(conn, conn), nil
 		}
 		if err == nil {
 			err = dialErr
@@ -126,9 +132,11 @@ func Dial(ctx context.Context, address string) (*Client, error) {
 	return nil, fmt.Errorf("cannot connect to %s: %w", address, err)
 }
 
-func newClient(conn io.ReadWriteCloser) *Client {
+// newClient makes a client of a connection and the same as a reader: to turn one
+// interface into the other is what the first use of each pair pays for.
+func newClient(conn io.ReadWriteCloser, in io.Reader) *Client {
 	uid := hex.EncodeToString([]byte(strconv.Itoa(os.Geteuid())))
-	return &Client{conn: conn, in: bufio.NewReader(conn), hello: "\x00AUTH EXTERNAL " + uid + "\r\nBEGIN\r\n"}
+	return &Client{conn: conn, in: bufio.NewReader(in), hello: "\x00AUTH EXTERNAL " + uid + "\r\nBEGIN\r\n"}
 }
 
 // Close ends the connection. Calls that the daemon has not answered run on.
@@ -164,10 +172,12 @@ func (c *Client) CallAll(ctx context.Context, requests []Request) ([]Reply, erro
 	if c.broken != nil {
 		return nil, c.broken
 	}
-	// Closing is the one way to wake a reader that leaves no half-read
-	// message behind for the next call.
-	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
-	defer stop()
+	if ctx.Done() != nil {
+		// Closing is the one way to wake a reader that leaves no half-read
+		// message behind for the next call.
+		stop := context.AfterFunc(ctx, func() { c.conn.Close() })
+		defer stop()
+	}
 	replies := make([]Reply, len(requests))
 	for done := 0; done < len(requests); {
 		n := min(window, len(requests)-done)
@@ -184,13 +194,28 @@ func (c *Client) CallAll(ctx context.Context, requests []Request) ([]Reply, erro
 }
 
 // exchange sends a few requests in one write and reads until each has its
-// reply.
+// reply. Both are functions of their own, so that the stack of a command stays
+// as small as a goroutine's first ones are: to copy it costs as much as a call.
 func (c *Client) exchange(requests []Request, replies []Reply) error {
+	if err := c.send(requests); err != nil {
+		return err
+	}
+	if !c.begun {
+		if err := c.readOK(); err != nil {
+			return err
+		}
+		c.begun = true
+	}
+	return c.collect(replies[:len(requests)])
+}
+
+// send writes what says hello, if that was not said yet, and calls.
+func (c *Client) send(requests []Request) error {
 	c.out.Reset(keepBuffer)
+	c.out.Grow(firstBuffer)
 	if err := c.greet(); err != nil {
 		return err
 	}
-	first := c.serial + 1
 	for _, request := range requests {
 		if c.overBus && request.Destination == "" {
 			request.Destination = BusName
@@ -202,35 +227,35 @@ func (c *Client) exchange(requests []Request, replies []Reply) error {
 	}
 	calls := c.out.Bytes()
 	if c.hello != "" {
-		calls = append([]byte(c.hello), calls...)
+		calls = slices.Insert(calls, 0, []byte(c.hello)...)
 		c.hello = ""
 	}
 	if _, err := c.conn.Write(calls); err != nil {
 		return lost(err)
 	}
-	if !c.begun {
-		if err := c.readOK(); err != nil {
-			return err
-		}
-		c.begun = true
-	}
-	for missing := len(requests); missing > 0; {
-		msg, err := readMessage(c.in, c.OnSignal == nil)
-		if err != nil {
+	return nil
+}
+
+// collect reads until each of the last calls has its reply.
+func (c *Client) collect(replies []Reply) error {
+	first := c.serial + 1 - uint32(len(replies))
+	for missing := len(replies); missing > 0; {
+		msg := &c.msg
+		if err := readMessage(c.in, c.OnSignal == nil, msg); err != nil {
 			return lost(err)
 		}
 		switch msg.Kind {
 		case wire.Signal:
-			if c.OnSignal != nil && c.fromDaemon(&msg) {
-				c.OnSignal(newSignal(&msg))
+			if c.OnSignal != nil && c.fromDaemon(msg) {
+				c.OnSignal(newSignal(msg))
 			}
 		case wire.MethodReply, wire.Error:
 			i := msg.ReplyTo - first // wraps round for a serial that is not ours
-			if i >= uint32(len(requests)) {
+			if i >= uint32(len(replies)) {
 				continue
 			}
 			if msg.Kind == wire.Error {
-				replies[i] = Reply{Err: newError(&msg)}
+				replies[i] = Reply{Err: newError(msg)}
 			} else {
 				replies[i] = Reply{Body: plainList(msg.Values())}
 			}
@@ -272,6 +297,9 @@ func encodeCall(out *wire.Writer, request Request, serial uint32) error {
 	if request.Destination != "" {
 		// Nobody is to be started for it.
 		h.Flags = wire.NoAutoStart
+	}
+	if request.unanswered {
+		h.Flags |= wire.NoReplyExpected
 	}
 	for i, arg := range request.Args {
 		sig, ok := wire.SignatureOf(arg)
@@ -325,35 +353,37 @@ func checkText(arg any) error {
 	return nil
 }
 
+// firstBuffer holds the calls of a command of every day, in bytes.
+const firstBuffer = 512
+
 // keepBuffer is the largest buffer that is kept for the next call, in bytes.
 const keepBuffer = 64 << 10
 
-// readMessage reads the next message. With skip it leaves signals out.
-func readMessage(in *bufio.Reader, skip bool) (wire.Message, error) {
+// readMessage reads the next message into msg. With skip it leaves signals out.
+func readMessage(in *bufio.Reader, skip bool, msg *wire.Message) error {
 	for {
 		head, err := in.Peek(wire.FixedHeader)
 		if err != nil {
-			return wire.Message{}, err
+			return err
 		}
 		size, err := wire.Size(head)
 		if err != nil {
-			return wire.Message{}, fmt.Errorf("cannot read a message that begins with %q: %w", head, err)
+			return fmt.Errorf("cannot read a message that begins with %q: %w", head, err)
 		}
 		if skip && wire.Kind(head[1]) == wire.Signal {
 			if _, err := in.Discard(size); err != nil {
-				return wire.Message{}, err
+				return err
 			}
 			continue
 		}
 		text, err := readText(in, size)
 		if err != nil {
-			return wire.Message{}, err
+			return err
 		}
-		msg, err := wire.Parse(text)
-		if err != nil {
-			return msg, fmt.Errorf("cannot read a message: %w", err)
+		if *msg, err = wire.Parse(text); err != nil {
+			return fmt.Errorf("cannot read a message: %w", err)
 		}
-		return msg, nil
+		return nil
 	}
 }
 

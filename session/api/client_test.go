@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"path/filepath"
@@ -109,6 +110,40 @@ func TestSignalsSkipped(t *testing.T) {
 	body, err := c.Call(t.Context(), ManagerPath, ManagerInterface, "Any")
 	if err != nil || len(body) != 1 || body[0] != "r" {
 		t.Errorf("Call = %v, %v; want r", body, err)
+	}
+}
+
+// Who has no use for signals says so with its first call, and takes it back when
+// that changes, before the call that follows.
+func TestSendSignals(t *testing.T) {
+	told := make(chan string, 10)
+	c := fake(t, func(s *fakeServer) {
+		s.hello()
+		for call := s.call(); call != nil; call = s.call() {
+			told <- fmt.Sprint(s.signals)
+			s.write(replyTo(call))
+		}
+		told <- fmt.Sprint(s.signals)
+	})
+	ignore := func(Signal) {}
+	for i, test := range []struct {
+		on   func(Signal)
+		want string
+	}{{nil, "[false]"}, {nil, "[false]"}, {ignore, "[false true]"}, {ignore, "[false true]"}, {nil, "[false true false]"}} {
+		c.OnSignal = test.on
+		if _, err := c.Call(t.Context(), ManagerPath, ManagerInterface, "Any"); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-told; got != test.want {
+			t.Errorf("before call %d it was said %s; want %s", i+1, got, test.want)
+		}
+	}
+	c.OnSignal = ignore
+	if err := c.Listen(t.Context(), func() bool { c.Close(); return true }); err == nil {
+		t.Error("Listen on a closed connection succeeds")
+	}
+	if got, want := <-told, "[false true false true]"; got != want {
+		t.Errorf("before Listen it was said %s; want %s", got, want)
 	}
 }
 
@@ -351,8 +386,8 @@ func FuzzReadMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, skip bool) {
 		in := bufio.NewReader(bytes.NewReader(data))
 		for {
-			msg, err := readMessage(in, skip)
-			if err != nil {
+			var msg wire.Message
+			if err := readMessage(in, skip, &msg); err != nil {
 				return
 			}
 			if skip && msg.Kind == wire.Signal {

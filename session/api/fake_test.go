@@ -21,6 +21,8 @@ type fakeServer struct {
 	t    *testing.T
 	conn net.Conn
 	in   *bufio.Reader
+	// signals is what the client last said of them: whether it wants any.
+	signals []bool
 }
 
 // fake connects a client to a server that runs serve, and ends both with the
@@ -40,7 +42,7 @@ func fake(t *testing.T, serve func(*fakeServer)) *Client {
 			return // the client was never made
 		}
 		defer conn.Close()
-		serve(&fakeServer{t, conn, bufio.NewReader(conn)})
+		serve(&fakeServer{t: t, conn: conn, in: bufio.NewReader(conn)})
 	}()
 	c, err := Dial(t.Context(), UnixAddress(path))
 	if err != nil {
@@ -66,13 +68,22 @@ func (s *fakeServer) hello() {
 	s.write([]byte("OK 0123456789abcdef0123456789abcdef\r\n"))
 }
 
-// call reads a method call; nil at the end of the connection.
+// call reads the next method call that wants an answer; nil at the end of the
+// connection.
 func (s *fakeServer) call() *dbus.Message {
-	msg, err := dbus.DecodeMessage(s.in)
-	if err != nil {
-		return nil
+	for {
+		msg, err := dbus.DecodeMessage(s.in)
+		if err != nil {
+			return nil
+		}
+		if headerString(msg, dbus.FieldMember) != "SendSignals" {
+			return msg
+		}
+		if msg.Flags&dbus.FlagNoReplyExpected == 0 {
+			s.t.Error("SendSignals wants an answer")
+		}
+		s.signals = append(s.signals, msg.Body[0].(bool))
 	}
-	return msg
 }
 
 func headerString(msg *dbus.Message, field dbus.HeaderField) string {

@@ -15,18 +15,28 @@ func (c *Client) Listen(ctx context.Context, more func() bool) error {
 	if c.broken != nil {
 		return c.broken
 	}
+	if c.deaf {
+		c.deaf = false
+		c.out.Reset(keepBuffer)
+		if err := c.sendSignals(true); err != nil {
+			return err
+		}
+		if _, err := c.conn.Write(c.out.Bytes()); err != nil {
+			return lost(err)
+		}
+	}
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
 	for more() {
-		msg, err := readMessage(c.in, false)
-		if err != nil {
+		msg := &c.msg
+		if err := readMessage(c.in, false, msg); err != nil {
 			if c.broken = lost(err); ctx.Err() != nil {
 				c.broken = context.Cause(ctx)
 			}
 			return c.broken
 		}
-		if msg.Kind == wire.Signal && c.fromDaemon(&msg) {
-			c.OnSignal(newSignal(&msg))
+		if msg.Kind == wire.Signal && c.fromDaemon(msg) {
+			c.OnSignal(newSignal(msg))
 		}
 	}
 	return nil

@@ -128,7 +128,9 @@ func (s *socket) Close() error {
 	defer s.mu.Unlock()
 	if !s.closed {
 		s.closed = true
-		syscall.Shutdown(s.fd, syscall.SHUT_RDWR)
+		if s.users > 0 {
+			syscall.Shutdown(s.fd, syscall.SHUT_RDWR)
+		}
 		s.end()
 	}
 	return nil

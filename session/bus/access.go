@@ -115,7 +115,7 @@ func reads(face, member string) bool {
 	switch member {
 	case "GetJobByName", "GetAllJobs", "GetState", "GetEnv", "ListEnv",
 		"GetInstance", "GetInstanceByName", "GetAllInstances",
-		"ListSessions", "GetLayers", "GetSessionEnv", "AwaitSession",
+		"SendSignals", "ListSessions", "GetLayers", "GetSessionEnv", "AwaitSession",
 		"Simulate", "Lint", "Why", "GetDefinition", "GetProcesses", "GetProcessTree", "GetLog", "GetTimings":
 		return true
 	}

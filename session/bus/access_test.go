@@ -25,7 +25,7 @@ func TestReadOnlyMethods(t *testing.T) {
 		api.ManagerInterface + ".GetEnv", api.ManagerInterface + ".ListEnv",
 		api.ManagerExtension + ".Simulate", api.ManagerExtension + ".Lint", api.ManagerExtension + ".GetTimings",
 		api.ManagerExtension + ".ListSessions", api.ManagerExtension + ".GetLayers",
-		api.ManagerExtension + ".GetSessionEnv", api.ManagerExtension + ".AwaitSession",
+		api.ManagerExtension + ".SendSignals", api.ManagerExtension + ".GetSessionEnv", api.ManagerExtension + ".AwaitSession",
 		api.JobInterface + ".GetInstance", api.JobInterface + ".GetInstanceByName", api.JobInterface + ".GetAllInstances",
 		api.JobExtension + ".Why", api.JobExtension + ".GetDefinition",
 		api.InstanceExtension + ".GetProcesses", api.InstanceExtension + ".GetProcessTree", api.InstanceExtension + ".GetLog",

@@ -141,9 +141,9 @@ func (r *Remote) FailActivation(unit, errorName, why string) bool {
 }
 
 // Retire gives back the name by which the bus finds us for its services, and
-// calls done when all that it has asked for before has been taken, or the bus
-// is lost: what it asks for from then on it keeps for the next daemon. It does
-// not block.
+// calls done when all that it has asked for before has been taken: what it asks
+// for from then on it keeps for the next daemon. Should the bus be lost before it
+// answers, done is not called. It does not block.
 func (r *Remote) Retire(done func()) {
 	r.mu.Lock()
 	l := r.starter

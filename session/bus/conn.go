@@ -1,9 +1,11 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -71,7 +73,10 @@ type conn struct {
 	endOnce      sync.Once
 	dropOnce     sync.Once
 	dropped      atomic.Pointer[string]
-	writer       chan struct{} // closed at the end of the writer
+	writer       chan struct{} // closed at the end of the writer, if there is one
+	since        time.Time     // when it came
+	// led: the last word of the authentication waits for the first answer.
+	led bool
 	// link is set of who calls over a bus, as name: then there is no more than
 	// that, and what is known of the caller.
 	link *link
@@ -92,7 +97,7 @@ func newConn(s *Server, socket *net.UnixConn, id uint64) *conn {
 		server:  s,
 		id:      id,
 		socket:  socket,
-		in:      newFrames(socket),
+		in:      s.lend(socket),
 		out:     newOutbox(s.limits.outbox),
 		ahead:   make(chan struct{}, batchesAhead),
 		gone:    make(chan struct{}),
@@ -105,7 +110,7 @@ func newConn(s *Server, socket *net.UnixConn, id uint64) *conn {
 
 // serve is the reader goroutine: it lives as long as the connection.
 func (c *conn) serve() {
-	defer c.in.closeFDs(maxHeldFDs + maxHeldFDs)
+	defer c.server.takeBack(c)
 	c.server.at("bus-reading")
 	err := c.authenticate()
 	if err == nil {
@@ -120,14 +125,19 @@ func (c *conn) serve() {
 // let finish first.
 func (c *conn) end(err error) {
 	closing := c.shut()
+	level := slog.LevelWarn
+	if c.public {
+		// Everybody may come there: nobody is to fill the log with that.
+		level = slog.LevelDebug
+	}
 	switch reason := c.dropped.Load(); {
 	case reason != nil:
-		c.server.log.Warn("client sent away", "reason", *reason)
+		c.server.log.Log(context.Background(), level, "client sent away", "reason", *reason)
 	case err == nil, isDisconnect(err):
 		c.server.log.Debug("client gone")
 	case closing:
 	default:
-		c.server.log.Warn("client sent away", "reason", err.Error())
+		c.server.log.Log(context.Background(), level, "client sent away", "reason", err.Error())
 	}
 }
 
@@ -140,13 +150,13 @@ func (c *conn) shut() (closing bool) {
 	ready := c.ready
 	closing = s.closing
 	s.mu.Unlock()
-	if ready && closing {
+	if ready && closing && c.out.begun() {
 		<-c.writer
 	}
 	c.out.close()
 	_ = c.socket.Close()
 	s.remove(c)
-	if ready {
+	if ready && c.out.begun() {
 		<-c.writer
 	}
 	return closing
@@ -226,7 +236,10 @@ func (c *conn) authenticate() error {
 		return fmt.Errorf("cannot tell its user: %w", err)
 	}
 	uid := peer.Uid
-	c.pid, c.uid = int(peer.Pid), uid
+	c.pid = int(peer.Pid)
+	if !c.public {
+		c.uid = uid // else it is known, and others look at it
+	}
 	if c.restricted = elsewhereSocket; !c.public {
 		c.restricted = restriction(c.server.own, c.pid, uid, pidfd)
 	}
@@ -241,8 +254,11 @@ func (c *conn) authenticate() error {
 	if !machine.allowed {
 		c.server.log.Warn("client of another user refused", "uid", uid)
 	}
-	if err := c.setDeadline(time.Now().Add(saslTime)); err != nil {
-		return err
+	if c.public {
+		// For the others this is dear: see sendLateAway.
+		if err := c.setDeadline(time.Now().Add(saslTime)); err != nil {
+			return err
+		}
 	}
 	for {
 		if err := c.in.read(); err != nil {
@@ -257,7 +273,12 @@ func (c *conn) authenticate() error {
 		if len(c.in.fds) > 0 && (!done || len(c.in.pending()) == 0) {
 			return errors.New("it sent file descriptors before it authenticated")
 		}
-		if len(answer) > 0 {
+		c.led = err == nil && done && c.in.whole()
+		switch {
+		case c.led:
+			// The client is not waiting for this: its first call is there.
+			c.out.leads(answer)
+		case len(answer) > 0:
 			if _, err := c.socket.Write(answer); err != nil {
 				return err
 			}
@@ -265,8 +286,11 @@ func (c *conn) authenticate() error {
 		if err != nil {
 			return err
 		}
-		if done {
+		if done && c.public {
 			return c.setDeadline(time.Time{})
+		}
+		if done {
+			return nil
 		}
 	}
 }
@@ -321,6 +345,13 @@ func (c *conn) read() error {
 		}
 		// A call that keeps a descriptor has a copy.
 		c.in.closeFDs(int(message.FDs))
+		if c.led && !c.in.whole() {
+			c.led = false
+			answered := message.Kind == wire.MethodCall && message.Flags&wire.NoReplyExpected == 0
+			if !answered && c.out.pushLead() {
+				c.server.flushLater(c)
+			}
+		}
 		if !c.pace(size) {
 			return nil
 		}

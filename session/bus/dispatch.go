@@ -156,6 +156,13 @@ func objects() map[objectKind][]*iface {
 // handle takes a method call of a client, on its reader's goroutine. The
 // descriptors that came with it remain the caller's.
 func (s *Server) handle(conn *conn, in wire.Message, fds []int) {
+	if s.open != nil {
+		select {
+		case <-s.open:
+		case <-s.done:
+			return // it never was open; who calls is sent away
+		}
+	}
 	if conn.at.path != in.Path {
 		conn.at = parseObject(strings.Clone(in.Path))
 	}

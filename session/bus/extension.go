@@ -35,6 +35,8 @@ func managerExtension() *iface {
 			{"GetTimings", nil, []arg{{"now", "t"}, {"wall", "t"}, {"begun", "t"}, {"timings", "aa{sv}"}}, getTimings},
 			// What is doubtful in the jobs: job, rule, path, line, column, text.
 			{"Lint", nil, []arg{{"findings", "a(sssuus)"}}, lintJobs},
+			// Whether this connection gets signals, as all do at first.
+			{"SendSignals", []arg{{"wanted", "b"}}, nil, sendSignals},
 			// The end of the machine: halt, poweroff or reboot, and the
 			// variables of the event runlevel.
 			{"EndSystem", []arg{{"how", "s"}, {"env", "as"}}, nil, endSystem},

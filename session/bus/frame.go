@@ -130,6 +130,39 @@ func (f *frames) next() ([]byte, error) {
 	}
 }
 
+// whole tells whether the next message is there.
+func (f *frames) whole() bool {
+	pending := f.pending()
+	if len(pending) < wire.FixedHeader {
+		return false
+	}
+	size, err := frameSize(pending)
+	return err == nil && len(pending) >= size
+}
+
+// lend gives a connection what it reads with: that of one that has ended, if
+// there is any. Most clients ask once, and go.
+func (s *Server) lend(socket *net.UnixConn) *frames {
+	if f, ok := s.frames.Get().(*frames); ok {
+		f.conn = socket
+		return f
+	}
+	return newFrames(socket)
+}
+
+// takeBack closes what a connection was sent and nobody has taken, and keeps its
+// memory for the next one. It is called when its reader ends.
+func (s *Server) takeBack(c *conn) {
+	f := c.in
+	f.closeFDs(len(f.fds))
+	if len(f.buf) == firstBuffer {
+		c.in = nil
+		clear(f.buf)
+		*f = frames{buf: f.buf, fds: f.fds[:0], oob: f.oob}
+		s.frames.Put(f)
+	}
+}
+
 // frameSize returns the length of a message of which the fixed part of the
 // header is there.
 func frameSize(head []byte) (int, error) {

@@ -30,6 +30,17 @@ func busInterface() *iface {
 	}
 }
 
+// sendSignals lets a client that asks something and goes do without what would
+// only wake it in between. On a bus it is the bus that knows who wants them.
+func sendSignals(c *call) {
+	if c.conn.link == nil {
+		c.server.hears(c.conn, c.flag(0))
+	}
+	if !c.quiet {
+		c.answer(nil, nil)
+	}
+}
+
 // addMatch has nothing to do but for changes of properties, which are sent to
 // those only who want them.
 func addMatch(c *call) {

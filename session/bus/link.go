@@ -60,6 +60,8 @@ type link struct {
 
 	mu    sync.Mutex
 	calls map[uint32]func(*wire.Message) // what to do with answers, by serial
+	// asking are who wants to know of all owners; see Owners.
+	asking []func([]NameOwner)
 }
 
 // dial joins the bus at an address.
@@ -353,10 +355,15 @@ func (l *link) call(member, sig string, then func(*wire.Message), args ...any) [
 	return message
 }
 
-// answered takes an answer to a call of ours; false when it is none.
+// answered takes an answer to a call of ours; false when it is none. All our
+// calls are of the bus itself: on one whose policy lets clients answer what they
+// were not asked, another must not tell us whose a connection is.
 func (l *link) answered(m *wire.Message) bool {
 	if m.Kind != wire.MethodReply && m.Kind != wire.Error {
 		return false
+	}
+	if m.Sender != driver {
+		return true
 	}
 	l.mu.Lock()
 	then := l.calls[m.ReplyTo]

@@ -17,16 +17,17 @@ type lookout struct {
 	file *os.File // of inotify; nil when there is none
 }
 
-// lookOut begins to look out for what is said; close ends it. Where the kernel has no inotify
-// for us, nothing ever comes, and that is logged.
-func lookOut(s *Server, paths []string, what string) *lookout {
+// lookOut begins to look out for what is said; close ends it. Where the kernel has no
+// inotify for us, nothing ever comes, and that is logged, with what has it be looked
+// for again.
+func lookOut(s *Server, paths []string, what, again string) *lookout {
 	l := &lookout{came: make(chan struct{}, 1)}
 	if len(paths) == 0 {
 		return l
 	}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		s.log.Warn("cannot look out for the " + what + ": " + err.Error() + "; it is looked for again at SIGUSR1")
+		s.log.Warn("cannot look out for the " + what + ": " + err.Error() + "; it is looked for again " + again)
 		return l
 	}
 	// names are what is of interest, by watch: paths may share a directory.

@@ -128,7 +128,7 @@ func (m *Machine) isAbsent(why string) {
 func (m *Machine) run() {
 	for tries := 0; ; {
 		// Looked out for before it is tried, so that nothing falls in between.
-		look := lookOut(m.server, []string{m.opts.Socket}, "session-init of the machine")
+		look := lookOut(m.server, []string{m.opts.Socket}, "session-init of the machine", "by 'sctl re-exec'")
 		began := time.Now()
 		err := m.listen()
 		if m.ctx.Err() != nil {

@@ -24,7 +24,12 @@ const (
 type outbox struct {
 	limit int
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// begin starts the writer, which most clients never need; nil: it was
+	// started.
+	begin func()
+	// lead is to be written before the first message, and together with it.
+	lead     []byte
 	more     sync.Cond // something to write, or the end
 	less     sync.Cond // something was written, or the end
 	queue    [][]byte
@@ -55,13 +60,64 @@ func (o *outbox) push(message []byte) (ok, first bool) {
 	if o.size >= o.limit {
 		return false, false
 	}
+	first = len(o.queue) == 0 && !o.writing
+	o.takeLead()
 	o.size += len(message) + messageCost
 	o.queue = append(o.queue, message)
-	if len(o.queue) > 1 || o.writing {
-		return true, false
+	o.held = o.held || first
+	return true, first
+}
+
+// takeLead queues what leads. It needs the lock.
+func (o *outbox) takeLead() {
+	if o.lead != nil {
+		o.size += len(o.lead) + messageCost
+		o.queue = append(o.queue, o.lead)
+		o.lead = nil
 	}
+}
+
+// leads has the first message come after this.
+func (o *outbox) leads(text []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lead = text
+}
+
+// pushLead queues what leads, if no message has taken it along; first: as with
+// push.
+func (o *outbox) pushLead() (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.lead == nil || o.finished || o.closed {
+		return false
+	}
+	o.takeLead()
 	o.held = true
-	return true, true
+	return true
+}
+
+// begins says how the writer is started when there is something for it.
+func (o *outbox) begins(start func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.begin = start
+}
+
+// begun tells whether there is, or was, a writer. After close none begins.
+func (o *outbox) begun() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.begin == nil
+}
+
+// summon has the writer come for the queue. It needs the lock.
+func (o *outbox) summon() {
+	if o.begin != nil {
+		o.begin()
+		o.begin = nil
+	}
+	o.more.Signal()
 }
 
 // kernel takes bytes, as many as it can at once.
@@ -85,7 +141,7 @@ func (o *outbox) flush(to kernel, most int) {
 		o.less.Broadcast()
 	}
 	if len(o.queue) > 0 {
-		o.more.Signal()
+		o.summon()
 	}
 }
 
@@ -143,6 +199,9 @@ func (o *outbox) finish() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.finished = true
+	if len(o.queue) > 0 && !o.closed {
+		o.summon()
+	}
 	o.more.Broadcast()
 	o.less.Broadcast()
 }

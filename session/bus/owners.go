@@ -19,8 +19,9 @@ const maxOwners = 256
 
 // Owners asks the bus for the names that are owned there, and their owners,
 // those of the bus itself left out. f gets them, by name, on the goroutine that
-// reads of the bus, and must not block; it is not called when there is no bus,
-// or it is lost before it has answered.
+// reads of the bus, and must not block; none when the bus does not tell. It is not
+// called when there is no bus, or it is lost before it has answered. Who asks while
+// the bus is being asked gets the same answer: a thousand jobs may ask at once.
 func (r *Remote) Owners(f func([]NameOwner)) {
 	r.mu.Lock()
 	l := r.link
@@ -28,8 +29,16 @@ func (r *Remote) Owners(f func([]NameOwner)) {
 	if l == nil {
 		return
 	}
+	l.mu.Lock()
+	l.asking = append(l.asking, f)
+	first := len(l.asking) == 1
+	l.mu.Unlock()
+	if !first {
+		return
+	}
 	l.conn.send(l.call("ListNames", "", func(m *wire.Message) {
 		if m.Kind == wire.Error || m.Signature != "as" {
+			l.tellOwners(nil)
 			return
 		}
 		list, _ := m.Value(0).([]string)
@@ -40,22 +49,36 @@ func (r *Remote) Owners(f func([]NameOwner)) {
 			}
 		}
 		slices.Sort(names)
-		l.pidsOf(names, f)
+		l.pidsOf(names)
 	}))
+}
+
+// tellOwners answers all who have asked.
+func (l *link) tellOwners(list []NameOwner) {
+	l.mu.Lock()
+	asking := l.asking
+	l.asking = nil
+	l.mu.Unlock()
+	for _, f := range asking {
+		f(list)
+	}
 }
 
 // pidsOf asks for the processes of connections; all answers come on the
 // reader's goroutine.
-func (l *link) pidsOf(names []string, f func([]NameOwner)) {
+func (l *link) pidsOf(names []string) {
 	var out []NameOwner
 	left := len(names)
+	if left == 0 {
+		l.tellOwners(nil)
+	}
 	for _, name := range names {
 		l.conn.send(l.call("GetConnectionUnixProcessID", "s", func(m *wire.Message) {
 			if m.Kind == wire.MethodReply && m.Signature == "u" {
 				out = append(out, NameOwner{name, int(m.Value(0).(uint32))})
 			}
 			if left--; left == 0 {
-				f(out)
+				l.tellOwners(out)
 			}
 		}, name))
 	}

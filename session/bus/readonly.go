@@ -21,6 +21,26 @@ const elsewhereSystemBus = "of the system bus who is not root"
 // readOnlyMode lets everybody connect.
 const readOnlyMode = 0o666
 
+// How many are served there, all together and of one user: they must not keep away
+// who comes by the other socket, nor one another.
+const (
+	maxStrangers     = maxConnections / 2
+	maxStrangersEach = maxStrangers / 8
+)
+
+// crowded tells whether one more of a user is one too many there; with the lock.
+func (s *Server) crowded(uid uint32) bool {
+	all, each := 0, 0
+	for _, c := range s.conns {
+		if c.public {
+			if all++; c.uid == uid {
+				each++
+			}
+		}
+	}
+	return all >= maxStrangers || each >= maxStrangersEach
+}
+
 // listenReadOnly makes the second socket, or takes over what an earlier daemon
 // has made.
 func (s *Server) listenReadOnly(path string, socket *os.File) error {

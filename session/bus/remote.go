@@ -165,7 +165,7 @@ func (r *Remote) run(l *link) {
 			continue
 		}
 		// Looked out for before it is tried, so that nothing falls in between.
-		look := lookOut(r.server, r.sockets(), r.opts.bus())
+		look := lookOut(r.server, r.sockets(), r.opts.bus(), "at SIGUSR1")
 		var err error
 		if l, err = r.connect(); l == nil {
 			r.isAbsent(err.Error())

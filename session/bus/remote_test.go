@@ -66,7 +66,9 @@ func TestBusOrder(t *testing.T) {
 	b := newBus(t)
 	b.start()
 	l, s, _, _ := busServer(t, b, RemoteOptions{Names: bothNames, Insist: true})
+	l.mu.Lock()
 	l.keep = true
+	l.mu.Unlock()
 	const calls = 300
 	var wait sync.WaitGroup
 	for client := range 3 {
@@ -112,7 +114,7 @@ func TestBusComesAndGoes(t *testing.T) {
 	b := newBus(t)
 	l, s, r, log := busServer(t, b, RemoteOptions{Names: bothNames, Addresses: []string{
 		"unix:path=/nonexistent/sub/bus", b.address()}})
-	l.manual = true
+	l.do(func() { l.manual = true })
 	private := connect(t, s)
 	for round := range 3 {
 		b.start()
@@ -356,7 +358,7 @@ func TestBusClientsVanish(t *testing.T) {
 	b := newBus(t)
 	b.start()
 	l, s, r, _ := busServer(t, b, RemoteOptions{Names: bothNames, Insist: true})
-	l.manual = true
+	l.do(func() { l.manual = true })
 	private := connect(t, s)
 	const clients = 1000
 	conns := make([]*dbus.Conn, clients)

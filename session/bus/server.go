@@ -50,6 +50,9 @@ type Options struct {
 	// LoginVariables are the names of those that tell one login session from
 	// another.
 	LoginVariables []string
+	// Wait: calls wait for Open, since the backend is not whole yet; clients are
+	// let in meanwhile.
+	Wait bool
 	// Guard starts the goroutines; nil: a panic is told to nobody.
 	Guard *guard.Guard
 	// Fail, for tests, is called at named points; it may end the daemon there.
@@ -98,7 +101,9 @@ type Server struct {
 	calls   atomic.Uint64 // the last engine.CallID
 	serial  atomic.Uint32
 	ready   atomic.Int32 // clients that get signals
+	frames  sync.Pool    // *frames that no connection has
 	done    chan struct{}
+	open    chan struct{} // closed when calls are taken, nil when they always are; see Open
 	workers sync.WaitGroup
 	remote  atomic.Pointer[Remote]  // nil: no bus is to be joined
 	machine atomic.Pointer[Machine] // nil: the machine's events are not heard
@@ -172,6 +177,9 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 		waiting:        map[engine.CallID]waiting{},
 		stream:         newStream(),
 	}
+	if opts.Wait {
+		s.open = make(chan struct{})
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -207,6 +215,10 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 	}
 	return s, nil
 }
+
+// Open has calls be taken, when Options.Wait has them wait. It is called once, and
+// not without that.
+func (s *Server) Open() { close(s.open) }
 
 // inherit takes over a socket that listens; nil for none. One whose file at path
 // is gone is of no use: nobody would find it.
@@ -373,12 +385,39 @@ func (s *Server) add(socket *net.UnixConn, public bool) bool {
 		_ = socket.Close()
 		return s.closing
 	}
+	now := time.Now()
+	s.sendLateAway(now)
+	var uid uint32
+	if public {
+		peer, pidfd, err := peerOf(socket)
+		if pidfd >= 0 {
+			_ = unix.Close(pidfd)
+		}
+		if err != nil || s.crowded(peer.Uid) {
+			s.log.Debug("too many clients on the read-only socket: one is sent away")
+			_ = socket.Close()
+			return true
+		}
+		uid = peer.Uid
+	}
 	s.lastID++
 	c := newConn(s, socket, s.lastID)
-	c.public = public
+	c.public, c.uid, c.since = public, uid, now
 	s.conns = append(s.conns, c)
 	s.guard.GoIn(&s.workers, "reader of a client", c.serve)
 	return true
+}
+
+// sendLateAway ends the connections of those who have not said who they are in
+// time. It is done when another client comes, who might need the room: a timer
+// for each would wake the thread that waits for all connections, twice for each.
+// The lock is held.
+func (s *Server) sendLateAway(now time.Time) {
+	for _, c := range s.conns {
+		if !c.ready && !c.since.IsZero() && now.Sub(c.since) > saslTime {
+			c.drop(fmt.Sprintf("it did not authenticate within %v", saslTime))
+		}
+	}
 }
 
 // enter makes a link to a bus one of the clients.
@@ -407,7 +446,7 @@ func (s *Server) admit(c *conn) bool {
 	c.ready = true
 	s.ready.Add(1)
 	s.listen(c)
-	s.guard.GoIn(&s.workers, "writer of a client", c.write)
+	c.out.begins(func() { s.guard.GoIn(&s.workers, "writer of a client", c.write) })
 	return true
 }
 

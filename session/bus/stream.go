@@ -72,6 +72,20 @@ func (s *Server) listen(c *conn) {
 	}
 }
 
+// hears has a client hear what is announced, or not any more; what was before
+// that it gets.
+func (s *Server) hears(c *conn, wanted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case wanted == c.listens || !c.ready:
+	case wanted:
+		s.listen(c)
+	default:
+		s.unlisten(c)
+	}
+}
+
 func (s *Server) unlisten(c *conn) {
 	st := &s.stream
 	st.mu.Lock()

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -228,5 +229,54 @@ func BenchmarkAnnounce(b *testing.B) {
 			}
 			b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N)/100, "ns/signal")
 		})
+	}
+}
+
+// A client hears nothing while it wants no signals, and all from when it wants
+// them again, in the order of its calls.
+func TestSendSignals(t *testing.T) {
+	l, s := serve(t)
+	p := connect(t, s)
+	var heard []string
+	call := func(iface, member string, args ...any) {
+		heard = append(heard, p.until(p.send(api.ManagerPath, iface, member, args...))...)
+	}
+	l.do(func() { tell(s, "before") })
+	call(api.ManagerExtension, "SendSignals", false)
+	for range 2 { // the second changes nothing
+		call(api.ManagerExtension, "SendSignals", false)
+		l.do(func() { tell(s, "unheard") })
+	}
+	call(api.ManagerExtension, "SendSignals", true)
+	call(api.ManagerExtension, "SendSignals", true)
+	l.do(func() { tell(s, "after") })
+	call(api.PeerInterface, "Ping")
+	want := []string{"StateChanged /jobs/svc/_ before", "StateChanged /jobs/svc/_ after"}
+	if !slices.Equal(heard, want) {
+		t.Errorf("heard %q; want %q", heard, want)
+	}
+}
+
+// The last word of the authentication comes with the first answer when the first
+// call came with it, and by itself when nothing is answered.
+func TestAuthenticationWithACall(t *testing.T) {
+	_, s := serve(t)
+	ping := encodeCall(t, 7, api.ManagerPath, "", "Ping")
+	quiet := bytes.Clone(ping)
+	quiet[2] |= wire.NoReplyExpected
+	for name, test := range map[string]struct {
+		calls  []byte
+		answer bool
+	}{"a call": {ping, true}, "one without an answer": {quiet, false}, "both": {append(bytes.Clone(quiet), ping...), true}} {
+		p := dial(t, s)
+		p.write(append([]byte("\x00AUTH EXTERNAL "+hex.EncodeToString(fmt.Append(nil, os.Getuid()))+"\r\nBEGIN\r\n"), test.calls...))
+		if got, want := p.line(), "OK "+s.guid; got != want {
+			t.Errorf("%s: the first line = %q; want %q", name, got, want)
+		}
+		if test.answer {
+			if msg := p.receive(); replyTo(msg) != 7 {
+				t.Errorf("%s: after it came %q; want the answer", name, story(msg))
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"math"
 	"time"
 
 	"github.com/session-init/session-init/session/api"
@@ -93,6 +94,8 @@ func scheduleEnd(c *call) {
 		return
 	}
 	at, _ := c.in.Value(1).(uint64)
+	// What is no time at all is far away, and refused for that.
+	at = min(at, math.MaxInt64)
 	if err := system.ScheduleEnd(c.str(0), time.UnixMicro(int64(at)), c.str(2)); err != nil {
 		c.answer(nil, failf(api.ErrInvalidArgs, "%s", err.Error()))
 		return

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+
+	"github.com/session-init/session-init/session/conf/inotify"
 )
 
 const benchFiles = 10000
@@ -22,7 +24,7 @@ func BenchmarkLoad(b *testing.B) {
 	dir := benchDir(b)
 	for b.Loop() {
 		n := 0
-		w := New([]Dir{{Path: dir}}, Options{Parse: parseFake, Apply: applyFake}, func(c []Change) { n += len(c) })
+		w := New([]Dir{{Path: dir}}, Options{Notifier: inotify.Open, Parse: parseFake, Apply: applyFake}, func(c []Change) { n += len(c) })
 		must(b, w.Load())
 		w.Close()
 		if n != benchFiles {
@@ -34,7 +36,7 @@ func BenchmarkLoad(b *testing.B) {
 // BenchmarkRescan reads 10,000 files again that have not changed.
 func BenchmarkRescan(b *testing.B) {
 	dir := benchDir(b)
-	w := New([]Dir{{Path: dir}}, Options{Parse: parseFake, Apply: applyFake}, func([]Change) {})
+	w := New([]Dir{{Path: dir}}, Options{Notifier: inotify.Open, Parse: parseFake, Apply: applyFake}, func([]Change) {})
 	defer w.Close()
 	for b.Loop() {
 		must(b, w.Load())
@@ -47,7 +49,7 @@ func BenchmarkChange(b *testing.B) {
 	dir := benchDir(b)
 	changed := make(chan []Change, 1)
 	var reads atomic.Int64
-	opts := Options{Parse: parseFake, Apply: applyFake, reads: func(string) { reads.Add(1) }}
+	opts := Options{Notifier: inotify.Open, Parse: parseFake, Apply: applyFake, reads: func(string) { reads.Add(1) }}
 	w := New([]Dir{{Path: dir}}, opts, func(c []Change) { changed <- c })
 	defer w.Close()
 	must(b, w.Load())

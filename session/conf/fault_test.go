@@ -13,13 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/conf/inotify"
+	"github.com/session-init/session-init/session/conf/notice"
 )
 
 // deaf is a notifier that says what the test says, and refuses directories.
 type deaf struct {
-	notices chan fsnotify.Event
+	notices chan notice.Notice
 	faults  chan error
 	refuse  func(dir string) error
 
@@ -28,7 +30,7 @@ type deaf struct {
 }
 
 func newDeaf(refuse func(dir string) error) *deaf {
-	return &deaf{notices: make(chan fsnotify.Event), faults: make(chan error), refuse: refuse}
+	return &deaf{notices: make(chan notice.Notice), faults: make(chan error), refuse: refuse}
 }
 
 func (n *deaf) Add(dir string) error {
@@ -43,20 +45,40 @@ func (n *deaf) Add(dir string) error {
 	return nil
 }
 
-func (n *deaf) Remove(string) error                            { return nil }
-func (n *deaf) Notices() (<-chan fsnotify.Event, <-chan error) { return n.notices, n.faults }
-func (n *deaf) Close() error                                   { close(n.notices); return nil }
-func (n *deaf) open() (notifier, error)                        { return n, nil }
+func (n *deaf) Remove(string) error { return nil }
+func (n *deaf) Close() error        { close(n.notices); return nil }
+
+func (n *deaf) Pump(tell func(notice.Notice), fault func(error)) {
+	for {
+		select {
+		case what, ok := <-n.notices:
+			if !ok {
+				return
+			}
+			tell(what)
+		case err := <-n.faults:
+			fault(err)
+		}
+	}
+}
+
+// alone has a Watcher hear this notifier, and nothing else.
+func alone(n notice.Notifier) Options {
+	return Options{
+		Notifier: func() (notice.Notifier, error) { return n, nil },
+		outlook:  func(ear) (*outlook, error) { return nil, unix.EMFILE },
+	}
+}
 
 // When the kernel's queue ran over, everything is read again.
 func TestOverflow(t *testing.T) {
 	n := newDeaf(nil)
-	d := openWith(t, Options{notifier: n.open}, tempDir(t), "1")
+	d := openWith(t, alone(n), tempDir(t), "1")
 	d.put("1/a.conf", "one")
 	d.live()
 	d.put("1/a.conf", "two")
 	d.put("1/sub/b.conf", "b")
-	n.faults <- fsnotify.ErrEventOverflow
+	n.faults <- notice.ErrOverflow
 	d.until("a = 1/a.conf: two", "sub/b = 1/sub/b.conf: b")
 	d.drop("1/sub")
 	n.faults <- errors.New("some fault")
@@ -67,18 +89,18 @@ func TestOverflow(t *testing.T) {
 // nothing.
 func TestNoticeReadsOneFile(t *testing.T) {
 	n := newDeaf(nil)
-	d := openWith(t, Options{notifier: n.open}, tempDir(t), "1")
+	d := openWith(t, alone(n), tempDir(t), "1")
 	d.put("1/a.conf", "one")
 	d.put("1/b.conf", "one")
 	d.live()
 	d.put("1/a.conf", "two")
 	d.put("1/b.conf", "two")
-	n.notices <- fsnotify.Event{Name: d.path("1/a.conf"), Op: fsnotify.Write}
+	n.notices <- notice.Notice{Path: d.path("1/a.conf"), Written: true}
 	d.until("a = 1/a.conf: two", "b = 1/b.conf: one")
-	n.notices <- fsnotify.Event{Name: d.path("1/.b.conf.swp"), Op: fsnotify.Create}
-	n.notices <- fsnotify.Event{Name: d.path("1/notes"), Op: fsnotify.Write}
-	n.notices <- fsnotify.Event{Name: d.path("other"), Op: fsnotify.Create}
-	n.notices <- fsnotify.Event{} // the one before is dealt with now
+	n.notices <- notice.Notice{Path: d.path("1/.b.conf.swp")}
+	n.notices <- notice.Notice{Path: d.path("1/notes"), Written: true}
+	n.notices <- notice.Notice{Path: d.path("other")}
+	n.notices <- notice.Notice{} // the one before is dealt with now
 	if _, ok := d.w.dirt.due(time.Second); ok {
 		t.Error("notices that are no concern of ours make work")
 	}
@@ -87,7 +109,7 @@ func TestNoticeReadsOneFile(t *testing.T) {
 // At the kernel's limit, what is not watched can be loaded all the same.
 func TestWatchLimit(t *testing.T) {
 	n := newDeaf(func(string) error { return syscall.ENOSPC })
-	d := openWith(t, Options{notifier: n.open}, tempDir(t), "1", "2")
+	d := openWith(t, alone(n), tempDir(t), "1", "2")
 	d.put("1/a.conf", "one")
 	d.put("2/sub/b.conf", "b")
 	d.live()
@@ -101,7 +123,7 @@ func TestWatchLimit(t *testing.T) {
 }
 
 func TestNoNotifier(t *testing.T) {
-	d := openWith(t, Options{notifier: func() (notifier, error) { return nil, syscall.EMFILE }}, tempDir(t), "1")
+	d := openWith(t, Options{Notifier: func() (notice.Notifier, error) { return nil, syscall.EMFILE }}, tempDir(t), "1")
 	d.put("1/a.conf", "one")
 	d.live()
 	d.put("1/a.conf", "two")
@@ -157,7 +179,7 @@ func TestNothingIsLeft(t *testing.T) {
 	once := func() {
 		dir := tempDir(t)
 		put(t, dir+"/1/sub/a.conf", "a")
-		w := New([]Dir{{Path: dir + "/1"}, {Path: dir + "/none"}}, Options{Parse: parseFake, Apply: applyFake}, func([]Change) {})
+		w := New([]Dir{{Path: dir + "/1"}, {Path: dir + "/none"}}, Options{Notifier: inotify.Open, Parse: parseFake, Apply: applyFake}, func([]Change) {})
 		must(t, w.Load())
 		w.Start()
 		w.Rescan(nil)
@@ -211,7 +233,7 @@ func TestWatchAlias(t *testing.T) {
 	ws.inodes[id] = []string{root + "/b", root + "/c"}
 	ws.paths[root+"/c"] = id
 	ws.name(root+"/c", "sub", target{0, ""}, 1, false)
-	ws.deliver(fsnotify.Event{Name: root + "/b/sub", Op: fsnotify.Create})
+	ws.deliver(notice.Notice{Path: root + "/b/sub"})
 	got := dirt.take()
 	if _, ok := got[1].names["/y/sub"]; !ok || !got[0].walk {
 		t.Errorf("dirt = %+v; want both paths heard", got)
@@ -312,7 +334,7 @@ func TestDirtBounds(t *testing.T) {
 func TestUnwatch(t *testing.T) {
 	ended := make(chan struct{})
 	n := &farewell{newDeaf(nil), ended}
-	d := openWith(t, Options{notifier: func() (notifier, error) { return n, nil }}, tempDir(t), "1")
+	d := openWith(t, alone(n), tempDir(t), "1")
 	d.put("1/a.conf", "one")
 	d.live()
 	d.w.Unwatch()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/session-init/session-init/session/conf/inotify"
 	"github.com/session-init/session-init/session/job"
 )
 
@@ -34,7 +35,7 @@ func BenchmarkLoadClasses(b *testing.B) {
 	before := cpuTime(b)
 	for b.Loop() {
 		n := 0
-		w := New([]Dir{{Path: dir}}, Options{Parse: job.Parse, Apply: job.Apply}, func(c []Change) { n += len(c) })
+		w := New([]Dir{{Path: dir}}, Options{Notifier: inotify.Open, Parse: job.Parse, Apply: job.Apply}, func(c []Change) { n += len(c) })
 		must(b, w.Load())
 		w.Close()
 		if n != benchFiles {
@@ -68,7 +69,7 @@ func BenchmarkMemory(b *testing.B) {
 					return class, nil
 				}
 				before := heap()
-				w := New([]Dir{{Path: dir}}, Options{Parse: shared, Apply: job.Apply}, func([]Change) {})
+				w := New([]Dir{{Path: dir}}, Options{Notifier: inotify.Open, Parse: shared, Apply: job.Apply}, func([]Change) {})
 				must(b, w.Load())
 				held := heap() - before
 				for _, path := range paths {

@@ -1,9 +1,7 @@
 package conf
 
 import (
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"io/fs"
 	"syscall"
@@ -29,7 +27,7 @@ type file struct {
 	// faulty: the text could not be had; aside and sum have the reason.
 	faulty bool
 	index  uint16 // the search directory
-	sum    [16]byte
+	sum    sum
 	mark   mark
 	class  *job.Class // nil if broken, or not parsed
 	aside  *aside     // nil if there is nothing
@@ -183,7 +181,7 @@ func retry(call func() (int, error)) (int, error) {
 	}
 }
 
-var errTooLarge = fmt.Errorf("it is larger than %d MiB", maxFile>>20)
+var errTooLarge = errors.New("it is larger than 4 MiB") // maxFile
 
 // absent tells whether err means that there is no such file, as opposed to
 // one that cannot be had.
@@ -200,8 +198,8 @@ func why(err error) string {
 	return err.Error()
 }
 
-// sumOf is enough of SHA-256 that two texts with the same do not exist.
-func sumOf(text []byte) [16]byte {
-	sum := sha256.Sum256(text)
-	return [16]byte(sum[:16])
-}
+// sum is a hash of a text. Each Watcher draws its seed: that two texts have the
+// same is chance, one in 2^64, and nobody can make it so.
+type sum uint64
+
+func sumOf(seed maphash.Seed, text []byte) sum { return sum(maphash.Bytes(seed, text)) }

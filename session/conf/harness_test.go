@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/session-init/session-init/session/conf/inotify"
 	"github.com/session-init/session-init/session/job"
 )
 
@@ -141,6 +142,9 @@ func openWith(t *testing.T, opts Options, root string, dirs ...string) *desk {
 		list[i] = Dir{Path: filepath.Join(d.root, dir), Autostart: filepath.Base(dir) == "autostart"}
 	}
 	opts.Logger = slog.New(slog.NewTextHandler(d.log, nil))
+	if opts.Notifier == nil {
+		opts.Notifier = inotify.Open
+	}
 	if opts.Debounce == 0 {
 		opts.Debounce = 10 * time.Millisecond
 	}

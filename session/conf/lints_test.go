@@ -33,7 +33,7 @@ func TestLintsAreLogged(t *testing.T) {
 		var log bytes.Buffer
 		var set []string
 		w := conf.New([]conf.Dir{{Path: dir}}, conf.Options{
-			Logger: slog.New(slog.NewTextHandler(&log, nil)), Parse: job.Parse, Apply: job.Apply, Once: true,
+			Logger: slog.New(slog.NewTextHandler(&log, nil)), Parse: job.Parse, Apply: job.Apply,
 		}, func(changes []conf.Change) {
 			for _, c := range changes {
 				if c.Set != nil {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/session-init/session-init/session/conf/inotify"
 )
 
 func TestLiveFiles(t *testing.T) {
@@ -278,7 +280,7 @@ func TestRescanOrder(t *testing.T) {
 	dir := tempDir(t)
 	put(t, dir+"/a.conf", "a")
 	var applied []string // by the Watcher's goroutine only, until done
-	w := New([]Dir{{Path: dir}}, Options{Parse: parseFake, Apply: applyFake}, func(changes []Change) {
+	w := New([]Dir{{Path: dir}}, Options{Notifier: inotify.Open, Parse: parseFake, Apply: applyFake}, func(changes []Change) {
 		for _, c := range changes {
 			applied = append(applied, c.Name())
 		}
@@ -297,9 +299,9 @@ func TestRescanOrder(t *testing.T) {
 }
 
 func TestCloseUnused(t *testing.T) {
-	w := New(nil, Options{Parse: parseFake, Apply: applyFake}, func([]Change) {})
+	w := New(nil, Options{Notifier: inotify.Open, Parse: parseFake, Apply: applyFake}, func([]Change) {})
 	w.Close()
-	w = New(nil, Options{Parse: parseFake, Apply: applyFake}, func([]Change) {})
+	w = New(nil, Options{Notifier: inotify.Open, Parse: parseFake, Apply: applyFake}, func([]Change) {})
 	must(t, w.Load())
 	w.Start()
 	w.Close()

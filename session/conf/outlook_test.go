@@ -11,7 +11,7 @@ import (
 
 // homely opens a Watcher of directories in a home that has none of them.
 func homely(t *testing.T, pace time.Duration) (*desk, func() *outlook) {
-	opts := Options{notifier: newInotify, outlook: func(e ear) (*outlook, error) {
+	opts := Options{outlook: func(e ear) (*outlook, error) {
 		o, err := newOutlook(e)
 		if err == nil {
 			o.pace = pace
@@ -219,7 +219,7 @@ func TestOutlookOverflow(t *testing.T) {
 
 // Without a second inotify everything works as it does with it.
 func TestNoOutlook(t *testing.T) {
-	opts := Options{notifier: newInotify, outlook: func(ear) (*outlook, error) { return nil, unix.EMFILE }}
+	opts := Options{outlook: func(ear) (*outlook, error) { return nil, unix.EMFILE }}
 	d := openWith(t, opts, tempDir(t), "home/.init")
 	d.mkdir("home")
 	d.live()

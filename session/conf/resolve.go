@@ -2,9 +2,7 @@ package conf
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"github.com/session-init/session-init/session/job"
@@ -28,7 +26,7 @@ type inForce struct {
 // Nearly all jobs have one file, and the definition in it is in force: of
 // these only the file is held, which says so itself.
 type resolver struct {
-	log     *slog.Logger
+	log     Logger
 	parse   func(name, path string, text []byte) (*job.Class, []job.Problem)
 	apply   func(class *job.Class, path string, text []byte) (*job.Class, []job.Problem)
 	entries Entries
@@ -203,12 +201,10 @@ func (r *resolver) resolve(name string) (change Change, changed bool) {
 	if same && now.applied.same(before.applied) {
 		return Change{}, false
 	}
-	if r.log.Enabled(context.Background(), slog.LevelDebug) {
-		attrs := []any{"path", now.source.path}
-		if now.applied != nil {
-			attrs = append(attrs, "override", now.applied.path)
-		}
-		r.log.Debug("job "+name+" is defined", attrs...)
+	if now.applied != nil {
+		r.log.Debug("job "+name+" is defined", "path", now.source.path, "override", now.applied.path)
+	} else {
+		r.log.Debug("job "+name+" is defined", "path", now.source.path)
 	}
 	return Change{Set: class}, true
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -49,11 +48,8 @@ type found struct {
 	notes map[string]note   // what is wrong, by path
 }
 
-// note is a line for the log.
-type note struct {
-	level slog.Level
-	text  string
-}
+// note is a warning for the log.
+type note struct{ text string }
 
 // outcome is what work on a tree has found to be new.
 type outcome struct {
@@ -105,7 +101,7 @@ func (t *tree) walk(w work) outcome {
 	case err == nil && info.IsDir():
 		k.descend(t.root, real, []inode{stampOf(info).inode})
 	case err == nil:
-		k.note(t.root, slog.LevelWarn, "cannot read job files in %s: it is not a directory", t.root)
+		k.note(t.root, "cannot read job files in %s: it is not a directory", t.root)
 	case !absent(err):
 		k.unreadable(t.root, err)
 	}
@@ -206,8 +202,8 @@ func (k *walker) looked(dir, name string, last bool) {
 	k.wanted[dir] = true
 }
 
-func (k *walker) note(path string, level slog.Level, format string, args ...any) {
-	k.notes[path] = note{level, fmt.Sprintf(format, args...)}
+func (k *walker) note(path, format string, args ...any) {
+	k.notes[path] = note{fmt.Sprintf(format, args...)}
 }
 
 // descend reads the directory that the user knows as path. above holds the
@@ -217,11 +213,11 @@ func (k *walker) descend(path, real string, above []inode) {
 		return
 	}
 	if len(above) > maxDepth {
-		k.note(path, slog.LevelWarn, "cannot read job files in %s: it is more than %d directories deep", path, maxDepth)
+		k.note(path, "cannot read job files in %s: it is more than %d directories deep", path, maxDepth)
 		return
 	}
 	if len(k.dirs) >= maxDirs {
-		k.note(k.root, slog.LevelWarn, "cannot read all job files in %s: there are more than %d directories, the first left out is %s",
+		k.note(k.root, "cannot read all job files in %s: there are more than %d directories, the first left out is %s",
 			k.root, maxDirs, cmp.Or(k.left, path))
 		k.left = cmp.Or(k.left, path)
 		return
@@ -274,7 +270,7 @@ func (k *walker) enter(path, real string, info fs.FileInfo, above []inode) {
 	}
 	id := stampOf(info).inode
 	if slices.Contains(above, id) {
-		k.note(path, slog.LevelWarn, "cannot read job files in %s: it leads back to a directory that holds it", path)
+		k.note(path, "cannot read job files in %s: it leads back to a directory that holds it", path)
 		return
 	}
 	k.descend(path, real, append(slices.Clip(above), id))
@@ -312,12 +308,12 @@ func (k *walker) chase(path, at string) (real string, info fs.FileInfo, ok bool)
 	case err == nil:
 		return real, info, true
 	case absent(err) && isJob:
-		k.note(path, slog.LevelWarn, "%s: symbolic link leads nowhere: there is no %s", path, real)
+		k.note(path, "%s: symbolic link leads nowhere: there is no %s", path, real)
 	case absent(err):
 	case isJob:
 		k.fault(path, 0, err)
 	default:
-		k.note(path, slog.LevelWarn, "cannot follow %s: %s", path, why(err))
+		k.note(path, "cannot follow %s: %s", path, why(err))
 	}
 	return real, nil, false
 }
@@ -353,7 +349,7 @@ func (k *walker) take(path, real string, info fs.FileInfo) {
 }
 
 func (k *walker) irregular(path string) {
-	k.note(path, slog.LevelWarn, "%s: cannot be a job file: it is not a regular file", path)
+	k.note(path, "%s: cannot be a job file: it is not a regular file", path)
 }
 
 // read reads the file that the user knows as path, which was a regular one a
@@ -373,7 +369,7 @@ func (k *walker) read(path, real string) {
 		k.fault(path, stamp.mark(k.seed), err)
 		return
 	}
-	if sum := sumOf(text); !k.known(path, sum, false, stamp.mark(k.seed)) {
+	if sum := sumOf(k.seed, text); !k.known(path, sum, false, stamp.mark(k.seed)) {
 		k.enterFile(&file{sum: sum, mark: stamp.mark(k.seed), aside: &aside{text: bytes.Clone(text)}}, path)
 	}
 }
@@ -381,13 +377,13 @@ func (k *walker) read(path, real string) {
 // fault enters a file whose text cannot be had.
 func (k *walker) fault(path string, m mark, err error) {
 	fault := why(err)
-	if sum := sumOf([]byte(fault)); !k.known(path, sum, true, m) {
+	if sum := sumOf(k.seed, []byte(fault)); !k.known(path, sum, true, m) {
 		k.enterFile(&file{sum: sum, faulty: true, mark: m, aside: &aside{fault: fault}}, path)
 	}
 }
 
 // known enters the file that was at path before, if it says the same.
-func (k *walker) known(path string, sum [16]byte, faulty bool, m mark) bool {
+func (k *walker) known(path string, sum sum, faulty bool, m mark) bool {
 	before := k.tree.files[path]
 	if before == nil || before.sum != sum || before.faulty != faulty {
 		return false
@@ -405,7 +401,7 @@ func (k *walker) enterFile(f *file, path string) {
 // unreadable says that a directory cannot be read, and leaves what was known
 // of it as it was: that is no proof that its files are gone.
 func (k *walker) unreadable(path string, err error) {
-	k.note(path, slog.LevelWarn, "cannot read job files in %s: %s", path, why(err))
+	k.note(path, "cannot read job files in %s: %s", path, why(err))
 	inside := func(name string) bool {
 		return strings.HasPrefix(name, path) && (name == path || name[len(path)] == '/' || path == "/")
 	}

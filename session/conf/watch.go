@@ -3,7 +3,6 @@ package conf
 import (
 	"errors"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,30 +10,8 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/session-init/session-init/session/conf/notice"
 )
-
-// A notifier tells of changes in directories; fsnotify's is the one in use.
-type notifier interface {
-	Add(dir string) error
-	Remove(dir string) error
-	Notices() (<-chan fsnotify.Event, <-chan error)
-	Close() error
-}
-
-type inotify struct{ *fsnotify.Watcher }
-
-func (n inotify) Notices() (<-chan fsnotify.Event, <-chan error) {
-	return n.Events, n.Errors
-}
-
-func newInotify() (notifier, error) {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
-	}
-	return inotify{w}, nil
-}
 
 // target is what a notice is about: a file of a search directory, or the
 // whole of it when path is empty.
@@ -51,10 +28,10 @@ type target struct {
 // reached by two real paths (a bind mount, or an old name that was not yet
 // seen to go) is watched under the first and heard under both.
 type watchSet struct {
-	log    *slog.Logger
+	log    Logger
 	dirt   *dirt
 	roots  []Dir
-	notify notifier // nil: nothing is told
+	notify notice.Notifier // nil: nothing is told
 	// outlook watches directories of which a few names matter; nil: they are
 	// watched like the others.
 	outlook *outlook
@@ -115,7 +92,7 @@ func (w *watched) needsWhole() bool {
 	return false
 }
 
-func newWatchSet(log *slog.Logger, d *dirt, roots []Dir, n notifier) *watchSet {
+func newWatchSet(log Logger, d *dirt, roots []Dir, n notice.Notifier) *watchSet {
 	return &watchSet{
 		log: log, dirt: d, roots: roots, notify: n,
 		dirs:   make(map[string]*watched),
@@ -374,36 +351,23 @@ func (ws *watchSet) withdraw(dir string) {
 // pump takes notices until there are no more, and never waits for anything
 // that reads files: the kernel's queue must not fill while we do.
 func (ws *watchSet) pump() {
-	notices, faults := ws.notify.Notices()
-	for notices != nil {
-		select {
-		case ev, ok := <-notices:
-			if !ok {
-				return
-			}
-			ws.deliver(ev)
-		case err, ok := <-faults:
-			switch {
-			case !ok:
-				faults = nil
-			case errors.Is(err, fsnotify.ErrEventOverflow):
-				ws.log.Info("changes of job files came faster than they could be told; reading all again")
-				ws.dirt.markAll()
-			case err != nil:
-				ws.log.Warn("cannot follow changes of job files; reading all again", "why", err)
-				ws.dirt.markAll()
-			}
+	ws.notify.Pump(ws.deliver, func(err error) {
+		if err == notice.ErrOverflow {
+			ws.log.Info("changes of job files came faster than they could be told; reading all again")
+		} else {
+			ws.log.Warn("cannot follow changes of job files; reading all again", "why", err)
 		}
-	}
+		ws.dirt.markAll()
+	})
 }
 
 // deliver turns a notice into dirt. The order in which targets are marked
 // does not matter: dirt is a set.
-func (ws *watchSet) deliver(ev fsnotify.Event) {
-	path := filepath.Clean(ev.Name)
+func (ws *watchSet) deliver(n notice.Notice) {
+	path := filepath.Clean(n.Path)
 	base := filepath.Base(path)
-	gone := ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename)
-	written := ev.Op == fsnotify.Write
+	gone := n.Gone
+	written := n.Written
 
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -433,7 +397,7 @@ func (ws *watchSet) deliver(ev fsnotify.Event) {
 	}
 	// The same path may be a watched directory that tells of itself, which
 	// counts where the one above it may not be watched.
-	if gone || ev.Has(fsnotify.Chmod) {
+	if gone || n.Mode {
 		for _, dir := range ws.namesOf(path) {
 			ws.markDir(dir)
 		}

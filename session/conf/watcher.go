@@ -1,16 +1,15 @@
 package conf
 
 import (
-	"context"
 	"errors"
 	"hash/maphash"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/session-init/session-init/guard"
+	"github.com/session-init/session-init/session/conf/notice"
 	"github.com/session-init/session-init/session/job"
 )
 
@@ -31,7 +30,7 @@ func (c Change) Name() string {
 
 // Options of a Watcher. Parse and Apply must be set, the rest has defaults.
 type Options struct {
-	Logger *slog.Logger
+	Logger Logger
 	// Debounce is how long it has to be quiet after a file went away, until
 	// that is believed; half of it after a mere change. The default is 40 ms.
 	// While changes go on coming they are dealt with every tenfold of it.
@@ -51,15 +50,15 @@ type Options struct {
 	// Guard starts the goroutines; nil: a panic is told to nobody.
 	Guard *guard.Guard
 
-	// Once: nothing is watched, for one who reads the files just once.
-	Once bool
+	// Notifier opens what tells of changes, that of package inotify; nil: nothing
+	// is watched, for one who reads the files just once.
+	Notifier func() (notice.Notifier, error)
 
-	// These are for tests: other sources of notices, and something to do
-	// before a search directory is read, and before a file is.
-	notifier func() (notifier, error)
-	outlook  func(ear) (*outlook, error)
-	before   func(dir Dir)
-	reads    func(path string)
+	// These are for tests: another outlook, and something to do before a search
+	// directory is read, and before a file is.
+	outlook func(ear) (*outlook, error)
+	before  func(dir Dir)
+	reads   func(path string)
 }
 
 // A Watcher reads job files and tells what they define, now and later. It
@@ -67,7 +66,7 @@ type Options struct {
 type Watcher struct {
 	dirs  []Dir
 	opts  Options
-	log   *slog.Logger
+	log   Logger
 	apply func([]Change)
 
 	quit    chan struct{}
@@ -102,7 +101,7 @@ type Watcher struct {
 // must not be written to. apply may call Rescan, but not Load or Close.
 func New(dirs []Dir, opts Options, apply func([]Change)) *Watcher {
 	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
+		opts.Logger = silence{}
 	}
 	if opts.Debounce <= 0 {
 		opts.Debounce = 40 * time.Millisecond
@@ -110,11 +109,8 @@ func New(dirs []Dir, opts Options, apply func([]Change)) *Watcher {
 	if opts.Patience <= 0 {
 		opts.Patience = 10 * time.Second
 	}
-	if opts.notifier == nil {
-		opts.notifier = newInotify
-		if opts.outlook == nil {
-			opts.outlook = newOutlook
-		}
+	if opts.outlook == nil {
+		opts.outlook = newOutlook
 	}
 	return &Watcher{
 		dirs: slices.Clone(dirs), opts: opts, log: opts.Logger, apply: apply,
@@ -221,10 +217,10 @@ func (w *Watcher) begin() {
 // run is the Watcher's goroutine.
 func (w *Watcher) run() {
 	defer close(w.stopped)
-	var n notifier
+	var n notice.Notifier
 	var err error
-	if !w.opts.Once {
-		n, err = w.opts.notifier()
+	if w.opts.Notifier != nil {
+		n, err = w.opts.Notifier()
 	}
 	if err != nil {
 		n = nil
@@ -233,7 +229,7 @@ func (w *Watcher) run() {
 	watch := w.plant(n)
 	// closers end the watches; each works once, and returns when that is done.
 	var closers []func()
-	if n != nil && w.opts.outlook != nil {
+	if n != nil {
 		// Without one the kernel wakes us more often, and that is all.
 		if o, err := w.opts.outlook(watch); err != nil {
 			w.log.Debug("cannot watch the directories above job files by themselves", "why", err)
@@ -322,7 +318,7 @@ func (w *Watcher) run() {
 }
 
 // plant makes the trees.
-func (w *Watcher) plant(n notifier) *watchSet {
+func (w *Watcher) plant(n notice.Notifier) *watchSet {
 	skip := make(map[string]bool)
 	for _, dir := range w.dirs {
 		skip[dir.Path] = true
@@ -407,7 +403,7 @@ func (w *Watcher) receive(out outcome, names map[string]bool) (late bool) {
 		w.log.Info("job files in " + w.dirs[i].Path + " can be read again")
 	}
 	for _, n := range out.notes {
-		w.log.Log(context.Background(), n.level, n.text)
+		w.log.Warn(n.text)
 	}
 	w.resolver.update(out.changed, names)
 	return late

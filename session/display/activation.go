@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/display/variable"
 	"github.com/session-init/session-init/session/wire"
 )
 
@@ -21,7 +22,7 @@ const (
 // they say, else the socket where it usually is, if there is one; empty for
 // none.
 func BusAddress(lookup func(string) string) string {
-	if address := lookup(busVariable); address != "" {
+	if address := lookup(variable.Bus); address != "" {
 		return address
 	}
 	if dir := lookup("XDG_RUNTIME_DIR"); dir != "" {
@@ -65,7 +66,7 @@ func (a activation) Encode(w *wire.Writer) {
 func Activate(ctx context.Context, address string, env []string) error {
 	var told activation
 	for _, entry := range env {
-		if !strings.HasPrefix(entry, busVariable+"=") {
+		if !strings.HasPrefix(entry, variable.Bus+"=") {
 			told = append(told, entry)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/session-init/session-init/session/display/variable"
 )
 
 const patience = 30 * time.Second
@@ -193,7 +195,7 @@ func TestBusAddress(t *testing.T) {
 	if got := BusAddress(lookupIn(map[string]string{"XDG_RUNTIME_DIR": dir})); !strings.HasSuffix(got, "/bus") {
 		t.Errorf("BusAddress = %q; want that of %s/bus", got, dir)
 	}
-	if got := BusAddress(lookupIn(map[string]string{"XDG_RUNTIME_DIR": dir, busVariable: "unix:path=/x"})); got != "unix:path=/x" {
+	if got := BusAddress(lookupIn(map[string]string{"XDG_RUNTIME_DIR": dir, variable.Bus: "unix:path=/x"})); got != "unix:path=/x" {
 		t.Errorf("BusAddress = %q; want what the variable says", got)
 	}
 }

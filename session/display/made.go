@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/session-init/session-init/session/display/variable"
 )
 
 // xSockets is where X servers have their sockets.
@@ -192,7 +194,7 @@ func parent(pid int) int {
 }
 
 // InUse returns what a program that was started inside a display has for it
-// in its environment, as Taken does: the newest process whose variables name
+// in its environment, as variable.Taken does: the newest process whose variables name
 // that display, and have the marks, each KEY=VALUE; nil when there is none yet.
 // Parents do not tell, since a compositor may give its programs away at once.
 // The display itself does not tell either: what it has set since it began is
@@ -220,7 +222,7 @@ func InUse(name string, marks ...string) []string {
 			continue
 		}
 		if have, err := Name(lookup); err == nil && have == name {
-			return Taken(lookup)
+			return variable.Taken(lookup)
 		}
 	}
 	return nil

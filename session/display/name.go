@@ -8,33 +8,6 @@ import (
 	"strings"
 )
 
-// Variables are those that tell one login session from another, and that a
-// session takes from whoever begins it. What is not set is left out.
-func Variables() []string {
-	return []string{
-		"DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET", "XAUTHORITY",
-		"XDG_CURRENT_DESKTOP", "XDG_SESSION_DESKTOP", "XDG_SESSION_TYPE", "XDG_SESSION_CLASS", "XDG_SESSION_ID",
-		"XDG_SESSION_PATH", "XDG_SEAT", "XDG_SEAT_PATH", "XDG_VTNR", "DESKTOP_SESSION", "GDMSESSION", "WINDOWPATH",
-		"SWAYSOCK", "I3SOCK", "HYPRLAND_INSTANCE_SIGNATURE", "NIRI_SOCKET", "WAYFIRE_SOCKET", "LABWC_PID",
-		"XCURSOR_THEME", "XCURSOR_SIZE", busVariable,
-	}
-}
-
-const busVariable = "DBUS_SESSION_BUS_ADDRESS"
-
-// Taken returns those of the variables, and of the names in with, that are
-// set, as KEY=VALUE. A descriptor's number, WAYLAND_SOCKET, means nothing to
-// another process and is left out.
-func Taken(lookup func(string) string, with ...string) []string {
-	var out []string
-	for _, name := range append(Variables(), with...) {
-		if value := lookup(name); value != "" && name != "WAYLAND_SOCKET" {
-			out = append(out, name+"="+value)
-		}
-	}
-	return out
-}
-
 // The kinds of displays, as their names begin.
 const (
 	wayland = "wayland:"

@@ -1,9 +1,6 @@
 package display
 
-import (
-	"slices"
-	"testing"
-)
+import "testing"
 
 func lookupIn(vars map[string]string) func(string) string {
 	return func(name string) string { return vars[name] }
@@ -35,12 +32,5 @@ func TestName(t *testing.T) {
 		if got != test.want || text != test.err {
 			t.Errorf("Name(%v) = %q, %q; want %q, %q", test.vars, got, text, test.want, test.err)
 		}
-	}
-}
-
-func TestTaken(t *testing.T) {
-	got := Taken(lookupIn(map[string]string{"DISPLAY": ":0", "WAYLAND_SOCKET": "7", "MINE": "1", "OTHER": "2", "XDG_SEAT": ""}), "MINE", "ABSENT")
-	if want := []string{"DISPLAY=:0", "MINE=1"}; !slices.Equal(got, want) {
-		t.Errorf("Taken = %q; want %q", got, want)
 	}
 }

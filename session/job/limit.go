@@ -2,7 +2,7 @@ package job
 
 // resources are the names of Linux's limits; a resource's number is its
 // place, as asm-generic/resource.h has it for amd64 and arm64.
-var resources = [...]string{
+var resources = []string{
 	"cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock",
 	"as", "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime",
 }

@@ -79,8 +79,8 @@ func (l *ledger) said(c *Class) []Said {
 		switch {
 		case s.grows:
 			out = append(out, l.grown(s)...)
-		case s.print != nil:
-			for _, args := range s.print(c) {
+		case s.prints():
+			for _, args := range s.said(c) {
 				first, _, _ := strings.Cut(args, " ")
 				if at, ok := l.last[s.slotOf(first)]; ok {
 					out = append(out, l.list[at].says(s, args))
@@ -104,8 +104,8 @@ func (l *ledger) grown(s *Stanza) []Said {
 			continue
 		}
 		alone := parser{class: NewClass("")}
-		s.set(&alone, e.args)
-		for _, args := range s.print(alone.class) {
+		s.say(&alone, e.args)
+		for _, args := range s.said(alone.class) {
 			out = append(out, e.says(s, args))
 		}
 	}

@@ -199,7 +199,7 @@ func (p *parser) stanza() bool {
 	case Expression:
 		expr, good := p.condition(s)
 		if ok = good; ok {
-			s.setExpr(p.class, expr)
+			*s.expr(p.class) = expr
 		}
 	case Words:
 		args, ok = p.words(s)
@@ -318,7 +318,7 @@ func (p *parser) process(s *Stanza, script bool, text string) {
 // matter.
 func (s *Stanza) judge(p *parser, args []word) {
 	if len(args) > 0 || s.Min == 0 {
-		s.set(p, args)
+		s.say(p, args)
 	}
 }
 

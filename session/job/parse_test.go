@@ -175,10 +175,10 @@ func TestStanzas(t *testing.T) {
 		seen["family "+s.Name] = true
 		last = s.Name
 		works := !s.NotYet && s.alias == ""
-		if works && s.set == nil && s.setExpr == nil && s.Shape != Line && s.Shape != Block {
+		if works && s.set == nil && (s.print != nil || !s.prints()) {
 			t.Errorf("%s sets nothing", s.Title())
 		}
-		if works && s.print == nil && s.Name != "manual" {
+		if works && !s.prints() && s.Name != "manual" {
 			t.Errorf("%s is not printed", s.Title())
 		}
 		if s.Shape == Words && (s.Max >= 0 && s.Min > s.Max || s.Max != 0 && s.Args == "") {

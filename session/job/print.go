@@ -23,10 +23,10 @@ func Print(c *Class) []byte {
 	var out []byte
 	for i := range stanzas {
 		s := &stanzas[i]
-		if s.print == nil {
+		if !s.prints() {
 			continue
 		}
-		for _, args := range s.print(c) {
+		for _, args := range s.said(c) {
 			if !s.isDefault(args) {
 				out = append(s.write(out, args), '\n')
 			}

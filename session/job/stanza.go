@@ -58,14 +58,22 @@ type Stanza struct {
 	alias string
 	// slot is what the last of several stanzas decides together; empty when
 	// there is only this one for it.
-	slot    string
-	set     func(p *parser, args []word)
-	setExpr func(c *Class, expr *events.Expr)
-	// print gives what follows the keywords, for each time that the stanza
-	// must be written to have the class say what it says; what isDefault need
-	// not be.
+	slot string
+
+	// What the class says of it, in the one of these that fits: a text, a list
+	// that adds up, a flag, a condition, else what set and print do. They are
+	// not made by functions, so that the linker lays the table out, and a
+	// program that reads no job file does not make it.
+	text  func(c *Class) *string
+	list  func(c *Class) *[]string
+	flag  func(c *Class) *bool
+	expr  func(c *Class) **events.Expr
+	set   func(p *parser, args []word)
 	print func(c *Class) []string
 }
+
+// conditionArgs is what follows "start on" and "stop on".
+const conditionArgs = "EVENT [VALUE…] [KEY=VALUE…] [and|or …]"
 
 // Title gives the keywords: "respawn limit".
 func (s *Stanza) Title() string {
@@ -152,21 +160,52 @@ func titles(family []Stanza) string {
 
 // stanzas is the table. It is never changed.
 var stanzas = []Stanza{
-	textStanza("description", "TEXT", "What the job is, in a few words.", func(c *Class) *string { return &c.Description }),
-	textStanza("author", "TEXT", "Who wrote the job file.", func(c *Class) *string { return &c.Author }),
-	textStanza("version", "TEXT", "The version of the job file.", func(c *Class) *string { return &c.Version }),
-	textStanza("usage", "TEXT", "How to start the job, for one who has to give variables.", func(c *Class) *string { return &c.Usage }),
-	shown(listStanza("emits", "EVENT…", "Events that the job's processes emit; documentation only.", func(c *Class) *[]string { return &c.Emits })),
+	{
+		Name: "description", Args: "TEXT", Min: 1, Max: 1, Doc: "What the job is, in a few words.",
+		text: func(c *Class) *string { return &c.Description },
+	},
+	{
+		Name: "author", Args: "TEXT", Min: 1, Max: 1, Doc: "Who wrote the job file.",
+		text: func(c *Class) *string { return &c.Author },
+	},
+	{
+		Name: "version", Args: "TEXT", Min: 1, Max: 1, Doc: "The version of the job file.",
+		text: func(c *Class) *string { return &c.Version },
+	},
+	{
+		Name: "usage", Args: "TEXT", Min: 1, Max: 1, Doc: "How to start the job, for one who has to give variables.",
+		text: func(c *Class) *string { return &c.Usage },
+	},
+	{
+		Name: "emits", Args: "EVENT…", Min: 1, Max: -1, grows: true, Shown: true,
+		Doc:  "Events that the job's processes emit; documentation only.",
+		list: func(c *Class) *[]string { return &c.Emits },
+	},
 
-	conditionStanza("start", "The events that start the job.", func(c *Class) **events.Expr { return &c.StartOn }),
-	conditionStanza("stop", "The events that stop an instance of the job.", func(c *Class) **events.Expr { return &c.StopOn }),
+	{
+		Name: "start", Sub: "on", Args: conditionArgs, Shape: Expression, Shown: true, slot: "start on",
+		Doc:  "The events that start the job.",
+		expr: func(c *Class) **events.Expr { return &c.StartOn },
+	},
+	{
+		Name: "stop", Sub: "on", Args: conditionArgs, Shape: Expression, Shown: true, slot: "stop on",
+		Doc:  "The events that stop an instance of the job.",
+		expr: func(c *Class) **events.Expr { return &c.StopOn },
+	},
 	{
 		Name: "manual", slot: "start on",
 		Doc: "Forget the 'start on' that was read so far, of the job file or of the file that this one overrides.",
 		set: func(p *parser, _ []word) { p.class.StartOn = nil },
 	},
-	textStanza("instance", "NAME", "The name of an instance, made of the variables it was started with; without it there is one instance.", func(c *Class) *string { return &c.Instance }),
-	listStanza("env", "KEY[=VALUE]", "A variable of the job's environment; without a value, the daemon's own.", func(c *Class) *[]string { return &c.Env }),
+	{
+		Name: "instance", Args: "NAME", Min: 1, Max: 1, Doc: "The name of an instance, made of the variables it was started with; without it there is one instance.",
+		text: func(c *Class) *string { return &c.Instance },
+	},
+	{
+		Name: "env", Args: "KEY[=VALUE]", Min: 1, Max: 1, grows: true,
+		Doc:  "A variable of the job's environment; without a value, the daemon's own.",
+		list: func(c *Class) *[]string { return &c.Env },
+	},
 	{
 		Name: "env", Sub: "file", Args: "PATH", Min: 1, Max: 1, Beyond: true, weak: true, grows: true,
 		Doc: "A file of variables, one KEY=VALUE a line, which is read for each process of the job; 'env' is stronger.",
@@ -179,9 +218,17 @@ var stanzas = []Stanza{
 			return out
 		},
 	},
-	listStanza("export", "KEY…", "Variables that the job's own events carry.", func(c *Class) *[]string { return &c.Export }),
+	{
+		Name: "export", Args: "KEY…", Min: 1, Max: -1, grows: true,
+		Doc:  "Variables that the job's own events carry.",
+		list: func(c *Class) *[]string { return &c.Export },
+	},
 
-	flagStanza("task", "", "The job is done when it has run; what waits for it waits for its end.", func(c *Class) *bool { return &c.Task }),
+	{
+		Name: "task",
+		Doc:  "The job is done when it has run; what waits for it waits for its end.",
+		flag: func(c *Class) *bool { return &c.Task },
+	},
 	{
 		Name: "expect", Args: "fork|daemon|stop|none", Min: 1, Max: 1, Values: expectWords,
 		Default: "none", loose: true,
@@ -228,7 +275,11 @@ var stanzas = []Stanza{
 			return when(c.ReadyTimeout != 0, printSeconds(c.ReadyTimeout))
 		},
 	},
-	flagStanza("respawn", "", "Start the main process again when it ends by itself.", func(c *Class) *bool { return &c.Respawn }),
+	{
+		Name: "respawn",
+		Doc:  "Start the main process again when it ends by itself.",
+		flag: func(c *Class) *bool { return &c.Respawn },
+	},
 	{
 		Name: "respawn", Sub: "limit", Args: "COUNT SECONDS|unlimited", Min: 1, Max: 2,
 		Values: []string{unlimitedWord}, Default: "10 5",
@@ -300,8 +351,16 @@ var stanzas = []Stanza{
 			return []string{text}
 		},
 	},
-	beyond(flagStanza("linger", "", "The job outlives its login session, and keeps session-init when the last one ends.", func(c *Class) *bool { return &c.Linger })),
-	beyond(flagStanza("lifetime", "tree", "The job runs until the last of its processes is gone, not only main.", func(c *Class) *bool { return &c.LifetimeTree })),
+	{
+		Name: "linger", Beyond: true,
+		Doc:  "The job outlives its login session, and keeps session-init when the last one ends.",
+		flag: func(c *Class) *bool { return &c.Linger },
+	},
+	{
+		Name: "lifetime", Sub: "tree", Beyond: true,
+		Doc:  "The job runs until the last of its processes is gone, not only main.",
+		flag: func(c *Class) *bool { return &c.LifetimeTree },
+	},
 
 	{
 		Name: "console", Args: "none|log|output|owner|pty", Min: 1, Max: 1, Values: consoleWords,
@@ -317,7 +376,11 @@ var stanzas = []Stanza{
 		Doc: "How large the log may grow, in bytes or with K, M or G, and how many older parts are kept; 0 0 is without limit.",
 		set: setLogLimit, print: printLogLimit,
 	},
-	beyond(flagStanza("session", "leader", "The main process leads its session and process group.", func(c *Class) *bool { return &c.SessionLeader })),
+	{
+		Name: "session", Sub: "leader", Beyond: true,
+		Doc:  "The main process leads its session and process group.",
+		flag: func(c *Class) *bool { return &c.SessionLeader },
+	},
 	{
 		Name: "umask", Args: "MASK", Min: 1, Max: 1,
 		Doc: "The file creation mask, octal; inherited from the daemon, 022 in system mode.",
@@ -351,14 +414,26 @@ var stanzas = []Stanza{
 		},
 	},
 	{
-		Name: "limit", Args: "RESOURCE SOFT HARD", Min: 3, Max: 3, Values: resources[:], keyed: true,
+		Name: "limit", Args: "RESOURCE SOFT HARD", Min: 3, Max: 3, Values: resources, keyed: true,
 		Doc: "A resource limit of setrlimit(2); each value is a number or 'unlimited'.",
 		set: setLimit, print: printLimits,
 	},
-	textStanza("chdir", "DIRECTORY", "The working directory.", func(c *Class) *string { return &c.Chdir }),
-	textStanza("chroot", "DIRECTORY", "The root directory.", func(c *Class) *string { return &c.Chroot }),
-	textStanza("setuid", "USER", "The user whom the processes run as.", func(c *Class) *string { return &c.Setuid }),
-	textStanza("setgid", "GROUP", "The group that the processes run as.", func(c *Class) *string { return &c.Setgid }),
+	{
+		Name: "chdir", Args: "DIRECTORY", Min: 1, Max: 1, Doc: "The working directory.",
+		text: func(c *Class) *string { return &c.Chdir },
+	},
+	{
+		Name: "chroot", Args: "DIRECTORY", Min: 1, Max: 1, Doc: "The root directory.",
+		text: func(c *Class) *string { return &c.Chroot },
+	},
+	{
+		Name: "setuid", Args: "USER", Min: 1, Max: 1, Doc: "The user whom the processes run as.",
+		text: func(c *Class) *string { return &c.Setuid },
+	},
+	{
+		Name: "setgid", Args: "GROUP", Min: 1, Max: 1, Doc: "The group that the processes run as.",
+		text: func(c *Class) *string { return &c.Setgid },
+	},
 
 	{
 		Name: "apparmor", Sub: "load", Args: "PATH", Min: 1, Max: 1,
@@ -384,116 +459,105 @@ var stanzas = []Stanza{
 			return out
 		},
 	},
-	flagStanza("debug", "", "Accepted, without effect.", func(c *Class) *bool { return &c.Debug }),
+	{
+		Name: "debug",
+		Doc:  "Accepted, without effect.",
+		flag: func(c *Class) *bool { return &c.Debug },
+	},
 
-	execStanza("pre-start", PreStart, "Runs before the main process, and must succeed."),
-	scriptStanza("pre-start", PreStart, "The same, as a script."),
-	execStanza("", Main, "The main process."),
-	scriptStanza("", Main, "The same, as a script."),
-	execStanza("post-start", PostStart, "Runs when the main process is ready; the job is running when it has ended."),
-	scriptStanza("post-start", PostStart, "The same, as a script."),
-	execStanza("pre-stop", PreStop, "Runs before the main process is asked to end."),
-	scriptStanza("pre-stop", PreStop, "The same, as a script."),
-	execStanza("post-stop", PostStop, "Runs after everything else, however the job came to its end."),
-	scriptStanza("post-stop", PostStop, "The same, as a script."),
+	{
+		Name: "pre-start", Sub: "exec", Args: "COMMAND…", Shape: Line, process: PreStart, slot: "pre-start",
+		Doc: "Runs before the main process, and must succeed.",
+	},
+	{
+		Name: "pre-start", Sub: "script", Args: "… end script", Shape: Block, process: PreStart, slot: "pre-start",
+		Doc: "The same, as a script.",
+	},
+	{
+		Name: "exec", Args: "COMMAND…", Shape: Line, process: Main, slot: "main",
+		Doc: "The main process.",
+	},
+	{
+		Name: "script", Args: "… end script", Shape: Block, process: Main, slot: "main",
+		Doc: "The same, as a script.",
+	},
+	{
+		Name: "post-start", Sub: "exec", Args: "COMMAND…", Shape: Line, process: PostStart, slot: "post-start",
+		Doc: "Runs when the main process is ready; the job is running when it has ended.",
+	},
+	{
+		Name: "post-start", Sub: "script", Args: "… end script", Shape: Block, process: PostStart, slot: "post-start",
+		Doc: "The same, as a script.",
+	},
+	{
+		Name: "pre-stop", Sub: "exec", Args: "COMMAND…", Shape: Line, process: PreStop, slot: "pre-stop",
+		Doc: "Runs before the main process is asked to end.",
+	},
+	{
+		Name: "pre-stop", Sub: "script", Args: "… end script", Shape: Block, process: PreStop, slot: "pre-stop",
+		Doc: "The same, as a script.",
+	},
+	{
+		Name: "post-stop", Sub: "exec", Args: "COMMAND…", Shape: Line, process: PostStop, slot: "post-stop",
+		Doc: "Runs after everything else, however the job came to its end.",
+	},
+	{
+		Name: "post-stop", Sub: "script", Args: "… end script", Shape: Block, process: PostStop, slot: "post-stop",
+		Doc: "The same, as a script.",
+	},
 }
 
-func shown(s Stanza) Stanza {
-	s.Shown = true
-	return s
+// prints reports whether a class can be asked what it says of this.
+func (s *Stanza) prints() bool {
+	return s.print != nil || s.text != nil || s.list != nil || s.flag != nil || s.expr != nil || s.Shape == Line || s.Shape == Block
 }
 
-func beyond(s Stanza) Stanza {
-	s.Beyond = true
-	return s
-}
-
-// textStanza makes a stanza of one word.
-func textStanza(name, args, doc string, field func(*Class) *string) Stanza {
-	return Stanza{
-		Name: name, Args: args, Min: 1, Max: 1, Doc: doc,
-		set: func(p *parser, args []word) { *field(p.class) = args[0].text },
-		print: func(c *Class) []string {
-			return when(*field(c) != "", quote(*field(c), ""))
-		},
+// say has the class say what stands behind the keywords.
+func (s *Stanza) say(p *parser, args []word) {
+	switch {
+	case s.text != nil:
+		*s.text(p.class) = args[0].text
+	case s.list != nil:
+		field := s.list(p.class)
+		*field = append(*field, texts(args)...)
+	case s.flag != nil:
+		*s.flag(p.class) = true
+	default:
+		s.set(p, args)
 	}
 }
 
-// listStanza makes a stanza whose words add up: many on a line when args ends in
-// dots, else one.
-func listStanza(name, args, doc string, field func(*Class) *[]string) Stanza {
-	s := Stanza{
-		Name: name, Args: args, Min: 1, Max: 1, Doc: doc, grows: true,
-		set: func(p *parser, args []word) { *field(p.class) = append(*field(p.class), texts(args)...) },
-		print: func(c *Class) []string {
-			var out []string
-			for _, word := range *field(c) {
-				out = append(out, quote(word, ""))
-			}
-			return out
-		},
-	}
-	if strings.HasSuffix(args, "…") {
-		s.Max = -1
-		s.print = func(c *Class) []string { return when(len(*field(c)) > 0, quoteAll(*field(c))) }
-	}
-	return s
-}
-
-// flagStanza makes a stanza of keywords alone.
-func flagStanza(name, sub, doc string, field func(*Class) *bool) Stanza {
-	return Stanza{
-		Name: name, Sub: sub, Doc: doc,
-		set:   func(p *parser, _ []word) { *field(p.class) = true },
-		print: func(c *Class) []string { return when(*field(c), "") },
-	}
-}
-
-// conditionStanza makes "start on" or "stop on".
-func conditionStanza(name, doc string, field func(*Class) **events.Expr) Stanza {
-	return Stanza{
-		Name: name, Sub: "on", Args: "EVENT [VALUE…] [KEY=VALUE…] [and|or …]", Shape: Expression, Shown: true, slot: name + " on", Doc: doc,
-		setExpr: func(c *Class, expr *events.Expr) { *field(c) = expr },
-		print: func(c *Class) []string {
-			if *field(c) == nil {
-				return nil
-			}
-			return []string{printExpr(*field(c))}
-		},
-	}
-}
-
-// execStanza makes the stanza that gives a process as a command; prefix is empty
-// for the main process.
-func execStanza(prefix string, kind ProcessKind, doc string) Stanza {
-	s := Stanza{
-		Name: prefix, Sub: "exec", Args: "COMMAND…", Shape: Line, process: kind, slot: kind.String(), Doc: doc,
-		print: func(c *Class) []string {
-			p := c.Processes[kind]
-			return when(p != nil && isLine(p), textOf(p))
-		},
-	}
-	if prefix == "" {
-		s.Name, s.Sub = s.Sub, ""
-	}
-	return s
-}
-
-// scriptStanza makes the stanza that gives a process as a script.
-func scriptStanza(prefix string, kind ProcessKind, doc string) Stanza {
-	s := Stanza{
-		Name: prefix, Sub: "script", Args: "… end script", Shape: Block, process: kind, slot: kind.String(), Doc: doc,
-		print: func(c *Class) []string {
-			if p := c.Processes[kind]; p != nil && !isLine(p) {
-				return []string{printBlock(p)}
-			}
+// said gives what follows the keywords, for each time that the stanza must be
+// written to have the class say what it says; what isDefault need not be.
+func (s *Stanza) said(c *Class) []string {
+	switch {
+	case s.text != nil:
+		return when(*s.text(c) != "", quote(*s.text(c), ""))
+	case s.list != nil && s.Max < 0:
+		return when(len(*s.list(c)) > 0, quoteAll(*s.list(c)))
+	case s.list != nil:
+		var out []string
+		for _, word := range *s.list(c) {
+			out = append(out, quote(word, ""))
+		}
+		return out
+	case s.flag != nil:
+		return when(*s.flag(c), "")
+	case s.expr != nil:
+		if *s.expr(c) == nil {
 			return nil
-		},
+		}
+		return []string{printExpr(*s.expr(c))}
+	case s.Shape == Line:
+		p := c.Processes[s.process]
+		return when(p != nil && isLine(p), textOf(p))
+	case s.Shape == Block:
+		if p := c.Processes[s.process]; p != nil && !isLine(p) {
+			return []string{printBlock(p)}
+		}
+		return nil
 	}
-	if prefix == "" {
-		s.Name, s.Sub = s.Sub, ""
-	}
-	return s
+	return s.print(c)
 }
 
 func texts(args []word) []string {

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-
-	"github.com/session-init/session-init/session/job"
 )
 
 // An address that several jobs want is that of the one that asked first, until it
@@ -31,10 +29,23 @@ func (s *Set) unclaim(name, address string) {
 	delete(s.claims, address)
 	for _, next := range slices.Sorted(maps.Keys(s.classes)) {
 		c := s.classes[next]
-		if next != name && slices.ContainsFunc(c.want, func(w job.Socket) bool { return w.Address() == address }) {
+		if next != name && c.wants(address) {
 			s.claims[address] = next
 			s.open(next, c)
 			return
+		}
+	}
+}
+
+// leave gives up what a class wants no more, once none of it is being opened: whoever
+// opens a path next must not meet a socket of ours that is there for a moment, nor
+// lose its own with that.
+func (s *Set) leave(name string, c *class) {
+	leaves := c.leaves
+	c.leaves = nil
+	for _, address := range leaves {
+		if !c.wants(address) && !s.closed {
+			s.unclaim(name, address)
 		}
 	}
 }

@@ -3,6 +3,9 @@ package socket
 import (
 	"net"
 	"os"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/session-init/session-init/session/job"
@@ -101,5 +104,36 @@ func TestWaiting(t *testing.T) {
 		if _, ok := readQueue(tell); ok {
 			t.Errorf("a queue is read of %d bytes that say nothing", n)
 		}
+	}
+}
+
+// TestHandOn: an address that one wants no more while it is being opened comes to
+// the next whole: it is reached there, and nobody is told of a stranger in the way.
+func TestHandOn(t *testing.T) {
+	w := newWorld(t)
+	for i := range 300 {
+		shared := w.path("shared" + strconv.Itoa(i))
+		w.Listen("first", []job.Socket{shared})
+		w.Listen("second", []job.Socket{shared})
+		if i%2 == 0 {
+			runtime.Gosched()
+		}
+		w.Listen("first", nil)
+		for told := ""; told != "opened second []"; {
+			told = <-w.told
+			if strings.Contains(told, "another program") {
+				t.Fatalf("the set says %q", told)
+			}
+		}
+		conn, err := net.Dial("unix", shared.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		w.Listen("second", nil)
+		w.WaitFor("first")
+	}
+	if len(w.claims) > 0 || len(w.holder.held) > 0 {
+		t.Errorf("claimed is %v, held is %q", w.claims, sortedNames(w.holder.held))
 	}
 }

@@ -70,6 +70,13 @@ type class struct {
 	awaited bool
 	changed bool
 	opening chan struct{} // closed when all has been tried; nil when it has been
+	// leaves are addresses that it wants no more and may just be opening.
+	leaves []string
+}
+
+// wants tells whether one of the class's sockets has an address.
+func (c *class) wants(address string) bool {
+	return slices.ContainsFunc(c.want, func(w job.Socket) bool { return w.Address() == address })
 }
 
 // held is a socket that is open.
@@ -110,16 +117,17 @@ func (s *Set) Listen(name string, want []job.Socket) {
 	}
 	had := c.want
 	c.want, c.faults = want, nil
-	wanted := func(address string) bool {
-		return slices.ContainsFunc(want, func(w job.Socket) bool { return w.Address() == address })
-	}
 	for _, address := range sortedKeys(c.have) {
-		if !wanted(address) {
+		if !c.wants(address) {
 			s.shut(c, address)
 		}
 	}
 	for _, before := range had {
-		if address := before.Address(); !wanted(address) {
+		switch address := before.Address(); {
+		case c.wants(address):
+		case c.opening != nil:
+			c.leaves = append(c.leaves, address)
+		default:
 			s.unclaim(name, address)
 		}
 	}
@@ -231,7 +239,7 @@ func (s *Set) openAll(name string, c *class, missing []job.Socket) {
 		c.faults = s.unclaimed(name, c)
 		for _, r := range results {
 			address := r.want.Address()
-			wanted := slices.ContainsFunc(c.want, func(w job.Socket) bool { return w.Address() == address })
+			wanted := c.wants(address)
 			switch {
 			case r.err != nil && wanted:
 				c.faults = append(c.faults, Fault{address, r.err.Error()})
@@ -239,14 +247,11 @@ func (s *Set) openAll(name string, c *class, missing []job.Socket) {
 			case !wanted || s.closed:
 				unix.Close(r.fd)
 				unlink(r.want)
-				if next := s.claims[address]; next != "" && next != name && !s.closed {
-					// It may have tried while this one was in its way.
-					s.open(next, s.classes[next])
-				}
 			default:
 				s.add(name, c, r.want, r.fd)
 			}
 		}
+		s.leave(name, c)
 		if c.changed && !s.closed {
 			c.changed = false
 			if missing = s.missing(name, c); len(missing) > 0 {

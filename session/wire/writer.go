@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -33,6 +34,10 @@ func (w *Writer) Reset(keep int) {
 		w.buf = nil
 	}
 }
+
+// Grow makes room for so many bytes, so that what is written piece by piece does
+// not move on and on.
+func (w *Writer) Grow(size int) { w.buf = slices.Grow(w.buf, size) }
 
 // Begin starts a message. The fields that its type demands must be there; its
 // names are not checked again.

@@ -27,7 +27,7 @@ func boots() []bootCase {
 			do: doCompare, end: poweredOff},
 		{name: "session-init", about: "session-init: to the login, a killed daemon, Ctrl-Alt-Del", image: "session-init",
 			do: doBoot, end: rebooted},
-		{name: "single", about: "the same disk again, with the word single: a shell for one user, the login, poweroff", image: "session-init", words: "single",
+		{name: "single", about: "the same disk again, with the word single: a shell for one user, the login, poweroff when it is time", image: "session-init", words: "single",
 			do: doSingle, end: poweredOff},
 		{name: "broken-root", about: "a root that cannot be repaired by itself", image: "session-init",
 			spoil: spoilRoot, do: doBrokenRoot},
@@ -116,6 +116,7 @@ func came() [][2]string {
 		{"findmnt -n /srv", "scratch"},
 		{"hostname", "boot"},
 		{"cat /sys/class/net/lo/flags", "0x9"},
+		{"cat /proc/sys/kernel/printk_devkmsg", "on"},
 		{"pgrep -x cron", ""},
 		{"pgrep -x syslogd", ""},
 		{"pgrep -P 1 -x session-init", ""},
@@ -195,7 +196,18 @@ func doSingle(m *machine, _ *results, _ io.Writer) error {
 	if err := all(m, came()); err != nil {
 		return err
 	}
-	return m.write("poweroff")
+	// An end that is to come goes by the clock on the wall, whoever sets that.
+	if err := all(m, [][2]string{
+		{"shutdown -P +60 the clock goes on", "the machine goes down for poweroff at "},
+		{"! [ -e /run/nologin ]", ""},
+		{"date -s '+56 minutes' >/dev/null; for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /run/nologin ] && break; sleep 1; done; cat /run/nologin", "The machine goes down for poweroff at "},
+		{"shutdown -c", ""},
+		{"for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /run/nologin ] || break; sleep 1; done; ! [ -e /run/nologin ]", ""},
+		{"shutdown -P +60", "the machine goes down for poweroff at "},
+	}); err != nil {
+		return err
+	}
+	return m.write("date -s '+61 minutes'")
 }
 
 // leaveShell ends a shell, logs in where the machine goes on, and powers it off.
