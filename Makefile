@@ -128,6 +128,11 @@ install: build ## install below PREFIX (and DESTDIR)
 	install -m 644 share/completions/sctl.zsh $(zshdir)/_sctl
 	install -m 644 share/completions/sctl.fish $(fishdir)/sctl.fish
 
+# The daemon of the machine looks there for its jobs, and the system bus for our
+# policy, wherever the programs are.
+machinedir = $(DESTDIR)/usr/share/session-init/system
+machinepolicydir = $(DESTDIR)/usr/share/dbus-1/system.d
+
 install-system: install ## install, and take the names of System V in SBINDIR (/sbin): the next boot is ours
 	@install -d $(DESTDIR)$(SBINDIR)
 	@for name in init $(SYSTEM_LINKS); do \
@@ -135,6 +140,8 @@ install-system: install ## install, and take the names of System V in SBINDIR (/
 		case $$(readlink $$file) in $(PREFIX)/bin/sctl|$(PREFIX)/bin/session-init) rm $$file ;; esac; \
 		if [ -e $$file ] || [ -L $$file ]; then echo "$$file is another program's: remove its package, or the file, first"; exit 1; fi; \
 	done
+	[ $(systemdir) = $(machinedir) ] || { install -d $(machinedir) && install -m 644 share/system/*.conf $(machinedir); }
+	[ $(policydir) = $(machinepolicydir) ] || { install -d $(machinepolicydir) && install -m 644 share/dbus-1/system.d/*.conf $(machinepolicydir); }
 	for name in $(SYSTEM_LINKS); do ln -s $(PREFIX)/bin/sctl $(DESTDIR)$(SBINDIR)/$$name || exit; done
 	ln -s $(PREFIX)/bin/session-init $(DESTDIR)$(SBINDIR)/init
 
