@@ -108,6 +108,15 @@ func TestLoginBeginsAlone(t *testing.T) {
 				t.Errorf("the status of a login whose display was killed is 0")
 			}
 			r.traced(test.want)
+			// It outlives the display, by which it was started, for a moment.
+			r.until("the start-up file to end", func() bool {
+				for _, command := range r.processes() {
+					if strings.HasPrefix(command, "sh -c ") || strings.HasPrefix(command, "sleep ") {
+						return false
+					}
+				}
+				return true
+			})
 		})
 	}
 }
