@@ -16,6 +16,7 @@ func (d *Daemon) Restart() {
 		d.activator.retire(func() {
 			d.Read(func(engine.View) {
 				d.restart, d.quit = true, true
+				d.server.Deafen()
 				d.processes.Deafen()
 			})
 		})

@@ -37,7 +37,8 @@ func TestListenGivesUp(t *testing.T) {
 	if status != exitNoDaemon || errOut.String() != want {
 		t.Errorf("monitor = %d, %q; want %d, %q", status, errOut.String(), exitNoDaemon, want)
 	}
-	if n := accepted.Load(); n != maxUnheard {
-		t.Errorf("%d connections; want %d", n, maxUnheard)
+	// The last of them may be counted after the command has ended.
+	if n := accepted.Load(); n < maxUnheard-1 || n > 2*maxUnheard {
+		t.Errorf("%d connections; want about %d", n, maxUnheard)
 	}
 }

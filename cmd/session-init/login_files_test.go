@@ -325,7 +325,12 @@ second" ] || { echo "the second login: $(cat %[3]s/second)"; exit 1; }
 setpriv --reuid 65534 --regid 65534 --clear-groups sctl version >/dev/null || { echo "the second login has ended it"; exit 1; }
 exec 8>&-
 wait $first
-[ ! -e /proc/$keeper/cmdline ] || ! grep -q session-init /proc/$keeper/cmdline || { echo "the daemon is left"; exit 1; }
+tries=0
+while grep -q session-init /proc/$keeper/cmdline 2>/dev/null; do
+	tries=$((tries + 1))
+	[ $tries -lt 200 ] || { echo "the daemon is left"; exit 1; }
+	sleep 0.05
+done
 echo done
 `, programs, hook, dir)
 	if err := unix.Mkfifo(filepath.Join(dir, "go"), 0o600); err != nil {

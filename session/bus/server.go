@@ -252,6 +252,15 @@ func bind(socketPath string) (*net.UnixListener, error) {
 	return listener, nil
 }
 
+// Deafen lets no further client in: who connects from now on waits for whoever
+// serves the socket next; see Leave.
+func (s *Server) Deafen() {
+	_ = s.listener.SetDeadline(past())
+	if s.readOnly != nil {
+		_ = s.readOnly.SetDeadline(past())
+	}
+}
+
 // WithSocket calls f with the descriptor of the socket that listens, which f
 // may duplicate for whoever serves it next. (os.File.Fd of a duplicate would
 // make the one we accept from blocking: both are the same open file.)
@@ -347,7 +356,7 @@ func (s *Server) accept(listener *net.UnixListener) {
 	full := false
 	for {
 		socket, err := listener.AcceptUnix()
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
 		if err != nil {

@@ -163,6 +163,7 @@ func (e *Engine) startIfTrue(c *class) {
 	evs, env, names := gather(c.startOn)
 	if name, err := e.instanceName(c, env); err != nil {
 		e.do(Log{Level: Warn, Class: c.def.Name, Msg: c.def.Name + ": cannot start on " + strings.Join(names, " ") + ": " + err.Msg})
+		e.serveNobody(c, names)
 	} else {
 		in := c.instance(name)
 		if in == nil {

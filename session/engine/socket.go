@@ -23,8 +23,8 @@ type SocketFault struct{ Address, Reason string }
 type sockets struct {
 	list   []job.Socket
 	faults []SocketFault
-	// shut: the class was started too often; since is when the window of its
-	// limit opened, count the starts in it.
+	// shut: the class was started too often, or with a count of 0 cannot be; since
+	// is when the window of its limit opened, count the starts in it.
 	shut  bool
 	since time.Duration
 	count int
@@ -147,6 +147,18 @@ func (e *Engine) connection(msg Connection) {
 	}
 }
 
+// serveNobody shuts the sockets of a job that a connection cannot start, as it does
+// not name an instance: who is refused knows more than who waits for ever.
+func (e *Engine) serveNobody(c *class, by []string) {
+	s := c.sockets
+	if s == nil || s.shut || c.first != nil || !slices.Contains(by, job.SocketEvent) {
+		return
+	}
+	s.shut, s.count = true, 0
+	e.do(Log{Level: Warn, Class: c.def.Name, Msg: c.def.Name + ": its sockets are shut until it is started by hand or all job files are read again"})
+	e.do(Listen{Class: c.def.Name})
+}
+
 // mayStartBySocket counts a start and reports whether the limit still holds,
 // as mayRespawn does with deaths.
 func (e *Engine) mayStartBySocket(c *class) bool {
@@ -188,7 +200,10 @@ func (c *class) tellSockets() (out []SocketWhy) {
 		if at := slices.IndexFunc(c.sockets.faults, func(f SocketFault) bool { return f.Address == why.Address }); at >= 0 {
 			why.Fault = "cannot listen: " + c.sockets.faults[at].Reason
 		}
-		if c.sockets.shut {
+		switch {
+		case c.sockets.shut && c.sockets.count == 0:
+			why.Fault = "shut: a connection does not say which instance to start"
+		case c.sockets.shut:
 			why.Fault = "shut: the job was started too often by connections"
 		}
 		out = append(out, why)

@@ -193,6 +193,10 @@ const drained = syscall.Signal(0)
 func (k *keeper) execute(forced bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.over {
+		// The next image would start another daemon.
+		return errors.New("the session is over")
+	}
 	if !forced && (k.pid == 0 || k.link == nil) {
 		return errors.New("the daemon is gone")
 	}

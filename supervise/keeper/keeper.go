@@ -64,6 +64,7 @@ type keeper struct {
 	mu     sync.Mutex
 	pid    int // of the daemon; 0 when there is none
 	ready  bool
+	over   bool             // the last daemon ended in good order
 	calmed chan struct{}    // asks for memory to be given back; nil until it is needed
 	passed []syscall.Signal // each once
 	names  []string
@@ -317,7 +318,7 @@ func (k *keeper) spawn(unready int) error {
 		link.Close()
 		return err
 	}
-	k.pid, k.ready, k.link, k.sent = pid, false, link, 0
+	k.pid, k.ready, k.over, k.link, k.sent = pid, false, false, link, 0
 	k.exits = slices.DeleteFunc(k.exits, func(e ended) bool { return e.pid == 0 })
 	k.more.Signal()
 	k.attend(link)
@@ -555,6 +556,7 @@ func (k *keeper) reap() (status syscall.WaitStatus, served <-chan struct{}, over
 		return status, nil, true
 	default:
 		k.pid = 0
+		k.over = status.Exited() && status.ExitStatus() == 0
 		return status, k.served, true
 	}
 	return status, nil, false

@@ -9,7 +9,7 @@ import (
 
 func TestPath(t *testing.T) {
 	for _, test := range []struct{ log, want string }{
-		{"/var/log/a.log", "/var/log/.a.log.times"}, {"a.log", ".a.log.times"},
+		{"/var/log/a.log", "/var/log.times/a.log"}, {"/var/log/x/a.log.1", "/var/log/x.times/a.log.1"},
 	} {
 		if got := Path(test.log); got != test.want {
 			t.Errorf("Path(%s) = %s; want %s", test.log, got, test.want)
