@@ -461,7 +461,11 @@ func (st stat) alive() bool { return st.state != 'Z' && st.state != 'X' }
 // when the process hangs in a page fault. It asks the kernel three times, where
 // package os would eleven times: who is traced stands still meanwhile.
 func statOf(pid int) (stat, bool) {
-	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	path := "/proc/" + strconv.Itoa(pid) + "/stat"
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	for err == unix.EINTR {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
 	if err != nil {
 		return stat{}, false
 	}
@@ -469,6 +473,9 @@ func statOf(pid int) (stat, bool) {
 	// One read gives the line, and what is wanted of it is at its beginning.
 	var line [1024]byte
 	n, err := unix.Read(fd, line[:])
+	for err == unix.EINTR {
+		n, err = unix.Read(fd, line[:])
+	}
 	if err != nil {
 		return stat{}, false
 	}

@@ -45,6 +45,9 @@ func (s *Supervisor) watchEnded(p *process) {
 	switch {
 	case errno == unix.EINTR:
 		return // epoll says it again
+	case errno != 0 && !hasEnded(p.follow.watch):
+		// The news was of a process that was watched by a descriptor of the same
+		// number, and given up since epoll told of it.
 	case errno != 0:
 		end, known := endOf(p.follow.watch, p.pid)
 		if !known && p.foreign && s.opts.Keeper != 0 {
@@ -62,6 +65,16 @@ func (s *Supervisor) watchEnded(p *process) {
 		s.stopped(pid, ws)
 	default:
 		s.ended(pid, ws)
+	}
+}
+
+// hasEnded tells whether a pidfd says that its process has ended.
+func hasEnded(pidfd int) bool {
+	list := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	for {
+		if n, err := unix.Poll(list, 0); err != unix.EINTR {
+			return n > 0
+		}
 	}
 }
 
