@@ -138,15 +138,6 @@ func (a *activator) keep(unit string, under bool) {
 	}
 }
 
-// writeWhole writes a file so that it is there whole, or as it was.
-func writeWhole(path, text string) error {
-	err := os.WriteFile(path+".new", []byte(text), 0o600)
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	return err
-}
-
 // begin finds out what a unit is, on the loop's goroutine, and starts it.
 func (a *activator) begin(v engine.View, unit string, by *events.Caller) {
 	a.expire()

@@ -128,8 +128,8 @@ func (l *Loop) lack(proc engine.ProcID, a *awaitedName, text string) {
 	}
 }
 
-// joinBus begins to look for the session bus, or the system's. Only a daemon that is the user's
-// own, or insists, takes names there.
+// joinBus begins to look for the session bus, or the system's. Only a daemon that
+// is the user's own, or insists, takes names there.
 func (d *Daemon) joinBus() error {
 	if d.opts.NoBus {
 		return nil

@@ -229,18 +229,24 @@ func (r *runtimeDir) sweep() {
 // writeSession publishes the address, whole or not at all.
 func (r *runtimeDir) writeSession(address string) error {
 	path := filepath.Join(r.sessions, strconv.Itoa(r.pid)+".session")
-	temporary := path + ".new"
-	text := api.SessionVariable + "=" + address + "\n"
-	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
-		os.Remove(temporary)
-		return fmt.Errorf("cannot write session file %s: %w", path, err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		os.Remove(temporary)
+	if err := writeWhole(path, api.SessionVariable+"="+address+"\n"); err != nil {
 		return fmt.Errorf("cannot write session file %s: %w", path, err)
 	}
 	r.file = path
 	return nil
+}
+
+// writeWhole writes a file so that it is there whole, or as it was.
+func writeWhole(path, text string) error {
+	temporary := path + ".new"
+	err := os.WriteFile(temporary, []byte(text), 0o600)
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		os.Remove(temporary)
+	}
+	return err
 }
 
 // commandLinks are the names by which jobs call the client.

@@ -49,15 +49,15 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		words, args = readKernelWords(args)
 	}
 	parsed, err := parseFlags(args)
-	if err == nil && parsed.container && !parsed.system && !isFirst() {
-		err = errors.New("--container: only with --system")
-	}
-	if err == nil && !parsed.help && !parsed.version && (parsed.system || isFirst()) {
-		err = prepareSystem(parsed, words, environ)
-	}
-	if isFirst() && pid1.FirstNamespace() && !pid1.InContainer(environ) {
+	switch {
+	case isFirst() && pid1.FirstNamespace() && !pid1.InContainer(environ):
 		parsed, all = bootFlags(all, words, environ, stderr)
 		err = nil
+	case err != nil, parsed.help, parsed.version:
+	case parsed.system || isFirst():
+		err = prepareSystem(parsed, words, environ)
+	case parsed.container:
+		err = errors.New("--container: only with --system")
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "session-init: %v\n", err)
