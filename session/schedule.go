@@ -128,7 +128,7 @@ func (d *Daemon) writeSchedule(p *plannedEnd) {
 		return
 	}
 	text := fmt.Sprintf("%s\n%d\n%s\n", p.how, p.at.UnixMicro(), p.message)
-	if err := os.WriteFile(d.schedulePath(), []byte(text), 0o600); err != nil {
+	if err := writeWhole(d.schedulePath(), text); err != nil {
 		d.log.Warn("cannot write down when the machine is to end: " + err.Error() + "; should this daemon die it is forgotten")
 	}
 }
