@@ -1,7 +1,6 @@
 package session
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -57,18 +56,13 @@ func (a *activator) start(v engine.View, one *activation, name string) {
 		a.startNow(v, one)
 		return
 	}
-	classes := make(map[string]*job.Class)
-	for _, name := range v.ClassNames() {
-		classes[name], _ = v.Class(name)
-	}
-	// Files may be on a disk that takes its time.
-	a.daemon.guard.Go("look whose a service's job is", func() {
-		belongs := reach(name, maxReach, false, func(name string) (*events.Expr, bool) {
-			class, ok := classes[name]
-			return written(class), ok
-		})
-		a.daemon.Read(func(v engine.View) { a.decide(v, one, belongs) })
-	})
+	a.decide(v, one, reach(name, maxReach, false, func(name string) (*events.Expr, bool) {
+		class, ok := v.Class(name)
+		if !ok {
+			return nil, false
+		}
+		return class.Made(), true
+	}))
 }
 
 // decide starts, refuses or holds a job for which there was no display.
@@ -100,21 +94,6 @@ func (a *activator) release(v engine.View) {
 			a.decide(v, one, true)
 		}
 	}
-}
-
-// written is the condition by which a job starts, or would, were it not kept
-// from that by an override: as a ready job is that nobody has enabled. nil: it has
-// none.
-func written(class *job.Class) *events.Expr {
-	if class == nil || class.StartOn != nil || class.Override == "" {
-		return startOn(class)
-	}
-	text, err := os.ReadFile(class.Path)
-	if err != nil {
-		return nil
-	}
-	own, _ := job.Parse(class.Name, class.Path, text)
-	return startOn(own)
 }
 
 func startOn(class *job.Class) *events.Expr {

@@ -17,9 +17,8 @@ const (
 	root   = ".."
 	module = "github.com/session-init/session-init"
 
-	fsnotify = "github.com/fsnotify/fsnotify"
-	xdg      = "github.com/adrg/xdg"
-	unix     = "golang.org/x/sys/unix"
+	xdg  = "github.com/adrg/xdg"
+	unix = "golang.org/x/sys/unix"
 )
 
 // directions says what a package may import besides the standard library.
@@ -41,12 +40,12 @@ var directions = []direction{
 	{"session/state", in("events", "guard", "session/job", "session/engine"), "what survives us is the engine's state and nothing else"},
 	{"session/utmp", []string{unix}, "a record in a file means the same to the daemon and to its client"},
 	{"session/socket", append(in("guard", "session/job"), unix), "it listens and says that somebody calls; who is started for that is decided above"},
-	{"session/login", append(in("events", "session/job"), xdg, fsnotify), "login sessions become classes and events; they do not act by themselves"},
+	{"session/login", append(in("events", "session/job"), xdg), "login sessions become classes and events; they do not act by themselves"},
 	{"session/display", in("session/api", "session/display/variable", "session/wire"), "what a display is, is known without jobs; what follows from its end is decided by the engine"},
 	{"session/display/variable", nil, "the names are the same for who sends them and who uses them"},
 	{"session/conf", append(in("guard", "session/conf/notice", "session/desktop", "session/job"), unix), "loading files ends in definitions; it does not know what becomes of them"},
 	{"session/conf/notice", nil, "who reads files once must not pay for what watches them"},
-	{"session/conf/inotify", append(in("session/conf/notice"), fsnotify), "it hands on what the kernel says"},
+	{"session/conf/inotify", append(in("session/conf/notice"), unix), "it hands on what the kernel says"},
 	{"session/testkit", nil, "the helpers of tests must be usable by every package"},
 	{"session/testkit/mutate", nil, "what judges the tests of packages needs none of them"},
 	{"session/testkit/boot", in("session/testkit"), "what boots a machine looks at it from outside"},
@@ -55,11 +54,12 @@ var directions = []direction{
 	{"supervise/logtime", []string{unix}, "the form of the notes about logs is the same for who writes and who reads them"},
 	{"supervise/cgroup", []string{unix}, "directories and who is in them: what follows from that is decided above"},
 	{"supervise/footprint", []string{unix}, "it serves any process, the keeper's above all"},
-	{"supervise/keeper", append(in("supervise/footprint"), unix), "what must not fail must be small"},
+	{"supervise/keeper", append(in("supervise/footprint", "supervise/sink"), unix), "what must not fail must be small"},
 	{"supervise/login", []string{unix}, "what runs beside every desktop must be small, and starts before there is a daemon"},
+	{"supervise/sink", nil, "the daemon and the keeper above it write their lines in one way, and neither waits for who reads them"},
 	{"supervise/pid1", []string{unix}, "boot steps are values; deciding them is not their work"},
 	{"session", append(in("events", "guard", "session/api", "session/bus", "session/conf", "session/conf/inotify", "session/display", "session/display/variable", "session/engine", "session/foresee", "session/job", "session/lint",
-		"session/login", "session/socket", "session/state", "session/utmp", "supervise", "supervise/footprint", "supervise/keeper", "supervise/pid1"), unix), "the loop wires everything together; only commands stand above it"},
+		"session/login", "session/socket", "session/state", "session/utmp", "supervise", "supervise/footprint", "supervise/keeper", "supervise/pid1", "supervise/sink"), unix), "the loop wires everything together; only commands stand above it"},
 	{"cmd/session-init", append(in("guard", "session", "session/api", "session/display", "session/job", "session/utmp", "supervise/footprint", "supervise/keeper", "supervise/login", "supervise/pid1"), unix),
 		"a command reads flags and calls run; what it does is in packages"},
 	{"cmd/sctl", append(in("events", "session/api", "session/conf", "session/desktop", "session/display/variable", "session/job", "session/lint", "session/utmp", "supervise/logtime", "supervise/pid1"), unix), "the client must start fast and run without the daemon's parts; to check files it reads them as the daemon does"},
@@ -244,7 +244,7 @@ func tree(t *testing.T) []*source {
 		}
 		name := entry.Name()
 		if entry.IsDir() {
-			if path != root && (name == "testdata" || name == "bin" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+			if path != root && (name == "testdata" || name == "bin" || name == "vendor" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
 				return filepath.SkipDir
 			}
 			return nil

@@ -13,8 +13,13 @@ import (
 // be faster than they are. So session-start waits for these jobs, for a bounded
 // time, and not for the tasks among them.
 
-// beginTime bounds how long a login session waits for the user's jobs.
-const beginTime = 10 * time.Second
+// beginTime bounds how long a login session waits for the user's jobs, openTime
+// how long the command of a login does: it is to know where the bus and the agents
+// are, and nobody shall look at a dark screen for that.
+const (
+	beginTime = 10 * time.Second
+	openTime  = time.Second
+)
 
 // beginner tells when the startup event has been dealt with. It is the loop's.
 type beginner struct {
@@ -25,7 +30,9 @@ type beginner struct {
 
 // emitStartup emits the startup event; on any goroutine.
 func (d *Daemon) emitStartup() {
-	d.Step(d.startup())
+	startup := d.startup()
+	startup.Startup = true
+	d.Step(startup)
 	d.Read(func(v engine.View) {
 		d.beginner.due = false
 		d.begun(v)
@@ -44,23 +51,32 @@ func (d *Daemon) begun(v engine.View) {
 	d.beginner.wait = nil
 }
 
-// awaitBegun returns when the user's jobs run that the startup event has
-// started, or a sentence about those that take too long. It is called beside the
-// loop.
-func (d *Daemon) awaitBegun() string {
+// begunWithin waits until the user's jobs run that the startup event has started,
+// and tells whether they do within that time; also when all ends. It is called
+// beside the loop.
+func (d *Daemon) begunWithin(limit time.Duration) bool {
 	done := make(chan struct{})
 	d.Read(func(v engine.View) {
 		d.beginner.wait = append(d.beginner.wait, done)
 		d.begun(v)
 	})
-	timer := time.NewTimer(beginTime)
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-done:
-		return ""
 	case <-d.ended:
-		return ""
 	case <-timer.C:
+		return false
+	}
+	return true
+}
+
+// awaitBegun returns when the user's jobs run that the startup event has
+// started, or a sentence about those that take too long. It is called beside the
+// loop.
+func (d *Daemon) awaitBegun() string {
+	if d.begunWithin(beginTime) {
+		return ""
 	}
 	late := make(chan []string, 1)
 	d.Read(func(v engine.View) { late <- v.Beginning(d.startup().Name) })

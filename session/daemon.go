@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,6 +24,7 @@ import (
 	"github.com/session-init/session-init/session/job"
 	"github.com/session-init/session-init/supervise"
 	"github.com/session-init/session-init/supervise/keeper"
+	"github.com/session-init/session-init/supervise/sink"
 )
 
 // Options say how a daemon runs. The zero value of each is the default of
@@ -80,11 +80,12 @@ type Daemon struct {
 	*Loop
 	opts  Options
 	level *slog.LevelVar
-	sink  *sink
+	sink  *sink.Sink
 	guard *guard.Guard
-	// heirloom is what a panic hands over, nil for nothing; ready: the daemon
-	// is.
+	// heirloom is what a panic hands over, nil for nothing; faulted is closed when
+	// one is told of; ready: the daemon is.
 	heirloom  atomic.Pointer[heirloom]
+	faulted   chan struct{}
 	ready     atomic.Bool
 	runtime   *runtimeDir
 	processes *supervise.Supervisor
@@ -102,16 +103,18 @@ type Daemon struct {
 	// loaded are the jobs that the first load has found; nil after it.
 	mu     sync.Mutex
 	loaded map[string]bool
-	// kept are definitions of an earlier daemon whose files are broken.
-	kept []keptClass
+	// kept are definitions of an earlier daemon that were not loaded; looking are
+	// the directories in which it is looked whether their files are gone.
+	kept    []keptClass
+	looking map[string]bool
 }
 
 // logPatience is how long the beginning and the end of the daemon wait for
 // what is logged to be written.
 const logPatience = time.Second
 
-// keptClass is a job, and the file of its definition.
-type keptClass struct{ name, path string }
+// logDirPatience is how long the beginning waits for the log directory.
+const logDirPatience = 2 * time.Second
 
 // Private reports whether the daemon is one beside the user's own: its jobs
 // come from directories that were named.
@@ -143,15 +146,15 @@ func Start(opts Options) (*Daemon, error) {
 	if opts.Fail == nil {
 		opts.Fail = supervise.FailPoints(opts.Environ)
 	}
-	d := &Daemon{opts: opts, level: level, loaded: make(map[string]bool)}
+	d := &Daemon{opts: opts, level: level, loaded: make(map[string]bool), looking: make(map[string]bool), faulted: make(chan struct{})}
 	d.guard = guard.New(d.fault)
 	d.sink = newSink(opts.Stderr, d.guard)
 	started := false
 	defer func() {
 		if started {
-			d.sink.flush(logPatience)
+			d.sink.Flush(logPatience)
 		} else {
-			d.sink.close(logPatience)
+			d.sink.Close(logPatience)
 		}
 	}()
 	log := newLogger(d.sink, level)
@@ -243,7 +246,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 			log.Error(err.Error())
 		}
 	}
-	d.processes, err = supervise.New(supervise.Options{Terminal: terminal, SlotFile: d.slotPath(),
+	d.processes, err = supervise.New(supervise.Options{Terminal: terminal, TakeTerminal: d.IsSystem() && !opts.System.Container, SlotFile: d.slotPath(),
 		Keeper: opts.Keeper.Pid(), Holder: opts.Keeper, Adopting: d.resumed || d.lost, Groups: supervise.DelegatedGroups, Renumbered: !d.resumed, Fail: opts.Fail, Guard: d.guard, Turn: l.turn, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
 	if err != nil {
 		return err
@@ -270,7 +273,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		d.resumeSchedule()
 	}
 	if opts.Keeper != nil {
-		d.guard.Go("link to the keeper", func() { opts.Keeper.Exits(d.processes.Ended, d.processes.AllEnded) })
+		d.guard.Go("link to the keeper", d.hearKeeper)
 	}
 
 	dirs := opts.dirs()
@@ -279,9 +282,9 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	}
 	d.watcher = conf.New(dirs, conf.Options{Logger: log, Parse: job.Parse, Apply: job.Apply, Entries: opts.entries(), Guard: d.guard,
 		Notifier: inotify.Open}, d.apply)
-	d.ending = d.watcher.Unwatch
+	d.ending = d.ends
 	if err := d.watcher.Load(); err != nil {
-		return err
+		return d.orFault(err)
 	}
 	d.watcher.Start()
 	d.dropVanished()
@@ -300,7 +303,8 @@ func (d *Daemon) begin(log *slog.Logger) error {
 	}
 	d.ready.Store(true)
 	log.Log(context.Background(), levelMessage, "session-init "+opts.Version+" is ready", "pid", os.Getpid(), "session", server.Address())
-	if !opts.NoStartup && !d.resumed && !salvaged {
+	// The last daemon may have died before it was emitted.
+	if !opts.NoStartup && l.engine.View().StartupDue() && !salvaged {
 		d.mustBegin()
 		d.beginner.due = true
 		// Who is started by it may connect to a socket at once.
@@ -325,8 +329,15 @@ func (d *Daemon) logDir() string {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		d.log.Warn(fmt.Sprintf("cannot make log directory %s: %v", dir, err))
+	made := make(chan error, 1)
+	d.guard.Go("making of the log directory", func() { made <- os.MkdirAll(dir, 0o700) })
+	select {
+	case err := <-made:
+		if err != nil {
+			d.log.Warn(fmt.Sprintf("cannot make log directory %s: %v", dir, err))
+		}
+	case <-time.After(logDirPatience):
+		d.log.Warn(fmt.Sprintf("cannot make log directory %s yet: the file system does not answer; going on without", dir))
 	}
 	return dir
 }
@@ -352,48 +363,9 @@ func (d *Daemon) apply(changes []conf.Change) {
 	}
 }
 
-// dropVanished looks, after the first load, at the definitions of an earlier
-// daemon that were not loaded: those whose files are gone are dropped. A file
-// that is there is broken, and the last good definition stays.
-func (d *Daemon) dropVanished() {
-	d.mu.Lock()
-	loaded := d.loaded
-	d.loaded = nil
-	d.mu.Unlock()
-	view := d.engine.View()
-	d.mu.Lock()
-	for _, name := range view.ClassNames() {
-		if class, ok := view.Class(name); ok && !loaded[name] {
-			d.kept = append(d.kept, keptClass{name, class.Path})
-		}
-	}
-	d.mu.Unlock()
-	d.dropKept()
-}
-
-// dropKept drops what dropVanished kept and whose file is gone by now. The
-// watcher does not know these, so that is found by an explicit reload. To look
-// may take time, so it is not the loop that does.
-func (d *Daemon) dropKept() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.kept = slices.DeleteFunc(d.kept, func(kept keptClass) bool {
-		if _, err := os.Stat(kept.path); err == nil {
-			return false
-		}
-		d.Read(func(v engine.View) {
-			// Another file may define the job by now.
-			if class, ok := v.Class(kept.name); ok && class.Path == kept.path {
-				d.Step(engine.DropClass{Name: kept.name})
-			}
-		})
-		return true
-	})
-}
-
 // Reload reads all job files again; see bus.Backend.
 func (d *Daemon) Reload(done func()) {
-	applied := func() {
+	reloaded := func() {
 		d.dropKept()
 		d.Step(engine.ListenAgain{})
 		d.Read(func(engine.View) {
@@ -405,6 +377,8 @@ func (d *Daemon) Reload(done func()) {
 			})
 		})
 	}
+	// The watcher must not wait for what may hang.
+	applied := func() { d.guard.Go("end of a reload", reloaded) }
 	// A signal may come, by the keeper, before there is a watcher.
 	d.Read(func(engine.View) { d.watcher.Rescan(applied) })
 }
@@ -455,19 +429,20 @@ func (d *Daemon) Run() error {
 	<-d.ended
 	if d.restart {
 		err := d.handOver()
-		d.sink.close(logPatience)
+		d.sink.Close(logPatience)
 		return err
 	}
 	d.end()
 	if d.system.barren == nil {
 		d.sayEnd()
 	}
-	d.sink.close(logPatience)
+	d.sink.Close(logPatience)
 	return d.system.barren
 }
 
 // remainderTimeout is how long processes that no instance owns any more may
-// take to end by TERM when the session is over, and then by KILL.
+// take to end by TERM when the session is over, if there is so much time left,
+// and then by KILL.
 const remainderTimeout = 2 * time.Second
 
 // end takes the parts apart, in the reverse order of their making.
@@ -520,26 +495,37 @@ func (d *Daemon) abandon() {
 }
 
 // endStrays ends and names the processes that jobs left behind: those of
-// finished tasks, and what a kill mode has spared.
+// finished tasks, and what a kill mode has spared. TERM has what the jobs have
+// left of the time for the end, KILL comes when that is over.
 func (d *Daemon) endStrays() {
 	strays := d.processes.Strays()
-	if len(strays) == 0 {
-		return
-	}
 	for _, stray := range strays {
 		d.log.Warn("Left behind by a job, ended with the session", "pid", stray.Pid, "command", stray.Command)
 	}
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		d.processes.KillAll(signal)
-		if supervise.WaitGone(strays, remainderTimeout) {
-			// They may have left behind others in their turn.
-			if strays = d.processes.Strays(); len(strays) == 0 {
-				return
-			}
-		}
+	// The loop is over, or has not begun: the engine is nobody's else.
+	if grace := min(remainderTimeout, d.engine.ViewAt(d.clock()).TimeToEnd()); grace > 0 {
+		strays = d.endBy(syscall.SIGTERM, grace)
 	}
-	for _, stray := range d.processes.Strays() {
+	for _, stray := range strays {
+		d.log.Warn("Left behind by a job, killed: it did not end in time", "pid", stray.Pid, "command", stray.Command)
+	}
+	for _, stray := range d.endBy(syscall.SIGKILL, remainderTimeout) {
 		d.log.Error("A process does not end even by KILL: left behind", "pid", stray.Pid, "command", stray.Command)
+	}
+}
+
+// endBy signals what is left, and whom that leaves behind in its turn, until
+// there is nobody or the time is over; it returns who is there then.
+func (d *Daemon) endBy(signal syscall.Signal, timeout time.Duration) []supervise.Stray {
+	deadline := time.Now().Add(timeout)
+	for {
+		strays := d.processes.Strays()
+		left := time.Until(deadline)
+		if len(strays) == 0 || left <= 0 {
+			return strays
+		}
+		d.processes.KillAll(signal)
+		supervise.WaitGone(strays, left)
 	}
 }
 

@@ -77,10 +77,11 @@ func (d *Daemon) disinherit() {
 // fault is told of a panic, on the goroutine that it happened in. It returns
 // when the program is to die of it.
 func (d *Daemon) fault(f guard.Fault) {
+	close(d.faulted)
 	written := make(chan struct{})
 	d.guard.Go("last words", func() {
 		defer close(written)
-		d.sink.flush(lastWords)
+		d.sink.Flush(lastWords)
 	})
 	select {
 	case <-written:
@@ -115,6 +116,18 @@ func (d *Daemon) fault(f guard.Fault) {
 	}
 	if err := d.execute(unready, names, fds); err != nil {
 		fmt.Fprintf(d.opts.Stderr, "session-init: %v\n", err)
+	}
+}
+
+// orFault returns an error of a part that has ended by itself, unless it did so by
+// a panic: then the goroutine of that ends the program or executes it anew, and
+// nothing may be taken apart meanwhile.
+func (d *Daemon) orFault(err error) error {
+	select {
+	case <-d.faulted:
+		select {}
+	case <-time.After(lastWords):
+		return err
 	}
 }
 

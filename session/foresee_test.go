@@ -54,7 +54,7 @@ const (
 	// has no end, is not done.
 	worldLines = 600
 	// worldPatience bounds every wait; running into it is a failure.
-	worldPatience = 5 * time.Second
+	worldPatience = 30 * time.Second
 )
 
 // programs of the worlds: they say that they are ready, wait for their turn,
@@ -308,7 +308,7 @@ func (r *realWorld) do(in engine.Input, call engine.CallID, sum *tally) string {
 	answers := make(chan foresee.Foresight, 1)
 	failures := make(chan error, 1)
 	r.loop.Simulate(foresee.Question{Inputs: []engine.Input{in}, Assume: r.world.outcomes, Lines: worldLines},
-		func(f foresee.Foresight, err error) { failures <- err; answers <- f })
+		func() bool { return true }, func(f foresee.Foresight, err error) { failures <- err; answers <- f })
 	if err := <-failures; err != nil {
 		return err.Error()
 	}

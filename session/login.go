@@ -41,9 +41,13 @@ type heldDisplay struct {
 	name string
 	conn *display.Conn
 	gone chan struct{} // closed when its Wait has returned
+	// begins counts who is about to have a session on it, or has not yet seen
+	// that it has.
+	begins int
 }
 
-// OpenSession watches a leader and lets its login session begin; see
+// OpenSession watches a leader and lets its login session begin, after the user's
+// own jobs if these are quick; see
 // bus.LoginKeeper.
 func (d *Daemon) OpenSession(in engine.SessionOpen) {
 	d.guard.Go("beginning of a login session", func() {
@@ -53,6 +57,8 @@ func (d *Daemon) OpenSession(in engine.SessionOpen) {
 			return
 		}
 		in.Since = leader.Since
+		// The answer is what the command of the login waits for.
+		d.begunWithin(openTime)
 		d.Step(in)
 		d.watchLeader(leader, in.Leader)
 	})
@@ -104,12 +110,18 @@ func (d *Daemon) beginSession(in engine.SessionBegin, env events.Env, late strin
 		return
 	}
 	in.Display, in.Note = name, d.activate(display.BusAddress(lookup), in.Env)
-	if late != "" {
-		in.Note = strings.TrimSuffix(late+"; "+in.Note, "; ")
+	for _, note := range [...]string{d.meetBus(lookup(variable.Bus)), late} {
+		if note != "" {
+			in.Note = strings.TrimSuffix(note+"; "+in.Note, "; ")
+		}
 	}
 	d.Step(in)
 	d.watchDisplay(held)
 	d.Read(func(v engine.View) {
+		if !d.displays.release(held) {
+			// It ended before it was the session's: nobody would be told.
+			d.guard.Go("watch over a display anew", func() { d.rewatchDisplay(name, lookup) })
+		}
 		d.letGo(v, name)
 		d.activator.release(v)
 	})
@@ -130,17 +142,25 @@ func (d *Daemon) activate(address string, env []string) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), busTime)
 	defer cancel()
-	if err := display.Activate(ctx, address, env); err != nil {
-		d.log.Warn(err.Error())
-		return err.Error()
+	untold, err := display.Activate(ctx, address, env)
+	var note string
+	switch {
+	case err != nil:
+		note = err.Error()
+	case len(untold) > 0:
+		note = "services that the bus starts will not know " + strings.Join(untold, ", ") + ": D-Bus takes no value that is not UTF-8"
+	default:
+		return ""
 	}
-	return ""
+	d.log.Warn(note)
+	return note
 }
 
 // hold connects to a display, or finds the connection that is there and in
-// order. One that has ended counts as that before anything new begins.
+// order. One that has ended counts as that before anything new begins. Until
+// release it is not closed, unless the display ends.
 func (d *Daemon) hold(name string, lookup func(string) string) (*heldDisplay, error) {
-	if held := d.displays.find(name); held != nil {
+	if held := d.displays.want(name); held != nil {
 		if !held.conn.Ended() {
 			return held, nil
 		}
@@ -152,16 +172,47 @@ func (d *Daemon) hold(name string, lookup func(string) string) (*heldDisplay, er
 	if err != nil {
 		return nil, err
 	}
-	held := &heldDisplay{name: name, conn: conn}
-	d.displays.mu.Lock()
-	defer d.displays.mu.Unlock()
-	d.displays.held = append(d.displays.held, held)
-	return held, nil
+	return d.displays.add(name, conn), nil
 }
 
-func (s *displays) find(name string) *heldDisplay {
+// want returns the connection to a display, for who is about to have a session
+// on it; nil when there is none.
+func (s *displays) want(name string) *heldDisplay {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	held := s.find(name)
+	if held != nil {
+		held.begins++
+	}
+	return held
+}
+
+// add returns the connection of somebody who was quicker, or this one.
+func (s *displays) add(name string, conn *display.Conn) *heldDisplay {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.find(name)
+	if held == nil {
+		held = &heldDisplay{name: name, conn: conn}
+		s.held = append(s.held, held)
+	} else {
+		conn.Close()
+	}
+	held.begins++
+	return held
+}
+
+// release takes back what hold has given. It returns false when the display has
+// ended since.
+func (s *displays) release(held *heldDisplay) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held.begins--
+	return slices.Contains(s.held, held)
+}
+
+// find is for who holds mu.
+func (s *displays) find(name string) *heldDisplay {
 	for _, held := range s.held {
 		if held.name == name {
 			return held
@@ -170,24 +221,34 @@ func (s *displays) find(name string) *heldDisplay {
 	return nil
 }
 
-// drop closes a connection; false when that was done before.
+// drop closes a connection; false when that was done before. mu is held.
 func (s *displays) drop(held *heldDisplay) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, have := range s.held {
-		if have == held {
-			s.held = append(s.held[:i:i], s.held[i+1:]...)
-			held.conn.Close()
-			return true
-		}
+	at := slices.Index(s.held, held)
+	if at < 0 {
+		return false
 	}
-	return false
+	s.held = slices.Delete(s.held, at, at+1)
+	held.conn.Close()
+	return true
 }
 
-// displayLost says that a display has ended.
+// displayLost says that a display has ended. Nobody can connect to another of
+// that name in between, and have a session on that end by it.
 func (d *Daemon) displayLost(held *heldDisplay) {
+	d.displays.mu.Lock()
+	defer d.displays.mu.Unlock()
 	if d.displays.drop(held) {
 		d.Step(engine.SessionLost{Display: held.name})
+	}
+}
+
+// displayGone says that a display was not there, unless somebody has connected
+// to it since.
+func (d *Daemon) displayGone(name string) {
+	d.displays.mu.Lock()
+	defer d.displays.mu.Unlock()
+	if d.displays.find(name) == nil {
+		d.Step(engine.SessionLost{Display: name})
 	}
 }
 
@@ -206,15 +267,17 @@ func (d *Daemon) watchDisplay(held *heldDisplay) {
 	})
 }
 
-// letGo closes the connection to a display that no session has any more. It is
-// called on the loop's goroutine.
+// letGo closes the connection to a display that no session has any more, and
+// none is about to. It is called on the loop's goroutine.
 func (d *Daemon) letGo(v engine.View, name string) {
 	for _, s := range v.Logins() {
 		if s.Display == name && !s.Ending {
 			return
 		}
 	}
-	if held := d.displays.find(name); held != nil {
+	d.displays.mu.Lock()
+	defer d.displays.mu.Unlock()
+	if held := d.displays.find(name); held != nil && held.begins == 0 {
 		d.displays.drop(held)
 	}
 }
@@ -258,17 +321,25 @@ func (d *Daemon) rewatchOne(s engine.LoginInfo, lookup func(string) string) {
 			d.Step(engine.SessionLost{Leader: s.Leader, Since: s.Since})
 		}
 	}
-	if s.Display == "" {
-		return
+	if s.Display != "" {
+		d.rewatchDisplay(s.Display, lookup)
 	}
-	held, err := d.hold(s.Display, lookup)
+}
+
+// rewatchDisplay watches the display of a session that has begun.
+func (d *Daemon) rewatchDisplay(name string, lookup func(string) string) {
+	held, err := d.hold(name, lookup)
 	switch {
 	case err == nil:
 		d.watchDisplay(held)
+		d.Read(func(v engine.View) {
+			d.displays.release(held)
+			d.letGo(v, name)
+		})
 	case display.Gone(err):
-		d.Step(engine.SessionLost{Display: s.Display})
+		d.displayGone(name)
 	default:
-		d.log.Warn(fmt.Sprintf("login session %d: its end will not be noticed: %v", s.ID, err))
+		d.log.Warn(fmt.Sprintf("the end of login sessions on %s will not be noticed: %v", name, err))
 	}
 }
 

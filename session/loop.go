@@ -225,8 +225,8 @@ func (l *Loop) step(in engine.Input) {
 		l.stepped(in)
 	}
 	switch in := in.(type) {
-	case engine.Shutdown:
-		if l.ending != nil {
+	case engine.Shutdown, engine.UntilLogout:
+		if l.ending != nil && l.engine.ViewAt(now).Ending() {
 			l.ending()
 		}
 	case engine.SetClass:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/bus"
+	"github.com/session-init/session-init/session/display/variable"
 	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
 	"github.com/session-init/session-init/supervise"
@@ -89,14 +90,51 @@ func (d *Daemon) owned(id uint64, _ string, owner bus.Owner) {
 		d.processes.Claim(supervise.ProcID(id), owner.Pid, owner.Pidfd)
 		return
 	}
-	d.Read(func(engine.View) {
+	d.Read(func(v engine.View) {
 		proc := engine.ProcID(id)
 		// Who is ready and loses the bus is told of that by the line about the
 		// bus.
 		if a := d.awaited[proc]; a != nil && !(a.ready && owner.NoBus) {
-			d.lack(proc, a, owner.Absent)
+			lacks := owner.Absent
+			if !owner.NoBus {
+				lacks += d.elsewhere(v)
+			}
+			d.lack(proc, a, lacks)
 		}
 	})
+}
+
+// meetBus joins the bus of a login session if there is no other, and returns a
+// sentence when there is. It is called beside the loop.
+func (d *Daemon) meetBus(address string) string {
+	if d.remote == nil || d.IsSystem() || address == "" {
+		return ""
+	}
+	other := d.remote.Meet(address)
+	if other == "" {
+		return ""
+	}
+	note := fmt.Sprintf("the login session is on another bus, %s, than session-init, %s: what is ready by 'expect dbus' is not found there; %s",
+		address, other, oneBus)
+	d.log.Warn(note)
+	return note
+}
+
+// oneBus is what to do about it.
+const oneBus = "start the desktop without dbus-run-session and dbus-launch"
+
+// elsewhere says of a name that nobody owns that a login session is on another bus,
+// where somebody may; else nothing.
+func (d *Daemon) elsewhere(v engine.View) string {
+	if d.remote == nil || d.IsSystem() {
+		return ""
+	}
+	for _, s := range v.Logins() {
+		if address, ok := s.Env.Get(variable.Bus); ok && d.remote.Other(address) != "" {
+			return fmt.Sprintf("; login session %d is on another bus, %s: %s", s.ID, address, oneBus)
+		}
+	}
+	return ""
 }
 
 // claimed takes what the supervisor knows of such an owner.
@@ -188,6 +226,15 @@ func (d *Daemon) busAddressPath() string { return filepath.Join(d.runtime.own, b
 func (d *Daemon) keepBusAddress(address string) {
 	if err := writeWhole(d.busAddressPath(), address+"\n"); err != nil {
 		d.log.Warn("cannot keep the address of the bus: " + err.Error())
+	}
+}
+
+// ends is called when the end of the session begins: its jobs go, the bus among
+// them, and nothing new is looked out for.
+func (d *Daemon) ends() {
+	d.watcher.Unwatch()
+	if d.remote != nil {
+		d.remote.Ends()
 	}
 }
 

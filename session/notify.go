@@ -1,8 +1,11 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -26,6 +29,9 @@ func (t translator) notifies(spec *supervise.Spec, s engine.Spawn) {
 		return
 	}
 	path := t.notifyPath(def, s.Instance)
+	if s.Kind != job.Main {
+		path = t.boundPath(def, s.Instance)
+	}
 	env := events.Env(spec.Env).Clone().Set("NOTIFY_SOCKET=" + path)
 	if s.Kind == job.Main {
 		spec.Notify, spec.Label = path, def.Name
@@ -38,15 +44,16 @@ func (t translator) notifies(spec *supervise.Spec, s engine.Spawn) {
 }
 
 // notifyPath names the socket of an instance, the same as long as there is a
-// session: a path below the runtime directory. It is an abstract name, see
-// unix(7), where that would be too long, and where the processes would not find
-// or reach the path: in another root, or as another user.
+// session: a path below the runtime directory, with a number, since "a-b" is the
+// job a-b as well as the instance b of a. It is an abstract name, see unix(7),
+// where that would be too long, and where the processes would not find or reach
+// the path: in another root, or as another user.
 func (t translator) notifyPath(def *job.Class, instance string) string {
 	h := fnv.New64a()
 	h.Write([]byte(def.Name + "\x00" + instance))
 	number := fmt.Sprintf("%016x", h.Sum64())
 	if def.Chroot+def.Setuid+def.Setgid == "" {
-		path := filepath.Join(t.notifyDir, strings.TrimSuffix(logName(def.Name, instance), ".log"))
+		path := t.formerPath(def, instance) + "-" + number
 		if len(path) > maxSocketPath {
 			path = filepath.Join(t.notifyDir, number)
 		}
@@ -56,6 +63,24 @@ func (t translator) notifyPath(def *job.Class, instance string) string {
 	}
 	h.Write([]byte("\x00" + t.notifyDir))
 	return fmt.Sprintf("@session-init-%s-%016x", number, h.Sum64())
+}
+
+// boundPath names the socket of an instance that has begun: that of a main that
+// is older than the numbers in the names goes on to be where it is.
+func (t translator) boundPath(def *job.Class, instance string) string {
+	path, former := t.notifyPath(def, instance), t.formerPath(def, instance)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(path, "@") {
+		if info, err := os.Lstat(former); err == nil && info.Mode().Type() == fs.ModeSocket {
+			return former
+		}
+	}
+	return path
+}
+
+// formerPath is the name of an instance's socket without a number, which
+// several may have.
+func (t translator) formerPath(def *job.Class, instance string) string {
+	return filepath.Join(t.notifyDir, strings.TrimSuffix(logName(def.Name, instance), ".log"))
 }
 
 // notified turns what a job says into what the engine takes.

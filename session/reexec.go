@@ -63,6 +63,6 @@ func (d *Daemon) handOver() error {
 		return err
 	}
 	d.journal.flush()
-	d.sink.flush(logPatience)
+	d.sink.Flush(logPatience)
 	return d.execute(0, names, fds)
 }

@@ -102,6 +102,9 @@ func (d *Daemon) adopt(slots []supervise.Slot) {
 				Follow: follow[live.Expect], Forks: live.Forks}
 			if ok {
 				spec, _ := d.translate.spec(spawn)
+				if spec.Notify != "" {
+					spec.Notify = d.translate.boundPath(spawn.Class, spawn.Instance)
+				}
 				adoptee.Spec = &spec
 				d.adoptName(spawn, live)
 				d.lookLater(spawn)

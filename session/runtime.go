@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +31,7 @@ import (
 //	session-init/log/        what jobs print while no disk may be written to (likewise)
 //	session-init/disk-writeable, finish  what the next daemon is to know (likewise)
 //	session-init/PID/        all of this but the lock, of a private daemon (--confdir)
+//	session-init/login.lock, daemon.log  of logins, not ours
 //	upstart/sessions/PID.session
 //
 // PID is the keeper's, or the daemon's own when there is none: it stays the same
@@ -208,7 +211,9 @@ func (r *runtimeDir) notifyDir() string { return filepath.Join(r.own, "notify") 
 
 func (r *runtimeDir) socket() string { return filepath.Join(r.own, "socket") }
 
-// sweep removes session files of daemons that are no more.
+// sweep removes session files of daemons that are no more. A pid can be another
+// process's by now: a file is also stale that names our own socket, which nobody
+// else has, or one at which nobody listens.
 func (r *runtimeDir) sweep() {
 	entries, err := os.ReadDir(r.sessions)
 	if err != nil {
@@ -220,10 +225,35 @@ func (r *runtimeDir) sweep() {
 		if !found || err != nil || pid <= 0 {
 			continue
 		}
-		if pid == r.pid || unix.Kill(pid, 0) == unix.ESRCH {
-			os.Remove(filepath.Join(r.sessions, entry.Name()))
+		file := filepath.Join(r.sessions, entry.Name())
+		if pid == r.pid || unix.Kill(pid, 0) == unix.ESRCH || r.isStale(file) {
+			os.Remove(file)
 		}
 	}
+}
+
+// isStale tells whether the address in a session file that we have not written is
+// none any more. An abstract socket may be one of another network's name space.
+func (r *runtimeDir) isStale(file string) bool {
+	address, err := api.SessionAddress(file)
+	if err != nil {
+		return false
+	}
+	sockets, err := api.ParseAddress(address)
+	return err == nil && !slices.ContainsFunc(sockets, func(path string) bool {
+		return !filepath.IsAbs(path) || path != r.socket() && !isDeaf(path)
+	})
+}
+
+// isDeaf tells whether nobody listens at a path, without waiting for anybody.
+func isDeaf(path string) bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED)
 }
 
 // writeSession publishes the address, whole or not at all.
@@ -252,14 +282,30 @@ func writeWhole(path, text string) error {
 // commandLinks are the names by which jobs call the client.
 var commandLinks = []string{"sctl", "initctl", "start", "stop", "restart", "reload", "status", "emit"}
 
-// link makes a directory of links to the client and returns it.
+// link makes a directory of links to the client and returns it. Jobs of an
+// earlier daemon may use it at this moment: what is right already is left, and
+// what is not is replaced in one step.
 func (r *runtimeDir) link(client string) (string, error) {
 	bin := filepath.Join(r.own, "bin")
-	if err := os.RemoveAll(bin); err != nil {
-		return "", fmt.Errorf("cannot clear %s: %w", bin, err)
+	if info, err := os.Lstat(bin); err == nil && !info.IsDir() {
+		if err := os.Remove(bin); err != nil {
+			return "", fmt.Errorf("cannot clear %s: %w", bin, err)
+		}
 	}
-	if err := os.Mkdir(bin, 0o700); err != nil {
+	if err := os.Mkdir(bin, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("cannot make %s: %w", bin, err)
+	}
+	entries, err := os.ReadDir(bin)
+	if err != nil {
+		return "", fmt.Errorf("cannot look into %s: %w", bin, err)
+	}
+	for _, entry := range entries {
+		if slices.Contains(commandLinks, entry.Name()) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(bin, entry.Name())); err != nil {
+			return "", fmt.Errorf("cannot clear %s: %w", bin, err)
+		}
 	}
 	first := filepath.Join(bin, commandLinks[0])
 	for _, name := range commandLinks {
@@ -269,11 +315,32 @@ func (r *runtimeDir) link(client string) (string, error) {
 		if path != first && os.Link(first, path) == nil {
 			continue
 		}
-		if err := os.Symlink(client, path); err != nil {
+		if err := linkTo(client, path); err != nil {
 			return "", fmt.Errorf("cannot link %s: %w", path, err)
 		}
 	}
 	return bin, nil
+}
+
+// linkTo has a symbolic link at path lead to target. There is no moment without
+// a link if there was one.
+func linkTo(target, path string) error {
+	err := os.Symlink(target, path)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if now, err := os.Readlink(path); err == nil && now == target {
+		return nil
+	}
+	temporary := path + ".new"
+	if err := os.Symlink(target, temporary); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		os.Remove(temporary)
+		return err
+	}
+	return nil
 }
 
 // close removes what this daemon made. Directories that others may use too

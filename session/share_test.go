@@ -7,8 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/engine"
 	"github.com/session-init/session-init/session/job"
+	"github.com/session-init/session-init/session/sim"
 )
 
 func read(t *testing.T, name string) string {
@@ -59,6 +63,43 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// TestReadyJobsFail: a ready job whose program ends again and again, a second
+// after its start, has failed in the end, and who started it is told: none is tried
+// for ever.
+func TestReadyJobsFail(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(root, "share/jobs/*.conf"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no jobs: %v", err)
+	}
+	for _, path := range paths {
+		name := strings.TrimSuffix(filepath.Base(path), ".conf")
+		class := checkJob(t, name, path, read(t, strings.TrimPrefix(path, root+"/")))
+		if class == nil || !class.Respawn {
+			continue
+		}
+		w := sim.New(engine.Config{Table: events.Env{"WAYLAND_DISPLAY=wayland-1"}})
+		w.Choose = func(s engine.Spawn) sim.Program {
+			if s.Kind == job.Main {
+				return sim.Program{Ends: true, After: time.Second, Status: 1}
+			}
+			return sim.Program{Ends: true}
+		}
+		const call = 1
+		w.Do(engine.SetClass{Class: class})
+		w.Do(engine.Start{Call: call, Target: engine.Target{Class: name}, Env: events.Env{"SESSION=1"}, Wait: true})
+		// A service that is ready as soon as it runs answers then.
+		for range 300 {
+			w.Advance(time.Second)
+		}
+		if left := w.Processes(); len(left) > 0 || w.Waiting(call) {
+			t.Errorf("%s: after five minutes of failing at once it is tried again, or its caller waits: %v", path, left)
+		}
+		if failure := w.Engine.View().LastFailure(name); !strings.Contains(failure, "respawned more than") {
+			t.Errorf("%s: its failure is %q; want too many respawns", path, failure)
+		}
+	}
+}
+
 // TestSystemJobs holds the jobs of a machine to it, which have no other test
 // without a virtual machine: no error, no warning, a word about each. That an
 // event is one of the daemon's is checked here too, since a wrong name would do
@@ -99,6 +140,19 @@ func TestDocumentedJobs(t *testing.T) {
 		for _, block := range shown {
 			checkJob(t, "example", page, strings.ReplaceAll(block[1], `\e`, `\`))
 		}
+	}
+
+	const coming = "share/doc/coming-from.md"
+	blocks := regexp.MustCompile(`(?m)(?:^(?:    .*)?\n)+`).FindAllString(read(t, coming), -1)
+	jobs := 0
+	for _, block := range blocks {
+		if strings.TrimSpace(block) != "" {
+			checkJob(t, "example", coming, block)
+			jobs++
+		}
+	}
+	if jobs == 0 {
+		t.Errorf("%s shows no job", coming)
 	}
 
 	_, rest, found := strings.Cut(read(t, "README.md"), "hello.conf`:\n\n")

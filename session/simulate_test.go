@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -25,7 +26,7 @@ func TestSimulate(t *testing.T) {
 		ask := func(q foresee.Question) {
 			n := asked
 			asked++
-			w.loop.Simulate(q, func(f foresee.Foresight, err error) {
+			w.loop.Simulate(q, func() bool { return true }, func(f foresee.Foresight, err error) {
 				if err != nil {
 					w.note("answer %d: %v", n, err)
 					return
@@ -83,6 +84,34 @@ func TestSimulate(t *testing.T) {
 		synctest.Wait()
 		if got := w.last(); got != "reply 9 <nil>" {
 			t.Errorf("after all that, the start of svc ends with %q; want its reply", got)
+		}
+		w.end()
+	})
+}
+
+// What nobody waits for any more when its turn comes is not worked off.
+func TestSimulateUnwanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(nil)
+		go w.run()
+		for n := range 5 {
+			w.loop.Simulate(foresee.Question{Inputs: []engine.Input{engine.Start{Target: svc}}}, func() bool { return n%3 == 0 },
+				func(f foresee.Foresight, err error) { w.note("answer %d: %d lines, %v", n, len(f.Lines), err) })
+		}
+		synctest.Wait()
+		want := []string{"answer 0: 11 lines, <nil>", "answer 1: 0 lines, <nil>", "answer 2: 0 lines, <nil>", "answer 3: 11 lines, <nil>", "answer 4: 0 lines, <nil>"}
+		var got []string
+		for _, line := range w.lines() {
+			if strings.HasPrefix(line, "answer") {
+				got = append(got, line)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("answers = %q; want %q", got, want)
+		}
+		if len(w.loop.simulations) != 0 {
+			t.Errorf("%d simulations are left", len(w.loop.simulations))
 		}
 		w.end()
 	})

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -339,14 +340,26 @@ func (d *Daemon) startup() engine.Emit {
 	return emit
 }
 
-// terminal is what "console output" and "owner" mean; empty for nothing.
+// terminal is what "console output" and "owner" mean; empty for nothing. That
+// one of our own descriptors leads to a file, the log most likely, does not mean
+// that we were started on no terminal.
 func (d *Daemon) terminal() string {
 	if d.IsSystem() {
 		return d.opts.System.Console
 	}
-	if !isTerminal(2) {
-		return ""
+	return terminalOf(unix.Stderr, unix.Stdin, unix.Stdout)
+}
+
+// terminalOf gives the path of the first of the descriptors that is a terminal;
+// empty when none is.
+func terminalOf(fds ...int) string {
+	for _, fd := range fds {
+		if !isTerminal(fd) {
+			continue
+		}
+		if path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil {
+			return path
+		}
 	}
-	path, _ := os.Readlink("/proc/self/fd/2")
-	return path
+	return ""
 }

@@ -1,7 +1,9 @@
 package supervise
 
 import (
+	"cmp"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -60,7 +62,7 @@ func (s *Supervisor) AllEnded() {
 		list := s.adopted
 		s.adopted = nil
 		for _, p := range list {
-			if !p.ended && !isZombie(p.pid) {
+			if _, there := p.look(); !p.ended && !there {
 				s.endedUnknown(p)
 			}
 		}
@@ -90,6 +92,58 @@ func (s *Supervisor) Adopted() {
 		s.emit(AllAdopted{})
 	})
 }
+
+// KeeperGone says that there is no keeper any more, and nobody told of what ends:
+// of foreign processes a pidfd tells that they end, but not how.
+func (s *Supervisor) KeeperGone() {
+	s.send(func() {
+		s.alone.Store(true)
+		s.abroad = false
+		s.adopted = nil
+		var list []*process
+		for _, p := range s.byID {
+			if p.foreign && !p.ended && p.follow.watch == 0 {
+				list = append(list, p)
+			}
+		}
+		slices.SortFunc(list, func(a, b *process) int { return cmp.Compare(a.id, b.id) })
+		for _, p := range list {
+			if s.pinAgain(p); p.follow.watch == 0 {
+				s.endedUnknown(p)
+			}
+		}
+		s.settleBelongings()
+	})
+}
+
+// pinAgain is pin for a process that may be gone, and its number another's.
+func (s *Supervisor) pinAgain(p *process) {
+	s.pin(p)
+	if alive, _ := p.look(); !alive {
+		s.unpin(p)
+	}
+}
+
+// look finds a process that is not our child in the process table, and not another
+// that has its number.
+func (p *process) look() (alive, there bool) {
+	began := Slot{Asked: time.Duration(p.slot.asked), Began: time.Duration(p.slot.began.Nano())}
+	st, there := statOf(p.pid)
+	there = there && began.Is(st.start)
+	return there && st.alive(), there
+}
+
+// keeper returns the pid of the keeper, 0 when there is none any more: then the
+// number may be a stranger's. It may be called from any goroutine.
+func (s *Supervisor) keeper() int {
+	if s.opts.Keeper == 0 || s.alone.Load() || os.Getppid() != s.opts.Keeper {
+		return 0
+	}
+	return s.opts.Keeper
+}
+
+// isKeeper tells whether a process is the keeper.
+func (s *Supervisor) isKeeper(pid int) bool { return pid != 0 && pid == s.keeper() }
 
 // nameSlots lets the file of slots take its name, once all that were adopted
 // stand in it.
@@ -146,6 +200,7 @@ func (s *Supervisor) adopt(a Adoptee) {
 		s.unrecorded = append(s.unrecorded, p)
 	}
 	s.own(p, a.Owner)
+	s.adoptHelper(a.Slot)
 	if a.Slot.State != SlotEnded {
 		s.claim(p)
 		s.adoptNotify(p, a.Spec)
@@ -162,7 +217,7 @@ func (s *Supervisor) adopt(a Adoptee) {
 	s.expectAgain(p, a)
 	if a.Slot.State == SlotEnded {
 		// What it left behind may have fallen to the keeper.
-		s.abroad = s.abroad || s.opts.Keeper != 0
+		s.abroad = s.abroad || s.keeper() != 0
 		p.ended, p.end = true, a.Slot.Status
 		p.slot.end(a.Slot.Status)
 		s.advance(p)
@@ -226,18 +281,23 @@ func (s *Supervisor) followOn(p *process) {
 // watchForeign follows a process that is not our child.
 func (s *Supervisor) watchForeign(p *process) {
 	p.foreign = true
-	s.abroad = s.opts.Keeper != 0
+	s.abroad = s.keeper() != 0
 	s.pin(p)
+	if fd := p.follow.watch; fd != 0 && s.keeper() != 0 && isScarce(fd) {
+		// The keeper tells as well.
+		s.unpin(p)
+	}
 	if p.follow.watch == 0 {
 		s.gone(p)
 	}
 }
 
 // gone deals with a process that ended while there was no daemon, or whose
-// end did not tell its status. The keeper will; without one nobody does.
+// end did not tell its status, or does not tell us for lack of a descriptor. The
+// keeper will; without one nobody does.
 func (s *Supervisor) gone(p *process) {
 	p.foreign = true
-	if s.opts.Keeper == 0 {
+	if s.keeper() == 0 {
 		s.endedUnknown(p)
 		return
 	}
@@ -258,27 +318,31 @@ func (s *Supervisor) isOurs(slot Slot) bool {
 	return there && slot.Is(st.start) && st.parent == s.self
 }
 
-func isZombie(pid int) bool {
-	st, ok := statOf(pid)
-	return ok && !st.alive()
+// adoptHelper has the first child of a pair waited for that was made before a
+// re-exec and has not ended yet. A later process with its number began after the
+// second child.
+func (s *Supervisor) adoptHelper(slot Slot) {
+	if slot.Helper == 0 {
+		return
+	}
+	st, there := statOf(slot.Helper)
+	second, known := statOf(slot.Pid)
+	if there && st.parent == s.self && slot.Is(st.start) && (!known || !slot.Is(second.start) || st.start <= second.start) {
+		s.lateHelpers = append(s.lateHelpers, slot.Helper)
+	}
 }
 
 // uncles lists the keeper's children, other than us: what a dead daemon's
 // processes left behind.
 func (s *Supervisor) uncles() []int {
-	if s.opts.Keeper == 0 {
+	keeper := s.keeper()
+	if keeper == 0 {
 		return nil
 	}
-	keeper := strconv.Itoa(s.opts.Keeper)
-	text, err := os.ReadFile("/proc/" + keeper + "/task/" + keeper + "/children")
+	number := strconv.Itoa(keeper)
+	pids, err := childrenIn("/proc/" + number + "/task/" + number + "/children")
 	if err != nil {
-		return nil
+		pids = scanChildren()(keeper)
 	}
-	var pids []int
-	for _, pid := range parsePids(string(text)) {
-		if pid != s.self {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
+	return slices.DeleteFunc(pids, func(pid int) bool { return pid == s.self })
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -152,5 +153,40 @@ func TestAdoptInFlight(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAdoptLateHelper: the first child of a pair may end after a re-exec, of which
+// no signal tells; it is waited for all the same.
+func TestAdoptLateHelper(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "slots")
+	first, err := New(Options{SlotFile: path, Seed: "x"}, func([]Event) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.send(func() { first.sharing = false })
+	// One that hangs before its exec has no signal for its end either, and
+	// stands for the first child of the other.
+	hangs, _ := hangUntil(t, 1, true)
+	first.Start(hangs)
+	helper := inFlightAt(t, path, 1, StepOutput).Pid
+	first.Start(sleeper(2))
+	poll(t, "the other to run", func() bool { return slotOf(t, path, 2).State == SlotRunning })
+	if err := first.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	slot := slotOf(t, path, 2)
+	slot.Helper, slot.Asked = helper, slot.Asked-time.Minute
+	w := newWorld(t, Options{SlotFile: path, Adopting: true, Seed: "x"})
+	w.Adopt(Adoptee{Slot: slot, Owner: 7})
+	w.Adopted()
+	w.await("AllAdopted", func(all []Event) bool { return count[AllAdopted](all) == 1 })
+	if err := unix.Kill(helper, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "the first child to be waited for", func() bool { return gone(helper) })
+	w.Kill(2, unix.SIGKILL, false)
+	if end := w.exited(2); end.Pid != slot.Pid {
+		t.Errorf("end = %+v; want that of process %d", end, slot.Pid)
 	}
 }

@@ -291,7 +291,7 @@ func (s *Supervisor) lookInto(o *owner) {
 		case !there || !st.alive() || st.start < o.since:
 		case st.parent == s.self && !making:
 			s.keep(pid, o)
-		case s.groups.inherited.Load() && st.parent == s.opts.Keeper:
+		case s.groups.inherited.Load() && s.isKeeper(st.parent):
 			s.abroad = true
 			s.keep(pid, o)
 		case s.groups.inherited.Load() && s.isOutside(pid):
@@ -306,7 +306,7 @@ func (s *Supervisor) lookInto(o *owner) {
 func (s *Supervisor) isOutside(pid int) bool {
 	for range 1 << 16 {
 		switch {
-		case pid == s.self || pid == s.opts.Keeper:
+		case pid == s.self || s.isKeeper(pid):
 			return false
 		case pid <= 1:
 			return true

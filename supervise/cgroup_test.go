@@ -161,8 +161,18 @@ func TestGroupsReused(t *testing.T) {
 			t.Errorf("%d ended with %+v", id, end)
 		}
 	}
+	// The first of a pair of children may end after the second.
+	emptied := func() {
+		t.Helper()
+		poll(t, "the group to be empty", func() bool {
+			text, _ := os.ReadFile(w.groups.dir.Path + "/0/cgroup.events")
+			return strings.Contains(string(text), "populated 0")
+		})
+	}
 	run(1)
+	emptied()
 	run(2)
+	emptied()
 	if got := w.directories(); !slices.Equal(got, []string{"0"}) {
 		t.Errorf("groups %q; want one", got)
 	}

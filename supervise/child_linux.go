@@ -24,6 +24,7 @@ type child struct {
 	second bool    // set by the first child for the second that shares memory
 
 	pipeFD   int // the write end; closes at exec
+	lastFD   int // the highest that is open, where they are closed one by one; else -1
 	nullFD   int
 	outFD    int   // standard output and error: the null device or a terminal of our own
 	scriptFD int   // or -1
@@ -33,7 +34,8 @@ type child struct {
 
 	terminal    *byte // nil when none is wanted
 	ownTerminal bool
-	logPath     *byte // nil when there is no log
+	take        uintptr // 1: from the session that has it, see TIOCSCTTY in ioctl_tty(2)
+	logPath     *byte   // nil when there is no log
 	logDirs     []*byte
 	toTerminal  bool
 
@@ -198,6 +200,12 @@ func childDescriptors(c *child) bool {
 //go:norace
 //go:nocheckptr
 func childClose(c *child, first, last uintptr) bool {
+	if c.lastFD >= 0 {
+		for fd := first; fd <= min(last, uintptr(c.lastFD)); fd++ {
+			syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+		}
+		return true
+	}
 	_, _, errno := syscall.RawSyscall(unix.SYS_CLOSE_RANGE, first, last, 0)
 	return childDid(c, errno)
 }
@@ -219,8 +227,9 @@ func childOutput(c *child) bool {
 		}
 		if c.ownTerminal {
 			// EPERM: it is another session's, such as that of the shell
-			// that started us, and stays so; it can be read all the same.
-			_, _, errno = syscall.RawSyscall(unix.SYS_IOCTL, fd, unix.TIOCSCTTY, 1)
+			// that started us, and stays so, unless it is to be taken; it
+			// can be read all the same.
+			_, _, errno = syscall.RawSyscall(unix.SYS_IOCTL, fd, unix.TIOCSCTTY, c.take)
 			if errno != unix.EPERM && !childDid(c, errno) || !childDup(c, fd, 0) {
 				return false
 			}

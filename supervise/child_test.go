@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/testkit"
 )
 
 // TestSession looks at sessions and groups: each process has its own, and
@@ -225,6 +227,7 @@ func TestTerminal(t *testing.T) {
 	spec.OwnTerminal = true
 	w.Start(spec)
 	pid = w.spawned(2)
+	first := pid
 	if got, sid := statField(t, pid, terminal), statField(t, pid, 6); got == "0" || sid != strconv.Itoa(pid) {
 		t.Errorf("controlling terminal = %s, session of %d = %s; want one, led", got, pid, sid)
 	}
@@ -245,15 +248,39 @@ func TestTerminal(t *testing.T) {
 		shown = append(shown, buf[:n]...)
 	}
 
-	// While another session has it, it is lent; root takes it away.
+	// While another session has it, it is lent.
 	spec, log = w.sh(3, "exec sleep 1000")
 	spec.OwnTerminal = true
 	w.Start(spec)
 	pid = w.spawned(3)
 	want = []string{"0 " + path, "1 " + log, "2 " + log}
 	poll(t, fmt.Sprintf("descriptors %q", want), func() bool { return slices.Equal(fdsOf(pid), want) })
+	if got := statField(t, pid, terminal); got != "0" {
+		t.Errorf("controlling terminal of the second = %s; want none", got)
+	}
+	if got := statField(t, first, terminal); got == "0" {
+		t.Error("the first has lost its controlling terminal")
+	}
 	w.KillAll(unix.SIGKILL)
 	w.await("childless", func(all []Event) bool { return count[Childless](all) == 1 })
+}
+
+// TestTakeTerminal: the machine's terminal is for whoever asks for it last.
+func TestTakeTerminal(t *testing.T) {
+	testkit.NeedRoot(t)
+	const terminal = 7 // field of stat
+	_, path := openTerminal(t)
+	w := newWorld(t, Options{Terminal: path, TakeTerminal: true})
+	var pids [2]int
+	for i := range pids {
+		spec := sleeper(ProcID(i + 1))
+		spec.OwnTerminal = true
+		w.Start(spec)
+		pids[i] = w.spawned(spec.ID)
+	}
+	if one, two := statField(t, pids[0], terminal), statField(t, pids[1], terminal); one != "0" || two == "0" {
+		t.Errorf("controlling terminals = %s, %s; want none, and one", one, two)
+	}
 }
 
 func TestCandidates(t *testing.T) {

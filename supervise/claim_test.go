@@ -50,6 +50,7 @@ func TestClaim(t *testing.T) {
 		t.Errorf("main: %+v", got)
 	}
 	child := w.pidIn(file("child"))
+	poll(t, "the child to be what it is named by", func() bool { return commOf(child) == "sleep\n" })
 	if got, want := w.claimOf(1, child, -1), (Claimed{1, child, true, "sleep"}); got != want || w.of(1).pid != main {
 		t.Errorf("child: %+v, main is %d; want %+v and %d", got, w.of(1).pid, want, main)
 	}

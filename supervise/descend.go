@@ -36,7 +36,7 @@ func (s *Supervisor) signalTree(sig syscall.Signal) {
 			children = scanChildren()
 		}
 		fresh := s.signalBelow(s.self, children, sig, told, spared)
-		if keeper := s.opts.Keeper; keeper != 0 {
+		if keeper := s.keeper(); keeper != 0 {
 			// What fell to it when an earlier daemon died.
 			fresh += s.signalBelow(keeper, func(pid int) []int {
 				if pid == keeper {
@@ -105,12 +105,39 @@ func childrenOf(pid int) []int {
 	}
 	var pids []int
 	for _, task := range tasks {
-		data, err := os.ReadFile(dir + "/" + task.Name() + "/children")
-		if err == nil {
-			pids = append(pids, parsePids(string(data))...)
-		}
+		// A task that is gone has none.
+		more, _ := childrenIn(dir + "/" + task.Name() + "/children")
+		pids = append(pids, more...)
 	}
 	return pids
+}
+
+// steadyReads bounds how often a list of children is read that goes on changing.
+const steadyReads = 8
+
+// childrenIn reads a list of children that others wait for meanwhile.
+func childrenIn(path string) (pids []int, err error) {
+	text := steady(func() (text []byte) {
+		text, err = os.ReadFile(path)
+		return text
+	})
+	return parsePids(string(text)), err
+}
+
+// steady reads such a list until it is the same twice. The kernel finds the next
+// child by the last one that it has told, and when somebody waits for that one in
+// between it goes by number, and leaves out one that lives; see children_seq_next
+// in fs/proc/array.c.
+func steady(read func() []byte) []byte {
+	last := read()
+	for range steadyReads {
+		now := read()
+		if bytes.Equal(now, last) {
+			break
+		}
+		last = now
+	}
+	return last
 }
 
 // parsePids reads numbers with blanks between them; what is none is left out.

@@ -46,19 +46,23 @@ func (p *process) condemn() {
 // been waited for, its pid, its group's and its session's are taken: only
 // these are signalled.
 func (s *Supervisor) signal(p *process, sig syscall.Signal, group bool) {
+	if p.foreign && !p.ended && p.follow.watch == 0 {
+		// There was no descriptor for it.
+		s.pinAgain(p)
+	}
 	if !s.isAlive(p) {
 		return
 	}
 	p.follow.struck(sig)
 	if !group {
-		unix.Kill(p.pid, sig)
+		p.signalAlone(sig)
 		return
 	}
 	// It may have moved to another group since; that is the one meant.
 	now, err := unix.Getpgid(p.pid)
 	if err != nil || now <= 1 || now == unix.Getpgrp() {
 		// In flight and not yet out of our own group.
-		unix.Kill(p.pid, sig)
+		p.signalAlone(sig)
 		return
 	}
 	unix.Kill(-now, sig)
@@ -69,6 +73,16 @@ func (s *Supervisor) signal(p *process, sig syscall.Signal, group bool) {
 	// too: then the number may have gone to a stranger.
 	if session, err := unix.Getsid(p.pid); err == nil && session == p.group {
 		unix.Kill(-p.group, sig)
+	}
+}
+
+// signalAlone signals the process itself. Who is not our child may be waited for
+// at any time, and the number be given away.
+func (p *process) signalAlone(sig syscall.Signal) {
+	if fd := p.follow.watch; fd != 0 {
+		_ = unix.PidfdSendSignal(fd, sig, nil, 0)
+	} else {
+		_ = unix.Kill(p.pid, sig)
 	}
 }
 

@@ -190,6 +190,29 @@ func TestKillAllTerm(t *testing.T) {
 	w.await("childless", func(all []Event) bool { return count[Childless](all) == 1 })
 }
 
+// TestSteady: a list that leaves one out, since another was waited for while it
+// was read, is read again; one that changes with each look is not read for ever.
+func TestSteady(t *testing.T) {
+	for _, test := range []struct {
+		reads []string
+		want  string
+	}{
+		{[]string{"1 2", "1 2"}, "1 2"},
+		{[]string{"1 2", "1 3", "1 3"}, "1 3"},
+		{[]string{"", ""}, ""},
+		{[]string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}, "9"},
+	} {
+		n := 0
+		got := steady(func() []byte {
+			n++
+			return []byte(test.reads[n-1])
+		})
+		if string(got) != test.want || n != len(test.reads) {
+			t.Errorf("steady(%q) = %q after %d reads; want %q after %d", test.reads, got, n, test.want, len(test.reads))
+		}
+	}
+}
+
 // TestScanChildren: the way without lists of children finds the same.
 func TestScanChildren(t *testing.T) {
 	w := newWorld(t, Options{})

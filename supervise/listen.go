@@ -95,9 +95,9 @@ func (s *Supervisor) survey() {
 			l.add(readSocket(tell))
 		}
 	}
-	if l.diag.open() != nil || l.diag.dump(visit) != nil {
+	if untold := l.diag.dump(visit); len(untold) > 0 {
 		// Without sock_diag, or without memory for it.
-		list, err := listensIn(s.self)
+		list, err := listensIn(s.self, untold...)
 		if err != nil {
 			// What was known still is.
 			return
@@ -171,7 +171,6 @@ func (s *Supervisor) awaitListeners(wait time.Duration) time.Duration {
 	}
 	now := time.Now()
 	if !now.Before(l.due) {
-		began := threadTime()
 		l.waiting = slices.DeleteFunc(l.waiting, func(p *process) bool { return !s.awaitsListen(p) })
 		if len(l.waiting) > 0 {
 			s.survey()
@@ -184,7 +183,7 @@ func (s *Supervisor) awaitListeners(wait time.Duration) time.Duration {
 			l.close()
 			return wait
 		}
-		l.due = now.Add(l.interval(now, threadTime()-began))
+		l.due = now.Add(l.interval(now, time.Since(now)))
 	}
 	if left := max(0, l.due.Sub(now)); wait < 0 || left < wait {
 		wait = left
@@ -198,22 +197,14 @@ func (s *Supervisor) awaitsListen(p *process) bool {
 }
 
 // interval is the time from one survey to the next, by the process that began
-// last and by what the survey has cost.
+// last and by what the survey has cost: the time that it took, since the thread
+// waited for the kernel in it, too.
 func (l *listening) interval(now time.Time, cost time.Duration) time.Duration {
 	youngest := longestPause
 	for _, p := range l.waiting {
 		youngest = min(youngest, now.Sub(p.follow.listen.since)/slowness)
 	}
 	return max(lookPause, min(longestPause, max(youngest, share*cost)))
-}
-
-// threadTime is how long this thread has run.
-func threadTime() time.Duration {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
 }
 
 // lookAt looks whether p listens, when there may be something to find.

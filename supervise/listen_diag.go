@@ -76,9 +76,15 @@ func diagRequest(family uint8) []byte {
 // the answer to a question is there when the question has been sent.
 type diag struct {
 	fd       int // -1 when it is not open
-	requests [3][]byte
+	requests [len(families)][]byte
 	buf      []byte
+	// absent are families that the kernel has no module for, or cannot load it:
+	// it would try that again at each question, by a program that we wait for.
+	absent [len(families)]bool
 }
+
+// families are those of which is asked.
+var families = [...]uint8{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6}
 
 // open makes it ready for dump, unless it is.
 func (d *diag) open() error {
@@ -86,11 +92,16 @@ func (d *diag) open() error {
 		return nil
 	}
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
+	if err == unix.EPROTONOSUPPORT {
+		for i := range d.absent {
+			d.absent[i] = true
+		}
+	}
 	if err != nil {
 		return err
 	}
 	d.fd, d.buf = fd, make([]byte, 32<<10)
-	for i, family := range [...]uint8{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6} {
+	for i, family := range families {
 		d.requests[i] = diagRequest(family)
 	}
 	return nil
@@ -104,16 +115,25 @@ func (d *diag) close() {
 }
 
 // dump visits each socket that listens in our network namespace; tell holds
-// what is told of it, see readSocket, until visit returns.
-func (d *diag) dump(visit func(tell []byte)) error {
-	for _, request := range d.requests {
-		if err := d.ask(request, visit); err != nil {
+// what is told of it, see readSocket, until visit returns. It returns the families
+// of which not all was told.
+func (d *diag) dump(visit func(tell []byte)) (untold []uint8) {
+	for i, family := range families {
+		if d.absent[i] || d.open() != nil {
+			untold = append(untold, family)
+			continue
+		}
+		switch err := d.ask(d.requests[i], visit); {
+		case err == unix.ENOENT:
+			d.absent[i] = true
+			untold = append(untold, family)
+		case err != nil:
 			// The rest of the answer must not be taken for the next one.
 			d.close()
-			return err
+			untold = append(untold, family)
 		}
 	}
-	return nil
+	return untold
 }
 
 func (d *diag) ask(request []byte, visit func(tell []byte)) error {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,18 +15,22 @@ import (
 )
 
 // listensIn reads the sockets that listen in the network namespace of a
-// process; see proc(5).
-func listensIn(pid int) ([]socket, error) {
+// process, of these families, none for all; see proc(5).
+func listensIn(pid int, of ...uint8) ([]socket, error) {
 	var out []socket
 	dir := "/proc/" + strconv.Itoa(pid) + "/net/"
 	for _, table := range [...]struct {
-		file  string
-		parse func(line string) (socket, bool)
+		file   string
+		family uint8
+		parse  func(line string) (socket, bool)
 	}{
-		{"unix", parseUnixLine},
-		{"tcp", parseTCPLine},
-		{"tcp6", parseTCPLine},
+		{"unix", unix.AF_UNIX, parseUnixLine},
+		{"tcp", unix.AF_INET, parseTCPLine},
+		{"tcp6", unix.AF_INET6, parseTCPLine},
 	} {
+		if len(of) > 0 && !slices.Contains(of, table.family) {
+			continue
+		}
 		text, err := os.ReadFile(dir + table.file)
 		if errors.Is(err, fs.ErrNotExist) {
 			// A kernel without IPv6.

@@ -288,12 +288,12 @@ func TestListenText(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.close()
-	if err := d.dump(func(tell []byte) {
+	if untold := d.dump(func(tell []byte) {
 		if one := readSocket(tell); slices.Contains(ours, one.inode) {
 			want = append(want, fmt.Sprint(one.inode, " ", one.kind, " ", one))
 		}
-	}); err != nil {
-		t.Fatal(err)
+	}); len(untold) > 0 {
+		t.Fatalf("nothing was told of the families %d", untold)
 	}
 	var got []string
 	for _, one := range list {
@@ -311,6 +311,51 @@ func TestListenText(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("listensIn = %q; want what sock_diag says, %q", got, want)
+	}
+}
+
+// TestListenWithoutModule: a family for which the kernel has no module is read as
+// text, and not asked about again; the others are asked as ever.
+func TestListenWithoutModule(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "socket")
+	s := &Supervisor{self: os.Getpid(), listens: listening{diag: diag{fd: -1}}}
+	defer s.listens.close()
+	d := &s.listens.diag
+	if err := d.open(); err != nil {
+		t.Fatal(err)
+	}
+	for i, family := range families {
+		if family == unix.AF_INET {
+			// Of which no kernel has ever told anything.
+			d.requests[i] = diagRequest(unix.AF_X25)
+		}
+	}
+	fd := d.fd
+	for _, address := range []string{file, "tcp"} {
+		defer listenOn(t, address)()
+		s.survey()
+		count := 0
+		ours, err := socketInodes(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, inode := range ours {
+			if s.listens.known[inode] != nil {
+				count++
+			}
+		}
+		if want := map[string]int{file: 1, "tcp": 2}[address]; count != want {
+			t.Errorf("with %s %d of ours are known; want %d", address, count, want)
+		}
+	}
+	if want := [len(families)]bool{false, true, false}; d.absent != want || d.fd != fd {
+		t.Errorf("absent = %v, descriptor %d; want %v, and %d still", d.absent, d.fd, want, fd)
+	}
+	// Another socket does not change that.
+	d.close()
+	asked := 0
+	if untold := d.dump(func([]byte) { asked++ }); len(untold) != 1 || untold[0] != unix.AF_INET || asked == 0 {
+		t.Errorf("dump tells nothing of %d, and of %d sockets; want of family %d, and of some", untold, asked, unix.AF_INET)
 	}
 }
 

@@ -551,7 +551,7 @@ func (s *Supervisor) descends(o *owner, pid int) (is, known bool) {
 		switch {
 		case !there:
 			return false, depth == 0
-		case st.parent == s.self, s.opts.Keeper != 0 && st.parent == s.opts.Keeper:
+		case st.parent == s.self, s.isKeeper(st.parent):
 			return s.findOwner(pid) == o, true
 		}
 		pid = st.parent
@@ -582,7 +582,7 @@ func (s *Supervisor) mainIs(p *process, pid int) bool {
 	p.foreign = false
 	switch {
 	case st.parent == s.self:
-	case s.opts.Keeper != 0 && st.parent == s.opts.Keeper:
+	case s.isKeeper(st.parent):
 		s.watchForeign(p)
 	default:
 		s.pin(p)

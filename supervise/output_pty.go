@@ -211,10 +211,10 @@ func (w *copier) open() error {
 		return nil
 	}
 	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOCTTY | unix.O_CLOEXEC
-	log, err := unix.Open(w.path, flags, 0o600)
+	log, err := openUninterrupted(w.path, flags, 0o600)
 	if err == unix.ENOENT {
 		os.MkdirAll(filepath.Dir(w.path), 0o700)
-		log, err = unix.Open(w.path, flags, 0o600)
+		log, err = openUninterrupted(w.path, flags, 0o600)
 	}
 	if err != nil {
 		return err
@@ -224,6 +224,16 @@ func (w *copier) open() error {
 	w.mu.Unlock()
 	w.hold(logPrefix, w.terminal, log)
 	return nil
+}
+
+// openUninterrupted is open(2), which a signal may interrupt on a network's file
+// system, or one of FUSE's.
+func openUninterrupted(path string, flags int, mode uint32) (fd int, err error) {
+	for {
+		if fd, err = unix.Open(path, flags, mode); err != unix.EINTR {
+			return fd, err
+		}
+	}
 }
 
 // write appends to the log. What the log refuses is counted, and told in its

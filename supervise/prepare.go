@@ -21,6 +21,7 @@ func (s *Supervisor) prepare(spec *Spec) (*child, *SpawnError) {
 		scriptAt: scriptPlace(spec),
 		files:    spec.Files,
 		cgroup:   -1,
+		lastFD:   -1,
 		nofile:   s.restoredNofile(),
 		mark:     s.markOf(spec.Owner),
 		trace:    askTrace{wanted: spec.Follow.traces(), careful: !s.mayTrace},
@@ -41,6 +42,9 @@ func (s *Supervisor) prepare(spec *Spec) (*child, *SpawnError) {
 			return nil, &SpawnError{Step: StepTerminal, Errno: unix.ENOTTY, Hint: "the daemon was started on none"}
 		}
 		c.terminal = text(StepTerminal, s.opts.Terminal)
+		if s.opts.TakeTerminal {
+			c.take = 1
+		}
 	}
 	if spec.Output == OutputFile || spec.Output == OutputPTY {
 		c.logPath = text(StepOutput, spec.LogPath)

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -33,9 +34,21 @@ func (s *Supervisor) reap() (more bool) {
 // whose end no signal tells: the first of two, and one that ended before its
 // exec. They have closed their descriptors, so they are zombies or about to be.
 func (s *Supervisor) reapUnreaped() {
-	if s.waiting || len(s.unreaped) == 0 {
+	if s.waiting || len(s.unreaped)+len(s.lateHelpers) == 0 {
 		return
 	}
+	s.lateHelpers = slices.DeleteFunc(s.lateHelpers, func(helper int) bool {
+		if s.byPid[helper] != nil || s.helpers[helper] != nil {
+			return true // it was waited for, and another has its number
+		}
+		pid, ws, errno := waitFor(helper)
+		if errno != 0 || pid == 0 || ws.Stopped() {
+			return errno == unix.ECHILD
+		}
+		s.reaped = true
+		s.ended(pid, ws)
+		return true
+	})
 	list := s.unreaped
 	s.unreaped = s.unreaped[:0]
 	for _, p := range list {

@@ -166,7 +166,7 @@ func bootID() string {
 func (t *slots) extend(n int) ([]byte, error) {
 	size := slotsChunk()
 	offset := int64(n) * int64(size)
-	err := unix.Fallocate(t.fd, 0, offset, int64(size))
+	err := fallocate(t.fd, 0, offset, int64(size))
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		_, err = unix.Pwrite(t.fd, make([]byte, size), offset)
 	}
@@ -282,9 +282,11 @@ func (s *slot) end(status syscall.WaitStatus) {
 // move notes that the process to follow is now another one, a descendant that
 // began since the first was asked for.
 func (s *slot) move(pid int) {
-	atomic.AddUint32(&s.index, 1)
 	s.began = unix.NsecToTimespec(bootTime())
 	atomic.StoreInt32(&s.pid, int32(pid))
+	// Counted last: who finds the number without it follows the process on, and
+	// counts then.
+	atomic.AddUint32(&s.index, 1)
 	if SlotState(s.state) == SlotEnded {
 		// That was the end of the one before.
 		s.setState(SlotRunning)

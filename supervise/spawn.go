@@ -2,6 +2,8 @@ package supervise
 
 import (
 	"errors"
+	"math"
+	"os"
 	"strconv"
 	"syscall"
 
@@ -80,6 +82,9 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 	if spec.Follow == FollowListen {
 		listen = s.beforeListen()
 	}
+	if s.oneByOne {
+		c.lastFD = lastDescriptor()
+	}
 	s.at("before-clone")
 	pid, errno := s.forkInto(c, spec.Owner)
 	s.at("after-clone")
@@ -105,6 +110,25 @@ func (s *Supervisor) launch(spec *Spec) (failure *SpawnError) {
 	}
 	s.learnPid(p)
 	return nil
+}
+
+// lastDescriptor returns the highest number that one of ours has, or may have
+// where it cannot be looked.
+func lastDescriptor() (last int) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		var limit unix.Rlimit
+		if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+			return math.MaxInt32
+		}
+		return int(min(limit.Cur, math.MaxInt32))
+	}
+	for _, entry := range entries {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil {
+			last = max(last, fd)
+		}
+	}
+	return last
 }
 
 // openPipe makes the pipe of a spawn. Nobody reads it: epoll tells its

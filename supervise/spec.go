@@ -77,7 +77,7 @@ type Spec struct {
 	Label string
 	// OwnTerminal gives standard input too, makes the process a leader and
 	// the terminal its controlling one; when another session has that, only
-	// the input is given.
+	// the input is given, but see Options.TakeTerminal.
 	OwnTerminal bool
 
 	Umask    *uint32

@@ -30,9 +30,9 @@ func (s *Supervisor) Strays() []Stray {
 	}
 	var strays []Stray
 	roots := []int{s.self}
-	if s.opts.Keeper != 0 {
+	if keeper := s.keeper(); keeper != 0 {
 		// We are its child too, and have been seen.
-		roots = append(roots, s.opts.Keeper)
+		roots = append(roots, keeper)
 	}
 	seen := map[int]bool{s.self: true}
 	for queue := roots; len(queue) > 0; queue = queue[1:] {

@@ -188,6 +188,7 @@ func TestSweepGroup(t *testing.T) {
 	if !gone(in) || gone(out) {
 		t.Errorf("gone: %v and %v; want the first only", gone(in), gone(out))
 	}
+	poll(t, "the other to be what it is named by", func() bool { return commOf(out) == "sleep\n" })
 	// Signal 0 watches: it names and ends nothing.
 	w.Sweep(1, 0, 0)
 	if found := w.swept(1, 3); !slices.Equal(pidsOf(found.Strays), []int{out}) || found.Strays[0].Command != "sleep" {

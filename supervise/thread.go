@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,6 +37,9 @@ type Options struct {
 	// OwnTerminal, such as /dev/console; empty when there is none, and such
 	// a process is then refused.
 	Terminal string
+	// TakeTerminal: OwnTerminal takes it from a session that has it, for which
+	// root's rights are needed.
+	TakeTerminal bool
 	// SlotFile is the path of the file in which processes are recorded for
 	// whoever comes after this daemon (see ReadSlots), best in a file system
 	// in memory; empty for none. A process that cannot be recorded is not
@@ -93,12 +97,16 @@ type Supervisor struct {
 	epollFD int
 	nullFD  int
 	self    int          // our pid
+	alone   atomic.Bool  // there is no keeper any more
 	nofile  *unix.Rlimit // what children get back, nil when ours is original
 	raised  unix.Rlimit  // what Go has made of it
 	slots   slots
 	stacks  stacks
 	forking func(*child) (pid int, errno syscall.Errno)
 	sharing bool // children may share our memory
+	// oneByOne: children close descriptors like that, since there is no
+	// close_range(2), or it is filtered.
+	oneByOne bool
 	// handling: those children have our handlers of signals, because the
 	// kernel cannot clear them.
 	handling bool
@@ -124,6 +132,9 @@ type Supervisor struct {
 	held    []*terminal // left by an earlier daemon, for which nobody copies yet
 	mute    []*process  // adopted children of whose end no signal tells; until Adopted
 	former  formerSlots
+	// lateHelpers are first children that an earlier image of us has made: no
+	// signal tells of their ends either.
+	lateHelpers []int
 	// unrecorded are adopted and have no slot in the file yet.
 	unrecorded []*process
 
@@ -188,6 +199,8 @@ func New(opts Options, report func([]Event)) (*Supervisor, error) {
 	s.belong = newBelongings(s.self, opts.Seed)
 	s.mayTrace = mayTraceAny()
 	s.ignored = ignoredSignals()
+	// The highest number that there could be is nobody's.
+	s.oneByOne = unix.CloseRange(math.MaxUint32, math.MaxUint32, 0) != nil
 	if s.held = takeHeld(opts.Holder); !opts.Adopting {
 		s.resumeCopy(nil)
 	}
@@ -412,7 +425,7 @@ func (s *Supervisor) turn() time.Duration {
 	if s.opts.Turn != nil {
 		wait = s.opts.Turn()
 	}
-	if len(s.unreaped) > 0 && (wait < 0 || wait > lateCheck) {
+	if len(s.unreaped)+len(s.lateHelpers) > 0 && (wait < 0 || wait > lateCheck) {
 		wait = lateCheck
 	}
 	return s.tryAgain(s.awaitFormers(s.awaitListeners(wait)))

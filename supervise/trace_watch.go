@@ -50,7 +50,7 @@ func (s *Supervisor) watchEnded(p *process) {
 		// number, and given up since epoll told of it.
 	case errno != 0:
 		end, known := endOf(p.follow.watch, p.pid)
-		if !known && p.foreign && s.opts.Keeper != 0 {
+		if !known && p.foreign && s.keeper() != 0 {
 			// The keeper waits for it, and tells.
 			s.unpin(p)
 			return

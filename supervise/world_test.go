@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 // fixtures are what the test binary is when it is run by a test.
-var fixtures = map[string]func(){"nofile": printNofile, "regroup": regroup, "numbered": writeNumbered, "fulldisk": fullDisk, "orphans": leaveOrphans, "sibling": leaveSibling, "forever": spawnForever, "followsetid": followSetID, "files": listFiles}
+var fixtures = map[string]func(){"nofile": printNofile, "regroup": regroup, "numbered": writeNumbered, "fulldisk": fullDisk, "orphans": leaveOrphans, "sibling": leaveSibling, "forever": spawnForever, "followsetid": followSetID, "files": listFiles, "filtered": runFiltered, "orphaned": keepOrphaned, "alone": runAlone, "killall": killAllOf}
 
 // world is a supervisor with what it has reported.
 type world struct {
@@ -67,6 +67,9 @@ func newWorld(t *testing.T, opts Options) *world {
 	}
 	w.Supervisor = s
 	t.Cleanup(func() {
+		// Also when the rest fails: it would take the children of the tests that
+		// come.
+		defer w.Close(context.Background())
 		before := count[Childless](w.events())
 		w.KillAll(unix.SIGKILL)
 		w.await("childless", func(all []Event) bool { return count[Childless](all) > before })

@@ -59,7 +59,7 @@ func (c *command) gather() (*checkReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	dirs := conf.FromFlags(conf.UserDirs(c.getenv), c.options.confDirs, c.options.prependDirs, c.options.appendDirs)
+	dirs := c.flagDirs()
 	var further []string
 	for _, dir := range chosen.dirs {
 		if searched(dir, dirs) == "" {
@@ -84,7 +84,7 @@ func (c *command) gather() (*checkReport, error) {
 	}
 	jobs := r.jobs()
 	out := &checkReport{texts: r.texts}
-	world := c.machine()
+	world := c.lintWorld()
 	for _, name := range slices.Sorted(maps.Keys(r.names)) {
 		if r.classes[name] == nil {
 			world.Broken = append(world.Broken, name)

@@ -15,12 +15,15 @@ import (
 // defaultPath is the PATH of jobs of a daemon that has none.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// machine answers for a daemon that this user would start here and now.
-func (c *command) machine() lint.World {
+// lintWorld answers for a daemon that this user would start here and now, or
+// for the machine's.
+func (c *command) lintWorld() lint.World {
 	path := c.getenv("PATH")
-	if path == "" {
+	system := c.forMachine()
+	if path == "" || system {
 		path = defaultPath
 	}
+	root := system || os.Geteuid() == 0
 	return lint.World{
 		Events:   c.options.ignoreEvents,
 		Path:     path,
@@ -28,12 +31,13 @@ func (c *command) machine() lint.World {
 		Look:     look,
 		User:     findUser,
 		Group:    findGroup,
-		Root:     os.Geteuid() == 0,
+		Root:     root,
 		UID:      uint32(os.Geteuid()),
 		GID:      uint32(os.Getegid()),
 		MinNice:  minNice(),
 		MinOOM:   int(readNumber("/proc/self/oom_score_adj")),
-		Ceiling:  ceiling,
+		Ceiling:  func(resource int) (uint64, bool) { return ceiling(resource, root) },
+		System:   system,
 	}
 }
 
@@ -80,8 +84,8 @@ func number(id string) (uint32, bool) {
 
 // ceiling gives the highest hard limit that a job can be given: our own, or for
 // root whatever the kernel allows, which bounds descriptors alone.
-func ceiling(resource int) (uint64, bool) {
-	if os.Geteuid() == 0 {
+func ceiling(resource int, root bool) (uint64, bool) {
+	if root {
 		if resource != unix.RLIMIT_NOFILE {
 			return 0, false
 		}

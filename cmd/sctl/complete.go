@@ -86,6 +86,8 @@ func (q *completion) ask(before []string) {
 				q.take(o, value)
 			} else if o != nil && o.arg != "" {
 				pending = o
+			} else if o != nil {
+				q.take(o, "")
 			}
 		default:
 			last := word[len(word)-1]
@@ -124,8 +126,13 @@ func (q *completion) ask(before []string) {
 
 // take notes an option that decides which daemon is asked.
 func (q *completion) take(o *option, value string) {
-	if o.long == "address" && o.set(&q.options, value) != nil {
-		q.options.address = ""
+	switch o.long {
+	case "address":
+		if o.set(&q.options, value) != nil {
+			q.options.address = ""
+		}
+	case "system", "session":
+		_ = o.set(&q.options, value) // they take nothing that could be wrong
 	}
 }
 
@@ -215,7 +222,7 @@ func (q *completion) offer(kind string) {
 func (q *completion) offerOptions(table []option) {
 	for i := range table {
 		o := &table[i]
-		if o.help == "" || !q.style.has(o) || o.verbs != nil && (q.verb == nil || !contains(o.verbs, q.verb.name)) {
+		if o.help == "" || !q.style.has(o) || !q.takes(o) {
 			continue
 		}
 		word := "--" + o.long

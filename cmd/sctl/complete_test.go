@@ -254,6 +254,8 @@ func TestFish(t *testing.T) {
 	dir := programs(t)
 	for _, test := range []struct{ line, want string }{
 		{"sctl start a", "apache\tweb\n"}, {"start getty T", "TTY=\n"}, {"sctl statu", "status\tshow the goal, the state and the processes of a job\n"},
+		// These are commands of fish itself, and completed as such.
+		{"status ap", ""}, {"emit ap", ""},
 	} {
 		if got := w.shell(t, fish, dir, "--no-config", "-c", fishCompletion+"complete -C '"+test.line+"'"); got != test.want {
 			t.Errorf("fish completes %q to %q; want %q", test.line, got, test.want)

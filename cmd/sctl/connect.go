@@ -22,6 +22,9 @@ const busVariable = "DBUS_SESSION_BUS_ADDRESS"
 // startHint names the command that makes a daemon.
 const startHint = "start one with: session-init"
 
+// machineHint says how there is one of the machine.
+const machineHint = "it is the first process of a machine that boots with it, or started with: session-init --system"
+
 // connect finds the daemon: at --address, else at UPSTART_SESSION, else by
 // the session file of a daemon that lives, else for root at the machine's, else
 // by its name on the session bus,
@@ -44,7 +47,7 @@ func (c *command) connect() error {
 		return c.dial(address, "")
 	}
 	if c.options.system {
-		return c.dial(systemAddress(), "")
+		return c.dial(c.machine.address(), "")
 	}
 	if address := c.getenv(api.SessionVariable); address != "" {
 		return c.dial(address, " (from "+api.SessionVariable+")")
@@ -55,15 +58,6 @@ func (c *command) connect() error {
 		return c.orBus(fmt.Sprintf(", %v", err))
 	}
 	return c.dialSessions(dir, sessions)
-}
-
-// systemAddress is where the session-init of the machine listens: for root, and
-// for all others, who may look only.
-func systemAddress() string {
-	if os.Geteuid() == 0 {
-		return api.UnixAddress("/run/session-init/socket")
-	}
-	return api.UnixAddress("/run/session-init/readonly")
 }
 
 // runtimeDir is XDG_RUNTIME_DIR, or where it usually is: su, sudo and cron
@@ -81,9 +75,13 @@ func (c *command) dial(address, origin string) error {
 		if c.ctx.Err() != nil {
 			return context.Cause(c.ctx)
 		}
-		return &noDaemonError{fmt.Sprintf("%v%s; %s", err, origin, startHint)}
+		hint := startHint
+		if c.machine.isAt(address) {
+			hint = machineHint
+		}
+		return &noDaemonError{fmt.Sprintf("%v%s; %s", err, origin, hint)}
 	}
-	c.client = client
+	c.client, c.foundMachine = client, c.machine.isAt(address)
 	return nil
 }
 
@@ -92,8 +90,8 @@ func (c *command) dial(address, origin string) error {
 func (c *command) orBus(tried string) error {
 	if os.Geteuid() == 0 {
 		// Root, who has none of his own, means the machine's.
-		if client, err := api.Dial(c.ctx, systemAddress()); err == nil {
-			c.client = client
+		if client, err := api.Dial(c.ctx, c.machine.address()); err == nil {
+			c.client, c.foundMachine = client, true
 			return nil
 		}
 	}

@@ -80,6 +80,17 @@ func reloadConfiguration(c *command) error {
 	return err
 }
 
+// notifyCGroupManager is called by Upstart's job of cgmanager. session-init takes
+// the address and has no use for it.
+func notifyCGroupManager(c *command) error {
+	if len(c.args) == 0 {
+		return usageError("missing address of the cgroup manager")
+	}
+	c.doing = "say where the cgroup manager is"
+	_, err := c.manager("NotifyCGroupManagerAddress", c.args[0])
+	return err
+}
+
 // notifyBus says where the session bus is. The bus itself calls it so, by the
 // file that says how to start who has our name: it names its address in
 // DBUS_STARTER_ADDRESS.
@@ -124,7 +135,42 @@ func reExec(c *command) error {
 // failure.
 func endSession(c *command) error {
 	c.doing = "end the session"
+	switch {
+	case c.options.unlessLinger && c.options.cancel:
+		return usageError("--unless-linger and --cancel are opposites")
+	case c.options.unlessLinger:
+		return endAfterLogout(c)
+	case c.options.cancel:
+		c.doing = "keep the session"
+		_, err := c.call(api.ManagerPath, api.ManagerExtension, "SetUntilLogout", false)
+		return err
+	}
 	_, err := c.callFor("for the session to end", api.ManagerPath, api.ManagerInterface, "EndSession")
+	if errors.Is(err, api.ErrDisconnected) {
+		return nil
+	}
+	return err
+}
+
+// endAfterLogout ends the daemon as the last logout does, and waits until it
+// has closed its connections, with which it goes; or says what it stays for.
+func endAfterLogout(c *command) error {
+	const awaited = "for the session to end"
+	body, err := c.callFor(awaited, api.ManagerPath, api.ManagerExtension, "SetUntilLogout", true)
+	var note string
+	if err == nil {
+		note, err = oneString(body)
+	}
+	switch {
+	case err != nil:
+	case note != "":
+		c.print("session-init stays for " + printable(note))
+	case !c.options.session: // the bus stays
+		stop := c.watch()
+		defer stop()
+		c.client.OnSignal = func(api.Signal) {}
+		err = c.client.Listen(c.ctx, func() bool { return true })
+	}
 	if errors.Is(err, api.ErrDisconnected) {
 		return nil
 	}

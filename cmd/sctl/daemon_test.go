@@ -210,13 +210,8 @@ func TestManual(t *testing.T) {
 	}
 	manual := string(text)
 	for _, v := range verbTable() {
-		if !v.initctlOnly && !strings.Contains(manual, "\n.It Cm "+v.name) {
+		if !strings.Contains(manual, "Cm "+v.name) || !v.initctlOnly && !strings.Contains(manual, "\n.It Cm "+v.name) {
 			t.Errorf("sctl.1 says nothing of the verb %s", v.name)
-		}
-	}
-	for _, name := range laterVerbs {
-		if strings.Contains(manual, "\n.It Cm "+name+"\n") || strings.Contains(manual, "\n.It Cm "+name+" ") {
-			t.Errorf("sctl.1 describes %s, which is not there yet", name)
 		}
 	}
 	for _, o := range optionTable() {

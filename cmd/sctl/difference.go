@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"bufio"
+	"strings"
+)
 
 // change is a line of a difference: ' ' is in both texts, '-' in the old one,
 // '+' in the new one, and '@' stands for lines that are left out.
@@ -107,6 +110,42 @@ func excerpted(all []change) []change {
 		}
 	}
 	return out
+}
+
+// changeReport is a line of a difference in JSON.
+type changeReport struct {
+	Kind string `json:"kind"` // same, removed, added; left-out for any number of equal lines
+	Line string `json:"line,omitempty"`
+}
+
+func reportChanges(changes []change) []changeReport {
+	var out []changeReport
+	for _, change := range changes {
+		kind := "same"
+		switch change.mark {
+		case '-':
+			kind = "removed"
+		case '+':
+			kind = "added"
+		case '@':
+			kind = "left-out"
+		}
+		out = append(out, changeReport{kind, change.line})
+	}
+	return out
+}
+
+// showChanges prints a difference before it is put in place; with --json only to
+// somebody who is asked about it, since it is part of the result.
+func (c *command) showChanges(changes []change) {
+	if !c.options.json {
+		c.printChanges(changes)
+	} else if c.interactive() {
+		on := *c
+		on.out = bufio.NewWriter(c.stderr)
+		on.printChanges(changes)
+		on.out.Flush()
+	}
 }
 
 // printChanges prints a difference.

@@ -50,10 +50,9 @@ func editJob(c *command) error {
 	}
 	changes := difference(lines(before), lines(text))
 	if len(changes) == 0 {
-		c.print("nothing was changed")
-		return nil
+		return c.wroteNothing(e.name, "nothing was changed")
 	}
-	c.printChanges(changes)
+	c.showChanges(changes)
 	if !c.confirm("put it in place?") {
 		return fmt.Errorf("it was not put in place; %s is as it was", e.path)
 	}
@@ -69,7 +68,7 @@ func editJob(c *command) error {
 	if text == nil {
 		what = "removed " + e.path
 	}
-	return c.wrote(e.name, e.path, what)
+	return c.wroteChanges(e.name, e.path, what, changes)
 }
 
 // edition decides what is edited.
@@ -219,7 +218,8 @@ func (c *command) undo(e *edition) error {
 	case e.path == e.jobFile.path && !e.laid:
 		return fmt.Errorf("there is no older text: %s~ is not there", e.path)
 	}
-	c.printChanges(difference(lines(e.old), lines(before)))
+	changes := difference(lines(e.old), lines(before))
+	c.showChanges(changes)
 	if !c.confirm("put it in place?") {
 		return fmt.Errorf("it was not put in place; %s is as it was", e.path)
 	}
@@ -233,5 +233,5 @@ func (c *command) undo(e *edition) error {
 	if before == nil {
 		what = "removed " + e.path
 	}
-	return c.wrote(e.name, e.path, what)
+	return c.wroteChanges(e.name, e.path, what, changes)
 }

@@ -76,23 +76,23 @@ func TestEnable(t *testing.T) {
 	h.expect("sctl disable net/dhcp", off)
 	h.holds(own+"net/dhcp.override", "manual\n")
 	h.expect("sctl disable net/dhcp", result{0, "net/dhcp does not start by itself\n", ""})
-	h.expect("sctl enable net/dhcp", result{0, "net/dhcp starts by itself again: removed " + override + "\n", ""})
+	h.expect("sctl enable net/dhcp", result{0, "net/dhcp starts by itself again when session-init starts next: removed " + override + "\n", ""})
 	h.holds(own+"net/dhcp.override", "(none)")
-	h.expect("sctl enable net/dhcp", result{0, "net/dhcp starts by itself\n", ""})
+	h.expect("sctl enable net/dhcp", result{0, "net/dhcp starts by itself when session-init starts next\n", ""})
 
 	// What else the override says stays, also a script that has the word.
 	keep := "nice 3\npre-start script\n manual\nend script"
 	h.put(own+"net/dhcp.override", keep)
 	h.expect("sctl disable net/dhcp", off)
 	h.holds(own+"net/dhcp.override", keep+"\nmanual\n")
-	h.expect("sctl enable net/dhcp", result{0, "net/dhcp starts by itself again: " + override + " does not say 'manual' any more\n", ""})
+	h.expect("sctl enable net/dhcp", result{0, "net/dhcp starts by itself again when session-init starts next: " + override + " does not say 'manual' any more\n", ""})
 	h.holds(own+"net/dhcp.override", keep+"\n")
 
 	// An override of the machine is not touched, but stood in for.
 	h.put("etc/session-init/a.conf", "start on startup\nexec sleep 1\n")
 	h.put("etc/session-init/a.override", "nice 1\nmanual\n")
 	override = h.path(own + "a.override")
-	h.expect("sctl enable a", result{0, "a starts by itself again: " + override + " does not say 'manual' any more\n", ""})
+	h.expect("sctl enable a", result{0, "a starts by itself when session-init starts next: " + override + " counts now, in the place of " + h.path("etc/session-init/a.override") + ", which says 'manual'\n", ""})
 	h.holds(own+"a.override", "# In the place of "+h.path("etc/session-init/a.override")+", without its 'manual'.\nnice 1\n")
 	h.expect("sctl disable a", result{0, "a does not start by itself any more: " + override + " says 'manual'\n", ""})
 	h.holds("etc/session-init/a.override", "nice 1\nmanual\n")
@@ -101,7 +101,18 @@ func TestEnable(t *testing.T) {
 	h.expect("sctl disable b", result{0, "b does not start by itself\n", ""})
 	h.expect("sctl enable b", result{1, "", "enable: cannot enable 'b': " + h.path("etc/session-init/b.conf") + " has no 'start on' in force; sctl edit b gives it one\n"})
 	h.expect("sctl enable nope", result{1, "", "enable: cannot enable 'nope': Unknown job\n"})
-	h.expect("sctl enable", result{2, "", "enable: missing job name\nusage: sctl enable [OPTION...] JOB\n"})
+
+	// Several at a time; nothing is written when one of them cannot be found.
+	h.put("etc/session-init/c.conf", "start on session-start\nexec sleep 1\n")
+	h.put("etc/session-init/c.override", "manual\n")
+	h.expect("sctl enable c nope", result{1, "", "enable: cannot enable 'nope': Unknown job\n"})
+	h.holds(own+"c.override", "(none)")
+	h.expect("sctl -q enable a c", result{0, "", ""})
+	h.holds(own+"c.override", "# In the place of "+h.path("etc/session-init/c.override")+", without its 'manual'.\n")
+	h.expect("sctl enable c", result{0, "c starts by itself when a login session begins next\n", ""})
+	h.expect("sctl -q disable c a", result{0, "", ""})
+	h.holds(own+"a.override", "# In the place of "+h.path("etc/session-init/a.override")+", without its 'manual'.\nnice 1\nmanual\n")
+	h.expect("sctl enable", result{2, "", "enable: missing job name\nusage: sctl enable [OPTION...] JOB...\n"})
 }
 
 // With a daemon its word counts: where the job is, and whether it has seen it.
@@ -165,7 +176,7 @@ func TestShellLine(t *testing.T) {
 	for _, words := range [][]string{
 		{"a"}, {"", "'", "''", "a'b"}, {"$x", "`y`", `\`, `"`, "a b", "*", "~", "#", "a#", "=", ";"}, {"é", "\t"},
 	} {
-		text, err := commandFile("j", "j.conf", append([]string{"printf", "<%s>"}, words...))
+		text, err := commandFile("j", "j.conf", "", append([]string{"printf", "<%s>"}, words...))
 		if err != nil {
 			t.Errorf("commandFile(%q): %v", words, err)
 			continue

@@ -5,16 +5,83 @@ import (
 	"os"
 	"strings"
 
+	"github.com/session-init/session-init/events"
+	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/job"
 )
 
-// disableJob keeps a job from starting by itself: the user's override of it
-// says "manual". The job file is left alone.
+// disableJob keeps jobs from starting by themselves: the user's override of each
+// says "manual". The job files are left alone.
 func disableJob(c *command) error {
-	f, err := c.switched("disable")
-	if err != nil {
+	return c.switchAll("disable", "stop", (*command).disable)
+}
+
+// enableJob takes "manual" out of the overrides again.
+func enableJob(c *command) error {
+	return c.switchAll("enable", "start", (*command).enable)
+}
+
+// switchAll finds the jobs that are named, all before anything is written, and
+// does each; with --now it is started or stopped, too, unless it is already.
+func (c *command) switchAll(action, now string, one func(*command, *jobFile) error) error {
+	if len(c.args) == 0 {
+		return usageError("missing job name")
+	}
+	doing := func(name string) { c.doing = action + " '" + name + "'" }
+	names := c.args
+	files := make([]*jobFile, len(names))
+	for i, name := range names {
+		doing(name)
+		var err error
+		if files[i], err = c.findJob(name); err != nil {
+			return err
+		}
+	}
+	for i, name := range names {
+		doing(name)
+		if err := one(c, files[i]); err != nil {
+			return err
+		}
+	}
+	if !c.options.now {
+		return c.hintNow(action, names, files)
+	}
+	// What is written has been told as JSON.
+	if c.options.json {
+		c.options.json, c.options.quiet = false, true
+	}
+	for _, name := range names {
+		c.args = []string{name}
+		run := stopJob
+		if now == "start" {
+			run = startJob
+		}
+		err := run(c)
+		if api.IsName(err, api.ErrAlreadyStarted, api.ErrAlreadyStopped, api.ErrUnknownInstance) {
+			// One of the others may have started it, a moment ago.
+			err = showStatus(c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hintNow says on a terminal how what was enabled is started before its time
+// comes.
+func (c *command) hintNow(action string, names []string, files []*jobFile) error {
+	if action != "enable" || c.client == nil || c.options.json || c.options.quiet || !isTerminal(c.stderr) || files[0].base.Made() == nil {
+		return nil
+	}
+	if err := c.out.Flush(); err != nil {
 		return err
 	}
+	_, err := fmt.Fprintf(c.stderr, "%s: %s starts it now\n", c.prefix(), c.again("sctl enable --now "+shellLine(names)))
+	return err
+}
+
+func (c *command) disable(f *jobFile) error {
 	if f.class.StartOn == nil {
 		return c.wroteNothing(f.name, f.name+" does not start by itself")
 	}
@@ -34,14 +101,9 @@ func disableJob(c *command) error {
 	return c.wrote(f.name, f.ownOverride, f.name+" does not start by itself any more: "+f.ownOverride+" says 'manual'")
 }
 
-// enableJob takes "manual" out of the override again.
-func enableJob(c *command) error {
-	f, err := c.switched("enable")
-	if err != nil {
-		return err
-	}
+func (c *command) enable(f *jobFile) error {
 	if f.class.StartOn != nil {
-		return c.wroteNothing(f.name, f.name+" starts by itself")
+		return c.wroteNothing(f.name, f.name+" starts by itself"+nextTime(f.class))
 	}
 	if f.base.StartOn == nil {
 		return fmt.Errorf("%s has no 'start on' in force; sctl edit %s gives it one", f.path, f.name)
@@ -54,28 +116,41 @@ func enableJob(c *command) error {
 	if laid.StartOn == nil {
 		return fmt.Errorf("%s takes its 'start on' away; sctl edit %s changes it", f.override, f.name)
 	}
+	again := f.name + " starts by itself again" + nextTime(laid) + ": "
 	if isBlank([]byte(text)) && f.override == f.ownOverride && !hasComment(text) {
 		if err := os.Remove(f.ownOverride); err != nil {
 			return fmt.Errorf("cannot remove %s: %w", f.ownOverride, reasonOf(err))
 		}
-		return c.wrote(f.name, f.ownOverride, f.name+" starts by itself again: removed "+f.ownOverride)
+		return c.wrote(f.name, f.ownOverride, again+"removed "+f.ownOverride)
 	}
+	why := f.ownOverride + " does not say 'manual' any more"
 	if f.override != f.ownOverride {
+		// Nothing was changed before: it has been so since it was installed.
+		again = f.name + " starts by itself" + nextTime(laid) + ": "
+		why = f.ownOverride + " counts now, in the place of " + f.override + ", which says 'manual'"
 		text = "# In the place of " + shown(f.override) + ", without its 'manual'.\n" + text
 	}
 	if err := replaceFile(f.ownOverride, []byte(text)); err != nil {
 		return err
 	}
-	return c.wrote(f.name, f.ownOverride, f.name+" starts by itself again: "+f.ownOverride+" does not say 'manual' any more")
+	return c.wrote(f.name, f.ownOverride, again+why)
 }
 
-// switched finds the job of enable and disable.
-func (c *command) switched(action string) (*jobFile, error) {
-	if len(c.args) == 0 {
-		return nil, usageError("missing job name")
+// nextTime says when what starts with the session or with a login does so next;
+// nothing of others.
+func nextTime(class *job.Class) string {
+	for _, node := range class.StartOn.Nodes {
+		if node.Op != events.OpMatch {
+			continue
+		}
+		switch node.Match.Name {
+		case "startup":
+			return " when session-init starts next"
+		case sessionStart:
+			return " when a login session begins next"
+		}
 	}
-	c.doing = action + " '" + c.args[0] + "'"
-	return c.findJob(c.args[0])
+	return ""
 }
 
 // withoutManual takes the stanza "manual" out of a text; lines of a script are

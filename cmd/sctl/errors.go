@@ -13,11 +13,6 @@ type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-// notYet is something that is specified and not there yet.
-type notYet string
-
-func (e notYet) Error() string { return string(e) + ": not yet" }
-
 // statusError is an exit status of ours when all has been said.
 type statusError int
 
@@ -35,7 +30,6 @@ func (e *notRunningError) Unwrap() error { return e.error }
 // report writes the message of an error and returns the exit status.
 func (c *command) report(err error) int {
 	var usage usageError
-	var later notYet
 	var absent *noDaemonError
 	var told statusError
 	status := exitFailed
@@ -45,9 +39,6 @@ func (c *command) report(err error) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(c.stderr, "%s: %s\n%s\n", c.prefix(), usage, c.style.suggestion(c))
 		return c.style.status(exitUsage)
-	case errors.As(err, &later):
-		fmt.Fprintf(c.stderr, "%s: %v\n", c.prefix(), later)
-		return exitUsage
 	case errors.Is(err, context.DeadlineExceeded):
 		fmt.Fprintf(c.stderr, "%s: timed out after %v of waiting %s\n", c.prefix(), c.options.timeout, c.awaited)
 		return exitTimeout
@@ -55,9 +46,13 @@ func (c *command) report(err error) int {
 		status = exitNoDaemon
 	}
 	fmt.Fprintf(c.stderr, "%s: %s\n", c.prefix(), c.style.failure(c, err))
-	if isTerminal(c.stderr) && !c.options.quiet {
-		if hint := c.hint(err); hint != "" {
-			fmt.Fprintf(c.stderr, "%s: %s\n", c.prefix(), hint)
+	if !c.options.quiet {
+		hint := c.hintFile(err)
+		if hint == "" && isTerminal(c.stderr) {
+			hint = c.hint(err)
+		}
+		if hint != "" {
+			fmt.Fprintf(c.stderr, "%s: %s\n", c.prefix(), printable(hint))
 		}
 	}
 	return c.style.status(status)

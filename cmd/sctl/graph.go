@@ -13,7 +13,6 @@ import (
 
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/api"
-	"github.com/session-init/session-init/session/conf"
 )
 
 // graph is who starts and stops whom: jobs, events, and where several must
@@ -58,7 +57,7 @@ func showGraph(c *command) error {
 	}
 	for _, name := range c.args {
 		if !slices.ContainsFunc(configs, func(config jobConfig) bool { return config.name == name }) {
-			c.args = []string{name} // what a hint is about
+			c.doing, c.args = "draw '"+name+"'", []string{name} // what a hint is about
 			return &api.Error{Name: api.ErrUnknownJob, Message: "Unknown job: " + name}
 		}
 	}
@@ -102,7 +101,7 @@ func (c *command) graphJobs() (configs []jobConfig, states map[string]*jobReport
 		}
 	}
 	r := newReading()
-	if err := r.load(conf.FromFlags(conf.UserDirs(c.getenv), c.options.confDirs, c.options.prependDirs, c.options.appendDirs)); err != nil {
+	if err := r.load(c.flagDirs()); err != nil {
 		return nil, nil, err
 	}
 	for _, found := range r.jobs() {

@@ -100,7 +100,7 @@ func TestGraph(t *testing.T) {
 		}
 	}
 	w.play(t, []step{
-		{"sctl graph nope", 1, "", "graph: cannot draw the jobs: Unknown job\n"},
+		{"sctl graph nope", 1, "", "graph: cannot draw 'nope': Unknown job\n"},
 		{"sctl graph --json --svg", 2, "", "graph: --json goes without --svg and --output\n*"},
 		{"sctl graph -o", 2, "", "graph: missing argument: *"},
 		{"sctl list --svg", 2, "", "list: --svg is no option of list\n*"},

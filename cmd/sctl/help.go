@@ -27,11 +27,14 @@ func showHelp(c *command) error {
 				c.out.WriteByte('\n')
 			}
 		} else if stanza == "" {
-			return err
+			if c.style.isInitctl() {
+				return err
+			}
+			return usageError("neither a verb nor a stanza: " + printable(title) + insteadOfStanza(title))
 		}
 	}
 	if stanza == "" && len(c.args) > 1 {
-		return usageError("there is no stanza '" + title + "'")
+		return usageError("there is no stanza '" + printable(title) + "'" + insteadOfStanza(title))
 	}
 	c.out.WriteString(stanza)
 	return nil
@@ -49,8 +52,7 @@ func usageLine(c *command) string {
 func (c *command) help() {
 	switch {
 	case c.verb != nil:
-		fmt.Fprintf(c.out, "%s\n\n%s\n\n", usageLine(c), sentence(c.verb.help))
-		c.optionList()
+		c.verbHelp()
 	case c.style.isInitctl():
 		fmt.Fprintf(c.out, "Usage: %s [OPTION]... COMMAND [OPTION]... [ARG]...\n\n", c.program)
 		c.optionList()
@@ -64,8 +66,14 @@ func (c *command) help() {
 		}
 		fmt.Fprintln(c.out)
 		c.optionList()
-		fmt.Fprintf(c.out, "\nExit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no session-init, 4 timed out.\n")
+		fmt.Fprintf(c.out, "\nA verb may have more, as --json and -n (do not wait): '%s help VERB' lists them.\n", c.program)
+		fmt.Fprintf(c.out, "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no session-init, 4 timed out.\n")
 	}
+}
+
+func (c *command) verbHelp() {
+	fmt.Fprintf(c.out, "%s\n\n%s\n\n", usageLine(c), sentence(c.verb.help))
+	c.optionList()
 }
 
 // commandList lists the verbs under initctl's headings, in the order of
@@ -95,11 +103,11 @@ func (c *command) optionList() {
 		if o.help == "" || !c.style.has(&o) {
 			continue
 		}
-		if o.verbs != nil && (c.verb == nil || !contains(o.verbs, c.verb.name)) {
+		if !c.takes(&o) {
 			continue
 		}
 		name := "    --" + o.long
-		if o.short != 0 {
+		if o.short != 0 && (c.verb == nil || !c.verb.system()) {
 			name = "-" + string(o.short) + ", --" + o.long
 		}
 		if o.arg != "" {
@@ -107,6 +115,20 @@ func (c *command) optionList() {
 		}
 		line(c, name, o.help)
 	}
+}
+
+// takes tells whether the verb, or without one every verb, takes an option. The
+// programs of System V have letters of their own, which their usage names.
+func (c *command) takes(o *option) bool {
+	switch {
+	case o.verbs != nil:
+		return c.verb != nil && contains(o.verbs, c.verb.name)
+	case c.verb == nil:
+		return true
+	case c.verb.system():
+		return o.long == "help" || o.long == "version"
+	}
+	return !contains(o.except, c.verb.name)
 }
 
 // line writes a name and its description in two columns.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -10,6 +12,24 @@ import (
 
 // maxHinted bounds the names in a hint.
 const maxHinted = 8
+
+// again gives a command of sctl as it asks the session-init that this one asks;
+// another program's it leaves alone.
+func (c *command) again(line string) string {
+	which := ""
+	switch {
+	case !strings.HasPrefix(line, "sctl "):
+		return line
+	case c.options.session:
+		which = " --session"
+	case c.options.system:
+		which = " --system"
+	}
+	if rest, ours := strings.CutPrefix(line, "sctl "); ours && which != "" {
+		return "sctl" + which + " " + rest
+	}
+	return line
+}
 
 // hint says what to type next after a refusal, or nothing. It is for people:
 // asked for on a terminal only, and whatever cannot be found out is left out.
@@ -31,17 +51,17 @@ func (c *command) hint(err error) string {
 	case api.IsName(err, api.ErrUnknownInstance, api.ErrInvalidArgs):
 		hint := c.hintInstance(name)
 		if hint == "" && api.IsName(err, api.ErrUnknownInstance) && c.verb.name != "why" {
-			hint = "sctl why " + name + " says why"
+			hint = c.again("sctl why ") + name + " says why"
 		}
 		return hint
 	case api.IsName(err, api.ErrJobFailed):
-		return "sctl why " + name + " says why, and sctl log " + name + " what it has printed"
+		return c.again("sctl why ") + name + " says why, and " + c.again("sctl log ") + name + " what it has printed"
 	case api.IsName(err, api.ErrEventFailed):
-		return "sctl list -l marks the jobs that have failed, and sctl why says why"
+		return c.again("sctl list -l") + " marks the jobs that have failed, and " + c.again("sctl why ") + "says why"
 	case api.IsName(err, api.ErrNotRunning):
-		return "sctl why " + name + " says why"
+		return c.again("sctl why ") + name + " says why"
 	case api.IsName(err, api.ErrAlreadyStarted):
-		return "sctl restart " + name + " starts it anew"
+		return c.again("sctl restart ") + name + " starts it anew"
 	}
 	return ""
 }
@@ -61,9 +81,6 @@ func (c *command) hintJob(name string) string {
 		}
 	}
 	slices.Sort(names)
-	if len((&whyQuestion{command: c, job: name}).broken()) > 0 {
-		return "its job file has mistakes: sctl why " + name + " tells them"
-	}
 	if hint := near(name, names); hint != "" {
 		return hint
 	}
@@ -71,7 +88,61 @@ func (c *command) hintJob(name string) string {
 		slices.Sort(parts)
 		return "there is " + listed(parts)
 	}
-	return "sctl list names the jobs"
+	return c.again("sctl list") + " names the jobs"
+}
+
+// hintFile says of a job that does not exist which file looks as if it were meant
+// to be it, and why it is not; "" for none. Unlike the other hints it is no guess:
+// a program's log is to have it, too.
+func (c *command) hintFile(err error) string {
+	if c.style.isInitctl() || len(c.args) == 0 || !api.IsName(err, api.ErrUnknownJob) {
+		return ""
+	}
+	name := c.args[0]
+	if len((&whyQuestion{command: c, job: name}).broken()) > 0 {
+		verb := "sctl why "
+		if c.client == nil {
+			verb = "sctl check-config "
+		}
+		return "its job file has mistakes: " + c.again(verb) + name + " tells them"
+	}
+	if !filepath.IsLocal(name) {
+		return ""
+	}
+	for _, dir := range c.jobDirs() {
+		if hint := notRead(dir.Path, name); hint != "" {
+			return hint
+		}
+	}
+	return ""
+}
+
+// notRead looks in a directory of job files for one that has a name like that of
+// a job and is not read as such.
+func notRead(dir, name string) string {
+	isFile := func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && info.Mode().IsRegular()
+	}
+	base := strings.TrimSuffix(strings.TrimSuffix(name, ".conf"), ".service")
+	path := filepath.Join(dir, base)
+	switch {
+	case base != name && isFile(path+".conf"):
+		return "the job of " + path + ".conf is called " + base
+	case isFile(path):
+		return path + " is not read: the name of a job file ends in .conf"
+	case isFile(path + ".service"):
+		return path + ".service is a unit of systemd, and not read: a job file is NAME.conf, and has other words"
+	case isFile(path+".override") && !isFile(path+".conf"):
+		return path + ".override alone is no job: it changes one of another file"
+	}
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if below := e.Name() + "/" + base; e.IsDir() && isFile(filepath.Join(dir, below+".conf")) {
+			return "the job of " + filepath.Join(dir, below+".conf") + " is called " + below
+		}
+	}
+	return ""
 }
 
 // near asks for a name that is nearly the one that was given, if there is one.

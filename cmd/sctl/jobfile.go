@@ -20,8 +20,7 @@ type jobFile struct {
 	text, overlay  []byte // of the two
 	base           *job.Class
 	class          *job.Class // with the override
-	// ownPath and ownOverride are where the user's own would be, in the first
-	// directory that is searched.
+	// ownPath and ownOverride are where the caller's own would be; see ownDir.
 	ownPath, ownOverride string
 }
 
@@ -34,7 +33,7 @@ func (c *command) findJob(name string) (*jobFile, error) {
 	switch {
 	case errors.As(err, &absent):
 		r := newReading()
-		if err := r.load(append(conf.UserDirs(c.getenv), conf.AutostartDirs(c.getenv)...)); err != nil {
+		if err := r.load(c.allDirs()); err != nil {
 			return nil, err
 		}
 		class := r.classes[name]
@@ -58,7 +57,7 @@ func (c *command) findJob(name string) (*jobFile, error) {
 // read reads the texts again, and makes classes of them.
 func (f *jobFile) read(c *command) error {
 	var err error
-	if f.ownPath, f.ownOverride, err = c.ownFiles(f.name, f.path); err != nil {
+	if f.ownPath, f.ownOverride, err = c.ownFiles(f.name, f.path, f.override); err != nil {
 		return err
 	}
 	if f.path == "" && f.transient {
@@ -97,19 +96,19 @@ func (f *jobFile) read(c *command) error {
 	return nil
 }
 
-// ownFiles gives where the user's own files of a job are. A session-init that
-// was started with --confdir does not look into the user's directories; then
-// they are where the job file is.
-func (c *command) ownFiles(name, path string) (file, override string, err error) {
-	dirs := conf.UserDirs(c.getenv)
-	if path != "" && !isEntry(path) && searched(path, dirs) == "" {
+// ownFiles gives where the caller's own files of a job are, whose files in force
+// are path and overlay, or "". A session-init that was started with --confdir
+// does not look into the usual directories; then they are where the job file is.
+func (c *command) ownFiles(name, path, overlay string) (file, override string, err error) {
+	if path != "" && !isEntry(path) && searched(path, c.jobDirs()) == "" {
 		return path, besides(path), nil
 	}
-	if len(dirs) == 0 {
+	dir := c.ownDir(path, overlay)
+	if dir == "" {
 		return "", "", fmt.Errorf("neither XDG_CONFIG_HOME nor HOME says where job files are")
 	}
-	file = filepath.Join(dirs[0].Path, name+".conf")
-	if have, isOverride, ok := conf.JobName(dirs[0].Path, file); !ok || isOverride || have != name {
+	file = filepath.Join(dir, name+".conf")
+	if have, isOverride, ok := conf.JobName(dir, file); !ok || isOverride || have != name {
 		return "", "", fmt.Errorf("'%s' cannot be the name of a job", name)
 	}
 	return file, besides(file), nil
@@ -162,7 +161,10 @@ func (c *command) taken(name, path string) (note string, err error) {
 	if c.client == nil {
 		return "", nil
 	}
-	if _, err := c.callFor("for the job files to be read", api.ManagerPath, api.ManagerInterface, "ReloadConfiguration"); err != nil {
+	switch _, err := c.callFor("for the job files to be read", api.ManagerPath, api.ManagerInterface, "ReloadConfiguration"); {
+	case api.IsName(err, api.ErrPermissionDenied):
+		return "session-init tells nobody here what it makes of it", nil // it watches its directories
+	case err != nil:
 		return "", err
 	}
 	body, err := c.call(api.JobPath(name), api.JobExtension, "GetDefinition")
@@ -187,6 +189,11 @@ func (c *command) taken(name, path string) (note string, err error) {
 
 // wrote prints what was done to a job's files, and what comes of it.
 func (c *command) wrote(name, path, what string) error {
+	return c.wroteChanges(name, path, what, nil)
+}
+
+// wroteChanges tells with --json of the difference, too.
+func (c *command) wroteChanges(name, path, what string, changes []change) error {
 	note, err := c.taken(name, path)
 	if err != nil {
 		return err
@@ -196,7 +203,7 @@ func (c *command) wrote(name, path, what string) error {
 		if _, err := os.Stat(path); os.IsNotExist(err) {
 			done = "removed"
 		}
-		return c.encode(fileReport{jsonVersion, name, path, done, note})
+		return c.encode(fileReport{jsonVersion, name, path, done, note, reportChanges(changes)})
 	}
 	if note != "" {
 		what += "; " + note
@@ -205,14 +212,17 @@ func (c *command) wrote(name, path, what string) error {
 	return nil
 }
 
-// fileReport is what enable, disable and new say with --json: which file of a
-// job was written or removed, if any, and a sentence about when that counts.
+// fileReport is what enable, disable, new and edit say with --json: which file
+// of a job was written or removed, if any, and a sentence about when that counts;
+// of edit, how its text differs from what was there.
 type fileReport struct {
 	Version int    `json:"version"`
 	Job     string `json:"job"`
 	File    string `json:"file,omitempty"`
 	Done    string `json:"done"` // written, removed or nothing
 	Note    string `json:"note,omitempty"`
+
+	Changes []changeReport `json:"changes,omitempty"`
 }
 
 // wroteNothing says that all was as it shall be.

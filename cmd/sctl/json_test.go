@@ -22,6 +22,23 @@ func TestJSONFiles(t *testing.T) {
 		}
 		fits(t, test.line, "file", got.out)
 	}
+	h.put(".config/session-init/svc.conf", "author a\nauthor b\nauthor c\nauthor d\nexec sleep 1\n")
+	for _, test := range []struct{ editor, line, has string }{
+		{"sed -i s/^exec.*/task/", "sctl edit --json svc", `"kind": "left-out"`},
+		{"true", "sctl edit --json svc", `"done": "nothing"`},
+		{"true", "sctl edit --undo --json svc", `"line": "exec sleep 1"`},
+		{"echo nice 3 >", "sctl edit --json --full new", `"kind": "added"`},
+	} {
+		if strings.HasSuffix(test.line, " new") {
+			h.put("etc/session-init/new.conf", "exec sleep 1\n")
+		}
+		got := runWith(append([]string{"EDITOR=" + test.editor}, h.env...), strings.Fields(test.line)...)
+		if got.status != 0 || got.err != "" || !strings.Contains(got.out, test.has) {
+			t.Errorf("%s with %s = %+v; want %s in it", test.line, test.editor, got, test.has)
+			continue
+		}
+		fits(t, test.line, "file", got.out)
+	}
 	w := newWorld(t, "svc", "exec x")
 	for _, line := range []string{"sctl wait --json svc started", "sctl wait --json started"} {
 		got := w.waiting(t, line, "sctl -q start svc", "sctl -q stop svc")
@@ -35,8 +52,8 @@ func TestJSONFiles(t *testing.T) {
 
 // A verb has --json, or prints no data.
 func TestJSONVerbs(t *testing.T) {
-	none := strings.Fields("reload signal emit reload-configuration edit set-env unset-env reset-env notify-dbus-address notify-disk-writeable " +
-		"re-exec end-session shutdown halt poweroff reboot telinit runlevel completion help")
+	none := strings.Fields("reload signal emit reload-configuration set-env unset-env reset-env notify-dbus-address notify-cgroup-manager-address notify-disk-writeable " +
+		"re-exec end-session shutdown halt poweroff reboot telinit completion help")
 	for _, v := range verbTable() {
 		if contains(jsonVerbs(), v.name) == contains(none, v.name) {
 			t.Errorf("%s has --json: %v; want it for what prints data, and only for that", v.name, contains(jsonVerbs(), v.name))

@@ -15,7 +15,6 @@ import (
 	"unicode"
 
 	"github.com/session-init/session-init/session/api"
-	"github.com/session-init/session-init/session/conf"
 )
 
 // followedLines is with how many lines of each log --follow begins.
@@ -162,6 +161,7 @@ func (c *command) logDirs(names []string) (dirs, known []string, err error) {
 		case gone(err):
 			usual := c.usualLogDir()
 			if _, missing := os.Stat(filepath.Join(usual, logStem(name)+".log")); missing != nil {
+				c.doing, c.args = "show the log of '"+name+"'", []string{name} // of several, that one
 				return nil, nil, c.unknown(name, err)
 			}
 			path = filepath.Join(usual, "x")
@@ -175,9 +175,9 @@ func (c *command) logDirs(names []string) (dirs, known []string, err error) {
 	return dirs, known, nil
 }
 
-// usualLogDir is where a user's session-init logs unless a flag says otherwise.
+// usualLogDir is where session-init logs unless a flag says otherwise.
 func (c *command) usualLogDir() string {
-	if c.options.system {
+	if c.forMachine() {
 		return machineLogDir
 	}
 	dir := c.getenv("XDG_STATE_HOME")
@@ -190,7 +190,7 @@ func (c *command) usualLogDir() string {
 // jobsOfFiles gives the names of the jobs that files define.
 func (c *command) jobsOfFiles() []string {
 	r := newReading()
-	if r.load(conf.UserDirs(c.getenv)) != nil {
+	if r.load(c.jobDirs()) != nil {
 		return nil
 	}
 	var names []string

@@ -13,8 +13,13 @@ func (c *command) listLong(jobs []*jobReport) {
 	now := time.Now()
 	for _, report := range jobs {
 		description := printable(report.Description)
+		// It will not start by itself.
+		manual := ""
+		if report.Manual {
+			manual = ", manual"
+		}
 		for _, in := range report.Instances {
-			row := []string{instanceName(report.Name, in.Name), in.State + " (" + in.Goal + ")", age(now, in.since), "-", "-", "-", "-", description}
+			row := []string{instanceName(report.Name, in.Name), in.State + " (" + in.Goal + ")" + manual, age(now, in.since), "-", "-", "-", "-", description}
 			if in.Respawns != nil {
 				row[3] = fmt.Sprint(*in.Respawns)
 			}
@@ -31,7 +36,7 @@ func (c *command) listLong(jobs []*jobReport) {
 			if report.LastFailure != "" {
 				state += ", failed"
 			}
-			rows = append(rows, []string{report.Name, state, age(now, report.rested), "-", "-", "-", "-", description})
+			rows = append(rows, []string{report.Name, state + manual, age(now, report.rested), "-", "-", "-", "-", description})
 		}
 	}
 	c.printTable(rows)
@@ -65,7 +70,7 @@ func (c *command) printTable(rows [][]string) {
 		switch {
 		case n == 0:
 			text = c.paint(bold, text)
-		case strings.HasSuffix(row[1], ", failed"):
+		case strings.Contains(row[1], ", failed"):
 			text = c.paint(red, text)
 		}
 		c.print(text)

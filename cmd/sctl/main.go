@@ -50,6 +50,9 @@ type command struct {
 
 	ctx    context.Context
 	client *api.Client // once connected
+	// foundMachine: it is the machine's, which is at machine.
+	foundMachine bool
+	machine      machinePlace
 	// doing completes "cannot", awaited completes "waiting": "start 'x'",
 	// "for 'x' to start". Messages are made of them.
 	doing, awaited string
@@ -59,7 +62,13 @@ type command struct {
 
 // run is the whole program. args[0] is the name it is called by.
 func run(args, environ []string, stdout, stderr io.Writer) int {
+	return runOn(theMachine(), args, environ, stdout, stderr)
+}
+
+// runOn is run on a machine whose session-init is elsewhere.
+func runOn(machine machinePlace, args, environ []string, stdout, stderr io.Writer) int {
 	c := &command{
+		machine: machine,
 		environ: environ,
 		out:     bufio.NewWriter(stdout),
 		stdout:  stdout,

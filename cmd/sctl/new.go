@@ -18,18 +18,18 @@ func newJob(c *command) error {
 	}
 	name := c.args[0]
 	c.doing = "make the job '" + name + "'"
-	path, _, err := c.ownFiles(name, "")
-	if err != nil {
-		return err
-	}
 	f, err := c.findJob(name)
 	switch {
 	case err == nil:
-		return fmt.Errorf("it is there already: %s; sctl edit %s changes it", f.path, name)
+		return fmt.Errorf("it is there already: %s; %s changes it", f.path, c.again("sctl edit "+name))
 	case !api.IsName(err, api.ErrUnknownJob):
 		return err
 	}
-	text, err := commandFile(name, path, c.args[1:])
+	path, _, err := c.ownFiles(name, "", "")
+	if err != nil {
+		return err
+	}
+	text, err := commandFile(name, path, c.options.startOn, c.args[1:])
 	if err != nil {
 		return err
 	}
@@ -53,18 +53,24 @@ func newJob(c *command) error {
 	if note != "" {
 		fmt.Fprintf(c.stderr, "%s: %s\n", c.prefix(), note)
 	} else if isTerminal(c.stderr) && !c.options.quiet {
-		fmt.Fprintf(c.stderr, "%s: sctl start %s starts it, sctl edit %s changes it\n", c.prefix(), name, name)
+		fmt.Fprintf(c.stderr, "%s: %s starts it, %s changes it\n", c.prefix(), c.again("sctl start "+name), c.again("sctl edit "+name))
 	}
 	return nil
 }
 
 // commandFile gives the text of a job file whose main process is the command,
-// word for word.
-func commandFile(name, path string, words []string) (string, error) {
+// word for word, and which starts on a condition, "" for none.
+func commandFile(name, path, on string, words []string) (string, error) {
+	if strings.ContainsAny(on, "\r\n") {
+		return "", fmt.Errorf("the condition of --start-on is one line")
+	}
 	line := shellLine(words)
 	text := "exec " + line + "\n"
 	if strings.Contains(line, "\n") {
 		text = "script\n    exec " + line + "\nend script\n"
+	}
+	if on != "" {
+		text = "start on " + on + "\n" + text
 	}
 	class, problems := job.Parse(name, path, []byte(text))
 	if class == nil {

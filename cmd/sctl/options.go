@@ -39,8 +39,11 @@ type options struct {
 	with          []string
 	origin        bool
 	check         bool
-	task          bool
+	task, now     bool
+	startOn       string
 	app, linger   bool
+	unlessLinger  bool
+	cancel        bool
 	name          string
 	desktop       *string // nil: not given
 	checkOptions
@@ -62,8 +65,8 @@ type option struct {
 	long  string
 	arg   string // the name of its argument, if it takes one
 	help  string
-	// verbs limits the option to these verbs.
-	verbs []string
+	// verbs limits the option to these verbs; else all have it but these.
+	verbs, except []string
 	// plain and initctl say which of the two programs has it.
 	plain, initctl bool
 	set            func(o *options, value string) error
@@ -75,8 +78,9 @@ func optionTable() []option {
 	return []option{
 		{long: "user", help: "talk to the session-init of this user (the default)", plain: true, initctl: true,
 			set: func(*options, string) error { return nil }},
-		{long: "system", help: "talk to the session-init of the machine", plain: true, initctl: true,
-			set: func(o *options, _ string) error { o.system = true; return nil }},
+		{long: "system", help: "talk to the session-init of the machine, and read and write its job files", plain: true, initctl: true,
+			except: []string{"autostart", "list-sessions"},
+			set:    func(o *options, _ string) error { o.system = true; return nil }},
 		{long: "session", help: "talk over the session bus; --address is then that of the bus", plain: true, initctl: true,
 			set: func(o *options, _ string) error { o.session = true; return nil }},
 		{long: "json", help: "print the result as JSON", plain: true,
@@ -98,6 +102,12 @@ func optionTable() []option {
 		{long: "processes", help: "list all processes of the job", plain: true,
 			verbs: []string{"status"},
 			set:   func(o *options, _ string) error { o.processes = true; return nil }},
+		{long: "now", help: "start the jobs, too; disable: stop them", plain: true,
+			verbs: []string{"enable", "disable"},
+			set:   func(o *options, _ string) error { o.now = true; return nil }},
+		{long: "start-on", arg: "EVENT", help: "the job starts by itself on this event, or a condition as 'start on' has it", plain: true,
+			verbs: []string{"new"},
+			set:   func(o *options, v string) error { o.startOn = v; return nil }},
 		{long: "task", help: "wait until the command has ended, and fail if it has failed", plain: true,
 			verbs: []string{"run"},
 			set:   func(o *options, _ string) error { o.task = true; return nil }},
@@ -107,6 +117,12 @@ func optionTable() []option {
 		{long: "linger", help: "let it run on when the login session ends", plain: true,
 			verbs: []string{"run"},
 			set:   func(o *options, _ string) error { o.linger = true; return nil }},
+		{long: "unless-linger", help: "as the last logout does: not before login sessions and what lingers have ended", plain: true,
+			verbs: []string{"end-session"},
+			set:   func(o *options, _ string) error { o.unlessLinger = true; return nil }},
+		{long: "cancel", help: "take --unless-linger back: somebody has logged in", plain: true,
+			verbs: []string{"end-session"},
+			set:   func(o *options, _ string) error { o.cancel = true; return nil }},
 		{long: "name", arg: "NAME", help: "what the job is called", plain: true,
 			verbs: []string{"run"},
 			set:   func(o *options, v string) error { o.name = v; return nil }},
@@ -207,7 +223,7 @@ func optionTable() []option {
 // jsonVerbs are the verbs that can print their result as JSON.
 func jsonVerbs() []string {
 	return []string{"check-config", "start", "stop", "restart", "status", "list", "why", "tree", "version", "list-env", "list-sessions", "show-config", "log", "monitor", "autostart", "simulate", "graph", "plot",
-		"get-env", "env", "session", "usage", "log-priority", "cat", "wait", "run", "new", "enable", "disable"}
+		"get-env", "env", "session", "usage", "log-priority", "cat", "wait", "run", "new", "enable", "disable", "edit", "runlevel"}
 }
 
 func addDir(list *[]string, option, dir string) error {
@@ -356,7 +372,7 @@ func (c *command) findShort(table []option, letter byte) *option {
 }
 
 func (c *command) apply(o *option, value string) error {
-	if o.verbs != nil {
+	if o.verbs != nil || o.except != nil {
 		c.options.own = append(c.options.own, o.long)
 	}
 	return o.set(&c.options, value)
@@ -368,17 +384,17 @@ func (c *command) setVerb(name string) error {
 		return nil
 	}
 	c.verb = nil
-	if isLaterVerb(name) {
-		return notYet(name)
+	if c.style.isInitctl() {
+		return usageError("invalid command: " + name)
 	}
-	return usageError("invalid " + c.style.verbWord() + ": " + name)
+	return usageError("invalid verb: " + printable(name) + instead(name))
 }
 
 // checkVerb refuses options and arguments that the verb does not take.
 func (c *command) checkVerb() error {
 	for _, name := range c.options.own {
 		for _, o := range optionTable() {
-			if o.long == name && !contains(o.verbs, c.verb.name) {
+			if o.long == name && (o.verbs != nil && !contains(o.verbs, c.verb.name) || contains(o.except, c.verb.name) && !c.style.isInitctl()) {
 				return usageError("--" + name + " is no option of " + c.verb.name)
 			}
 		}

@@ -23,6 +23,7 @@ type jobsReport struct {
 type jobReport struct {
 	Name        string           `json:"name"`
 	Description string           `json:"description,omitempty"`
+	Manual      bool             `json:"manual,omitempty"`
 	LastFailure string           `json:"last_failure,omitempty"`
 	Rested      string           `json:"rested,omitempty"` // RFC 3339
 	LeftBehind  []processReport  `json:"left_behind,omitempty"`
@@ -115,6 +116,7 @@ func (c *command) reportJobs(paths []string) ([]*jobReport, error) {
 		}
 		if properties, err := own[2].Properties(); err == nil {
 			report.LastFailure, _ = properties["last_failure"].(string)
+			report.Manual, _ = properties["manual"].(bool)
 			left, _ := properties["left_behind"].([]any)
 			report.LeftBehind = readProcesses(left)
 		}

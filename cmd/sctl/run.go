@@ -77,7 +77,7 @@ func (c *command) mustBeThere(program string) error {
 // transientFile is the text of a job file that runs our command in that
 // directory.
 func (c *command) transientFile(name, dir string) (string, error) {
-	text, err := commandFile(name, name, c.args)
+	text, err := commandFile(name, name, "", c.args)
 	if err != nil {
 		return "", err
 	}

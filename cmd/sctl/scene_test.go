@@ -32,6 +32,8 @@ type scene struct {
 	home string
 	w    *world
 	env  []string
+	// machine has its job files in the home's machine/etc/init, and so on.
+	machine machinePlace
 }
 
 // volatile is what is another each time.
@@ -99,7 +101,7 @@ func (s *scene) command(line string, onTerminal bool) string {
 		environ, args = append([]string{args[0]}, environ...), args[1:]
 	}
 	if !onTerminal {
-		got := runWith(environ, args...)
+		got := runAt(s.machine, environ, args...)
 		text := s.lines("  ", got.out) + s.lines("! ", got.err)
 		if got.status != 0 {
 			text += fmt.Sprintf("= %d\n", got.status)
@@ -113,7 +115,7 @@ func (s *scene) command(line string, onTerminal bool) string {
 		io.Copy(&all, master) // ends with EIO, when the other side is closed
 		shown <- all.String()
 	}()
-	status := run(args, environ, slave, slave)
+	status := runOn(s.machine, args, environ, slave, slave)
 	slave.Close()
 	text := strings.ReplaceAll(strings.ReplaceAll(<-shown, "\r\n", "\n"), "\x1b", "^[")
 	text = s.lines("| ", text)
@@ -187,7 +189,9 @@ func TestScenes(t *testing.T) {
 			file := filepath.Join("testdata/scenes", v.name+".txt")
 			text := readText(t, file)
 			home := t.TempDir()
-			s := &scene{t: t, home: home, env: []string{"HOME=" + home, "XDG_RUNTIME_DIR=" + home + "/run", "XDG_CONFIG_DIRS=" + home + "/etc",
+			machine := machineIn(home + "/machine")
+			machine.runtime = theMachine().runtime // where nobody is
+			s := &scene{t: t, home: home, machine: machine, env: []string{"HOME=" + home, "XDG_RUNTIME_DIR=" + home + "/run", "XDG_CONFIG_DIRS=" + home + "/etc",
 				"XDG_DATA_DIRS=" + home + "/share", "PATH=/usr/bin:/bin", "TERM=xterm", "UPSTART_SESSION_ID="}}
 			got := s.play(text)
 			if *update {
@@ -195,7 +199,11 @@ func TestScenes(t *testing.T) {
 			} else if got != text {
 				t.Errorf("%s is not what is seen:\n%s", file, strings.Join(differing(text, got), "\n"))
 			}
-			for _, must := range []struct{ mark, what string }{{"\n$ sctl " + v.name, "is shown without a terminal"}, {"\n% sctl " + v.name, "is shown on a terminal"},
+			program := "sctl "
+			if v.initctlOnly {
+				program = "initctl "
+			}
+			for _, must := range []struct{ mark, what string }{{"\n$ " + program + v.name, "is shown without a terminal"}, {"\n% " + program + v.name, "is shown on a terminal"},
 				{"\n! ", "prints an error"}, {"\n= ", "fails"}} {
 				if !strings.Contains("\n"+got, must.mark) {
 					t.Errorf("%s: %s never %s", file, v.name, must.what)

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/engine"
+	"github.com/session-init/session-init/session/utmp"
 )
 
 // schema is a JSON Schema, as far as those in share/schema go.
@@ -191,6 +193,32 @@ func TestJSON(t *testing.T) {
 			continue
 		}
 		fits(t, test.line, test.schema, got.out)
+	}
+	levels := filepath.Join(t.TempDir(), "utmp")
+	write(t, levels, "")
+	for _, test := range []struct {
+		level  byte
+		status int
+		has    string
+	}{{0, 1, `"version": 1`}, {'2', 0, `"previous": "N"`}, {'5', 0, `"current": "5"`}} {
+		if test.level != 0 {
+			previous, current, err := utmp.Runlevel(levels)
+			if err == nil {
+				err = utmp.SetRunlevel(levels, filepath.Join(t.TempDir(), "wtmp"), current, test.level, time.Now())
+			}
+			if err != nil {
+				t.Fatalf("cannot note the level %c after %c: %v", test.level, previous, err)
+			}
+		}
+		for _, line := range []string{"sctl runlevel --json " + levels, "runlevel --json " + levels, "sctl --json runlevel " + levels} {
+			got := runWith(nil, strings.Fields(line)...)
+			if got.status != test.status || got.err != "" || !strings.Contains(got.out, test.has) {
+				t.Errorf("%s = %+v; want %d, %s in it", line, got, test.status, test.has)
+				continue
+			}
+			used["runlevel"] = true
+			fits(t, line, "runlevel", got.out)
+		}
 	}
 	if got := w.sctl(nil, "sctl", "status", "nope", "--json"); got.status != 1 || got.out != "" {
 		t.Errorf("status nope --json = %+v; want a refusal", got)

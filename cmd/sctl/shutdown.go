@@ -25,7 +25,8 @@ func (v *verb) system() bool { return contains(systemVerbs[:], v.name) }
 
 // letters parts arguments into options of one letter, which may be joined, and the
 // rest. known are those that there are; one that a ":" follows takes a value, the
-// rest of its word or the next one. --help and --version end it.
+// rest of its word or the next one. There are --help and --version besides, and
+// --json for a verb that has it.
 func (c *command) letters(known string) (options map[byte]string, rest []string, err error) {
 	options = make(map[byte]string)
 	args := c.args
@@ -38,6 +39,9 @@ func (c *command) letters(known string) (options map[byte]string, rest []string,
 			continue
 		case arg == "--version":
 			c.options.version = true
+			continue
+		case arg == "--json" && contains(jsonVerbs(), c.verb.name):
+			c.options.json = true
 			continue
 		case arg == "--":
 			return options, append(rest, args...), nil
@@ -72,7 +76,7 @@ func (c *command) letters(known string) (options map[byte]string, rest []string,
 func (c *command) told() bool {
 	switch {
 	case c.options.help:
-		fmt.Fprintf(c.out, "usage: %s %s\n\n%s\n", c.usageName(), c.verb.args, sentence(c.verb.help))
+		c.verbHelp()
 	case c.options.version:
 		fmt.Fprintln(c.out, c.style.version(c.program))
 	}

@@ -43,6 +43,7 @@ func simulate(c *command) error {
 	questions := make([]api.Question, len(asked))
 	for i, words := range asked {
 		if questions[i], err = c.question(words, questions[:i]); err != nil {
+			c.doing = "simulate '" + strings.Join(words, " ") + "'" // of several, that one
 			return err
 		}
 	}
@@ -149,7 +150,7 @@ func (c *command) edited(path string) (api.Question, error) {
 	if err != nil {
 		return q, fmt.Errorf("%s: %w", path, reasonOf(err))
 	}
-	name, isOverride := jobOf(whole, conf.UserDirs(c.getenv))
+	name, isOverride := jobOf(whole, c.jobDirs())
 	var d definition
 	body, err := c.call(api.JobPath(name), api.JobExtension, "GetDefinition")
 	switch {

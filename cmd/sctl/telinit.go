@@ -58,6 +58,23 @@ func (c *command) changeRunlevel(level byte, env []string) error {
 	return err
 }
 
+// encodeRunlevel prints the levels as JSON; without one that is there are none.
+func (c *command) encodeRunlevel(previous, current byte) error {
+	report := struct {
+		Version  int    `json:"version"`
+		Previous string `json:"previous,omitempty"`
+		Current  string `json:"current,omitempty"`
+	}{Version: jsonVersion}
+	if current == utmp.None {
+		if err := c.encode(report); err != nil {
+			return err
+		}
+		return statusError(exitFailed)
+	}
+	report.Previous, report.Current = string(rune(previous)), string(rune(current))
+	return c.encode(report)
+}
+
 // showRunlevel is the program runlevel: the level before, and the one that is.
 func showRunlevel(c *command) error {
 	_, rest, err := c.letters("")
@@ -72,6 +89,9 @@ func showRunlevel(c *command) error {
 	previous, current, err := utmp.Runlevel(path)
 	if err != nil {
 		return err
+	}
+	if c.options.json {
+		return c.encodeRunlevel(previous, current)
 	}
 	if current == utmp.None {
 		c.print("unknown")

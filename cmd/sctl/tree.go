@@ -77,7 +77,8 @@ func showTree(c *command) error {
 	return nil
 }
 
-// pathsOf gives the paths of jobs, of all of them without names.
+// pathsOf gives the paths of jobs, of all of them without names. For one that
+// is not there what is being done is said of that one.
 func (c *command) pathsOf(names []string) ([]string, error) {
 	if len(names) == 0 {
 		return c.callStrings(api.ManagerPath, api.ManagerInterface, "GetAllJobs")
@@ -86,6 +87,8 @@ func (c *command) pathsOf(names []string) ([]string, error) {
 	for _, name := range names {
 		path, err := c.callString(api.ManagerPath, api.ManagerInterface, "GetJobByName", name)
 		if err != nil {
+			c.doing += " of '" + name + "'"
+			c.args = []string{name} // what a hint is about
 			return nil, c.unknown(name, err)
 		}
 		if !contains(paths, path) {

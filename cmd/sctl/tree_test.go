@@ -67,7 +67,7 @@ func TestTree(t *testing.T) {
 		{"LANG=C.UTF-8 $ sctl tree svc", 0, lines.Replace(svc), ""},
 		{"LC_ALL=C LANG=C.UTF-8 $ sctl tree svc svc", 0, svc, ""},
 		{"sctl tree idle", 0, "idle waiting (stop)\n", ""},
-		{"sctl tree nope", 1, "", "tree: cannot show the processes: Unknown job\n"},
+		{"sctl tree nope", 1, "", "tree: cannot show the processes of 'nope': Unknown job\n"},
 		{"sctl tree --quiet", 0, "", ""},
 		{"initctl tree", 0, hooked + mess + svc, ""},
 	})

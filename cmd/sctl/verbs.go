@@ -41,8 +41,8 @@ var verbs = [...]verb{
 	{"check-config", "[FILE|JOB|DIR...]", "look for mistakes in job files, without a daemon", "", -1, false, checkConfig},
 	{"new", "NAME -- CMD [ARGUMENT...]", "write a job file that runs a command", "", -1, false, newJob},
 	{"edit", "JOB", "change a job by an override, or its own file, in an editor", "", 1, false, editJob},
-	{"enable", "JOB", "let a job start by itself again", "", 1, false, enableJob},
-	{"disable", "JOB", "keep a job from starting by itself", "", 1, false, disableJob},
+	{"enable", "JOB...", "let jobs start by themselves", "", -1, false, enableJob},
+	{"disable", "JOB...", "keep jobs from starting by themselves", "", -1, false, disableJob},
 	{"usage", "JOB", "show how a job wants to be started", "", 1, false, showUsage},
 	{"get-env", "VARIABLE", "show a variable of the environment of jobs", "Environment", 1, false, getEnv},
 	{"list-env", "", "show all variables of the environment of jobs", "Environment", 0, false, listEnv},
@@ -54,6 +54,7 @@ var verbs = [...]verb{
 	{"autostart", "[JOB|FILE...]", "say which desktop entries start with a session, and what decides that", "", -1, false, showAutostart},
 	{"list-sessions", "", "show the pid and the address of every session-init of this user", "", 0, false, listSessions},
 	{"notify-dbus-address", "[ADDRESS]", "say where the session bus is; without ADDRESS, what DBUS_STARTER_ADDRESS or DBUS_SESSION_BUS_ADDRESS says", "", 1, false, notifyBus},
+	{"notify-cgroup-manager-address", "ADDRESS", "say where cgmanager is, which session-init does not use", "", 1, true, notifyCGroupManager},
 	{"notify-disk-writeable", "", "have the logs of the machine go to the disk from now on", "", 0, false, notifyDisk},
 	{"re-exec", "", "execute session-init anew, after an upgrade; nothing that runs notices", "", 0, false, reExec},
 	{"end-session", "", "stop all jobs and end session-init", "", 0, false, endSession},
@@ -69,13 +70,6 @@ var verbs = [...]verb{
 
 // verbTable gives every verb that exists, to be read only.
 func verbTable() []verb { return verbs[:] }
-
-// laterVerbs are specified and not there yet: they are refused by that name.
-var laterVerbs = [...]string{
-	"notify-cgroup-manager-address",
-}
-
-func isLaterVerb(name string) bool { return contains(laterVerbs[:], name) }
 
 func findVerb(name string) *verb {
 	for i := range verbs {

@@ -60,6 +60,7 @@ func (c *command) why(from whySources) error {
 		return err
 	}
 	report.Version = jsonVersion
+	report.retype(c)
 	if c.options.json {
 		return c.encode(report)
 	}
@@ -209,6 +210,8 @@ func (q *whyQuestion) relate(w *whyJob) {
 	if w.StartOn == nil || len(w.Instances) > 0 {
 		return
 	}
+	q.relateLogins(w)
+	w.relateStartup()
 	var names []string
 	var requests []api.Request
 	for _, o := range w.StartOn.Operands {

@@ -20,9 +20,11 @@ type whyAbout struct {
 	// Emitters are the jobs that say that they emit it.
 	Emitters []string `json:"emitted_by,omitempty"`
 	// Machine is what a job says of the machine; see whyJob.
-	Machine string    `json:"machine,omitempty"`
-	Next    []whyNext `json:"next"`
-	wall    time.Time
+	Machine string `json:"machine,omitempty"`
+	// Comes says when an event comes that only session-init emits.
+	Comes string    `json:"comes,omitempty"`
+	Next  []whyNext `json:"next"`
+	wall  time.Time
 }
 
 // whyWaiter is an operand of a condition with that event.
@@ -32,6 +34,53 @@ type whyWaiter struct {
 	Place  string     `json:"place,omitempty"`
 	State  string     `json:"state"`
 	On     whyOperand `json:"operand"`
+}
+
+// startupEvent is what session-init emits first.
+const startupEvent = "startup"
+
+// The events of login sessions, and where they come from.
+const (
+	sessionStart = "session-start"
+	sessionStop  = "session-stop"
+	loginEvents  = "session-init emits it when a login session gets its display, or ends: 'session-init -- COMMAND' begins one, or 'sctl session begin' in the desktop's start-up file"
+)
+
+// noDisplay is what is said of a session-start that cannot have come.
+const noDisplay = "no login session has a display"
+
+// relateLogins says of a session-start that has not come whether there is a login
+// session that would have it.
+func (q *whyQuestion) relateLogins(w *whyJob) {
+	awaits := func(o whyOperand) bool { return len(o.Words) > 0 && o.Words[0] == sessionStart && !o.Came }
+	if !slices.ContainsFunc(w.StartOn.Operands, awaits) {
+		return
+	}
+	logins, err := q.logins()
+	if err != nil || slices.ContainsFunc(logins, func(s loginInfo) bool { return s.state == "begun" }) {
+		return // it is an addition
+	}
+	for i := range w.StartOn.Operands {
+		if o := &w.StartOn.Operands[i]; awaits(*o) {
+			o.About = noDisplay
+		}
+	}
+}
+
+// relateStartup says of a startup that has not come when it does: before, it came
+// to those that waited for it.
+func (w *whyJob) relateStartup() {
+	for i := range w.StartOn.Operands {
+		if o := &w.StartOn.Operands[i]; o.Last == nil && len(o.Words) > 0 && o.Words[0] == startupEvent {
+			o.About = "session-init emits it when it starts, and then next"
+		}
+	}
+}
+
+// displayless tells whether a job waits for the display of a login session, and
+// none has one: then it is not started by hand either.
+func (w *whyJob) displayless() bool {
+	return w.StartOn != nil && slices.ContainsFunc(w.StartOn.Operands, func(o whyOperand) bool { return o.About == noDisplay })
 }
 
 // maxWaiters bounds the jobs that are told of.
@@ -77,11 +126,23 @@ func (q *whyQuestion) event() (*whyAbout, error) {
 		about.Machine = cmp.Or(about.Machine, w.Machine)
 		about.add(w)
 	}
-	if len(about.Waiting) == 0 {
+	ours := q.job == sessionStart || q.job == sessionStop
+	if len(about.Waiting) == 0 && !ours {
 		return nil, nil
 	}
-	about.Next = []whyNext{{"sctl emit " + shellWord(q.job), "emits it, with the variables that conditions ask for"},
-		{"sctl why " + shellWord(about.Waiting[0].Job), "tells of that job"}}
+	about.Next = []whyNext{}
+	if ours {
+		// Emitted by hand it would be of no login session: its jobs would run
+		// without a display.
+		about.Comes = loginEvents
+	} else {
+		about.Next = []whyNext{{"sctl emit " + shellWord(q.job), "emits it, with the variables that conditions ask for"}}
+	}
+	if len(about.Waiting) > 0 {
+		about.Next = append(about.Next, whyNext{"sctl why " + shellWord(about.Waiting[0].Job), "tells of that job"})
+	} else {
+		about.Next = append(about.Next, whyNext{"sctl session list", "tells which login sessions there are"})
+	}
 	return about, nil
 }
 
@@ -124,6 +185,9 @@ func (s *screen) event(a *whyAbout) {
 	s.hang("", 2, head)
 	if a.Last != nil && len(a.Last.Env) > 0 {
 		s.say("it had", printable(strings.Join(a.Last.Env, " ")))
+	}
+	if a.Comes != "" {
+		s.say("comes", a.Comes)
 	}
 	if len(a.Emitters) > 0 {
 		s.say("emitted by", several(a.Emitters))

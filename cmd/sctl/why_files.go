@@ -41,9 +41,47 @@ func (q *whyQuestion) readFiles(w *whyJob) {
 		w.Problems = append(w.Problems, "the files say something else by now: sctl reload-configuration reads them")
 	}
 	q.otherFiles(w)
+	if err == nil && w.Failure != nil {
+		w.Problems = append(w.Problems, w.searched(class)...)
+		w.Problems = append(w.Problems, q.doubts(w)...)
+	}
 	if len(w.Instances) == 0 && w.StartOn != nil && err == nil {
 		w.Problems = append(w.Problems, q.hopeless(w)...)
 	}
+}
+
+// searched says where the program of a job that failed for the lack of it was
+// looked for, when the job's own words say where.
+func (w *whyJob) searched(class *job.Class) []string {
+	_, program, missing := strings.Cut(w.Failure.Reason, "cannot execute ")
+	program, _, named := strings.Cut(program, ": ")
+	if !missing || !named || strings.Contains(program, "/") {
+		return nil
+	}
+	for _, entry := range slices.Backward(class.Env) {
+		if search, ok := strings.CutPrefix(entry, "PATH="); ok {
+			return []string{"programs are looked for in its PATH, " + search}
+		}
+	}
+	return nil
+}
+
+// doubts are what is right by the rules in a job's files and most likely not
+// meant.
+func (q *whyQuestion) doubts(w *whyJob) []string {
+	r := newReading()
+	if r.load(q.dirs()) != nil {
+		return nil
+	}
+	var out []string
+	for _, path := range []string{w.File, w.Override} {
+		for _, f := range r.found[path] {
+			if f.Warning && len(out) < maxHopeless {
+				out = append(out, fmt.Sprintf("%s:%d:%d: %s", f.Path, f.Line, f.Col, f.Msg))
+			}
+		}
+	}
+	return out
 }
 
 // readPlaces adds what the definition in force says, and where each stanza
@@ -85,7 +123,7 @@ func isVariable(name string) bool {
 // dirs are the directories that session-init reads, as far as the places of its
 // jobs tell: those of the user unless no job is from there, and others.
 func (q *whyQuestion) dirs() []conf.Dir {
-	usual := conf.UserDirs(q.getenv)
+	usual := q.jobDirs()
 	var others []conf.Dir
 	ofUser := false
 	for _, file := range q.someFiles() {
@@ -115,7 +153,7 @@ func rootOf(name, file string) string {
 
 // otherFiles finds the files of that name that do not count.
 func (q *whyQuestion) otherFiles(w *whyJob) {
-	for _, dir := range conf.UserDirs(q.getenv) {
+	for _, dir := range q.jobDirs() {
 		path := filepath.Join(dir.Path, w.Job+".conf")
 		if path == w.File || w.File == "" {
 			continue
@@ -138,7 +176,7 @@ func (q *whyQuestion) hopeless(w *whyJob) []string {
 		})
 	}
 	var out []string
-	for _, f := range lint.Check(r.jobs(), q.machine()) {
+	for _, f := range lint.Check(r.jobs(), q.lintWorld()) {
 		never := f.Rule == lint.NeverStarts || f.Rule == lint.NeverMatches || f.Rule == lint.Cycle || f.Rule == lint.UnknownEvent
 		if f.Job == w.Job && never && !came(f.Msg) && len(out) < maxHopeless && strings.HasPrefix(w.StartOn.Place, fmt.Sprintf("%s:%d", f.Path, f.Line)) {
 			out = append(out, fmt.Sprintf("%s:%d:%d: %s", f.Path, f.Line, f.Col, f.Msg))

@@ -24,6 +24,22 @@ func (w *whyJob) next() []whyNext {
 	return n.list
 }
 
+// retype has the commands of a report ask the same session-init.
+func (r *whyReport) retype(c *command) {
+	var list []whyNext
+	switch {
+	case r.Job != nil:
+		list = r.Job.Next
+	case r.Event != nil:
+		list = r.Event.Next
+	case r.Broken != nil:
+		list = r.Broken.Next
+	}
+	for i := range list {
+		list[i].Command = c.again(list[i].Command)
+	}
+}
+
 type nexts struct{ list []whyNext }
 
 func (n *nexts) add(command, purpose string) {
@@ -80,7 +96,12 @@ func (w *whyJob) nextAtRest(n *nexts) {
 		}
 	}
 	if w.Manual != "" && strings.HasSuffix(strings.TrimRight(w.Manual, ":0123456789"), ".override") {
-		n.add("sctl enable "+shellWord(w.Job), "lets it start by itself again")
+		n.add("sctl enable "+shellWord(w.Job), "lets it start by itself")
+	}
+	if w.displayless() {
+		n.add("session-init -- COMMAND", "runs a desktop and begins its login session")
+		n.add("sctl session begin", "begins one, in the desktop's start-up file")
+		return
 	}
 	purpose := "starts it now"
 	switch {

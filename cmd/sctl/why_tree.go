@@ -125,7 +125,7 @@ func (o *whyOperand) text() string { return printable(strings.Join(o.Words, " ")
 func (s *screen) operand(o *whyOperand) string {
 	switch {
 	case o.Last == nil:
-		return "never came"
+		return "has not come since this was read"
 	case o.Came:
 		return "came " + s.clock(o.Last.At) + s.emitter(o.Last)
 	}

@@ -72,7 +72,7 @@ func serveWorld(t *testing.T, w *world, backend bus.Backend) string {
 		<-ready
 		w.run()
 	}()
-	w.server, err = bus.Listen(filepath.Join(dir, "socket"), backend, bus.Options{Version: "session-init TEST"})
+	w.server, err = bus.Listen(filepath.Join(dir, "socket"), backend, bus.Options{Version: "session-init TEST", ReadOnly: filepath.Join(dir, "readonly")})
 	close(ready)
 	t.Cleanup(func() {
 		if w.server != nil {
@@ -180,7 +180,7 @@ func (w *world) LogPath(class *job.Class, instance string) string {
 	return filepath.Join(w.logs, name+".log")
 }
 
-func (w *world) Simulate(q foresee.Question, done func(foresee.Foresight, error)) {
+func (w *world) Simulate(q foresee.Question, _ func() bool, done func(foresee.Foresight, error)) {
 	w.post(func() {
 		done(foresee.Ask(engine.Config{Table: events.Env{"PATH=/bin"}}, w.engine.Snapshot(), 0, q))
 	})
@@ -265,9 +265,25 @@ func (w *world) sctl(environ []string, args ...string) result {
 }
 
 func runWith(environ []string, args ...string) result {
+	return runAt(theMachine(), environ, args...)
+}
+
+// runAt runs the program on a machine whose session-init is elsewhere.
+func runAt(machine machinePlace, environ []string, args ...string) result {
 	var out, err bytes.Buffer
-	status := run(args, environ, &out, &err)
+	status := runOn(machine, args, environ, &out, &err)
 	return result{status, out.String(), err.String()}
+}
+
+// machineIn is a machine whose job files are below a directory.
+func machineIn(dir string) machinePlace {
+	m := theMachine()
+	m.dirs = slices.Clone(m.dirs)
+	for i := range m.dirs {
+		m.dirs[i].Path = dir + m.dirs[i].Path
+	}
+	m.runtime, m.first, m.own = dir+m.runtime, dir+m.first, dir+m.own
+	return m
 }
 
 // step is a command line, and what it must do. An err that ends in "*" is

@@ -168,11 +168,7 @@ func TestActivationFails(t *testing.T) {
 	})
 	r.write("go", "")
 	later.Wait()
-	for _, line := range []string{"cannot start the service missing.service that the bus asks for: there is no job missing"} {
-		if !strings.Contains(r.stderr.String(), line) {
-			t.Errorf("the log does not say %q", line)
-		}
-	}
+	r.logged("cannot start the service missing.service that the bus asks for: there is no job missing")
 }
 
 // TestActivationShared: when two services are one job, which somebody else has

@@ -41,20 +41,10 @@ func newDesktop(t *testing.T) *rig {
 // Pain 13: a plain window manager gets what is for it, and no more; pain 14:
 // phases are an order.
 func TestAutostart(t *testing.T) {
-	r := newDesktop(t)
-	r.args = append(r.args, "--verbose")
-	r.start()
+	r := newDesktop(t).start()
 	r.ok("emit", "session-start", "SESSION=7", "XDG_CURRENT_DESKTOP=sway:wlroots")
 	r.tracedAll("app", "panel", "plain")
-	log := r.stderr.String()
-	at := -1
-	for _, line := range []string{"panel (7) starting", "panel (7) running", "plain (7) starting", "plain (7) running", "app (7) starting"} {
-		next := strings.Index(log, "autostart/"+line)
-		if next <= at {
-			t.Errorf("%q is not there, or too early", line)
-		}
-		at = next
-	}
+	r.startedInTurn("7", "autostart/panel", "autostart/plain", "autostart/app")
 	for job, want := range map[string]string{
 		"app": "running (start), process PID", "late": "running (start), process PID", "gnome": "waiting (stop)", "missing": "waiting (stop)", "kde": "waiting (stop)",
 	} {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/api"
 )
 
 // Bad input, case by case as the specification names it: a sentence that
@@ -37,7 +39,7 @@ func TestBadJobFile(t *testing.T) {
 	r.start()
 	r.logged(r.conf + "/bad.conf:2:1: ")
 	r.logged("did you mean 'respawn'?")
-	r.refused(1, "start: cannot start 'bad': Unknown job\n", "start", "bad")
+	r.refused(1, "start: cannot start 'bad': Unknown job\nstart: its job file has mistakes: sctl why bad tells them\n", "start", "bad")
 	r.well()
 	// Mended, it is there; broken again, the last good definition stays.
 	r.job("bad", "exec sleep 600")
@@ -94,15 +96,18 @@ func TestBadEnvironmentTooLarge(t *testing.T) {
 	for i := range 12 {
 		args = append(args, fmt.Sprintf("V%d=%s", i, strings.Repeat("x", 100_000)))
 	}
-	// Each entry is allowed and so is their sum for our client, but not
-	// for the job's exec beside what it has already: twice over.
+	// What one asks for is allowed by itself, but is too much for the job's exec
+	// beside what it has already; see execve(2). More than that is refused at once.
 	conn := r.dial()
 	defer conn.Close()
-	var env []string
-	for i := range 40 {
-		env = append(env, fmt.Sprintf("V%d=%s", i, strings.Repeat("x", 120_000)))
+	fill := func(n int) (env []string) {
+		for i := range n {
+			env = append(env, fmt.Sprintf("V%d=%s", i, strings.Repeat("x", 123_345)))
+		}
+		return env
 	}
-	conn.fails("com.ubuntu.Upstart0_6.Error.JobFailed", "/com/ubuntu/Upstart/jobs/good", "com.ubuntu.Upstart0_6.Job", "Start", env, true)
+	conn.fails(api.ErrLimitsExceeded, "/com/ubuntu/Upstart/jobs/good", "com.ubuntu.Upstart0_6.Job", "Start", fill(18), true)
+	conn.fails("com.ubuntu.Upstart0_6.Error.JobFailed", "/com/ubuntu/Upstart/jobs/good", "com.ubuntu.Upstart0_6.Job", "Start", fill(17), true)
 	r.logged("argument list too long")
 	r.prints("good running (start), process PID\n", args...)
 	r.ok("stop", "good")
@@ -249,19 +254,22 @@ func TestBadNoMoreProcesses(t *testing.T) {
 	r.job("good", "exec sleep 600")
 	r.job("many", "instance $N\nexec sleep 600")
 	r.start()
-	// No more descriptors than it has: the spawn's pipe cannot be made.
-	used, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", r.pid()))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var old unix.Rlimit
 	if err := unix.Prlimit(r.pid(), unix.RLIMIT_NOFILE, nil, &old); err != nil {
 		t.Fatal(err)
 	}
-	tight := unix.Rlimit{Cur: uint64(len(used) + 1), Max: old.Max}
 	conn := r.dial()
 	defer conn.Close()
 	conn.call("/com/ubuntu/Upstart", "com.ubuntu.Upstart0_6", "GetAllJobs")
+	// No more descriptors than it has, which is no number from the lowest free
+	// one on: the spawn's pipe cannot be made.
+	tight := unix.Rlimit{Max: old.Max}
+	for {
+		if _, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", r.pid(), tight.Cur)); err != nil {
+			break
+		}
+		tight.Cur++
+	}
 	if err := unix.Prlimit(r.pid(), unix.RLIMIT_NOFILE, &tight, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,6 +27,16 @@ func (r *rig) pids(n int) []int {
 }
 
 func isGone(pid int) bool { return unix.Kill(pid, 0) == unix.ESRCH }
+
+// commandOf is the name of the program that a process runs; empty when it is gone.
+func commandOf(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(text))
+}
+
+// untilAsleep is a line of a script that waits until the process whose pid is in
+// the trace has become the sleep by whose name it is known.
+const untilAsleep = "    until [ -s $T ] && grep -q sleep /proc/$(cat $T)/comm; do sleep 0.01; done\n"
 
 // hiding is a script that makes processes which are hard to find, and prints
 // their pids.
@@ -57,7 +68,7 @@ func TestStopLeavesNothing(t *testing.T) {
 // TestServiceEndsByItself: what it leaves behind is ended and named.
 func TestServiceEndsByItself(t *testing.T) {
 	r := newRig(t)
-	r.job("svc", "script\n    setsid sh -c 'echo $$ >> $T; exec sleep 1000' &\n    until [ -s $T ]; do sleep 0.01; done\nend script")
+	r.job("svc", "script\n    setsid sh -c 'echo $$ >> $T; exec sleep 1000' &\n"+untilAsleep+"end script")
 	r.start()
 	r.ok("start", "svc")
 	pid := r.pids(1)[0]
@@ -65,16 +76,14 @@ func TestServiceEndsByItself(t *testing.T) {
 	if !isGone(pid) {
 		t.Errorf("process %d lives", pid)
 	}
-	if want := fmt.Sprintf("sleep (%d)", pid); !strings.Contains(r.stderr.String(), want) {
-		t.Errorf("the log does not name %s", want)
-	}
+	r.logged(fmt.Sprintf("sleep (%d)", pid))
 }
 
 // TestTaskLeavesBehind: what a finished task leaves behind stays, is named,
 // and is gone with the session.
 func TestTaskLeavesBehind(t *testing.T) {
 	r := newRig(t)
-	r.job("once", "task\nscript\n    setsid sh -c 'echo $$ >> $T; exec sleep 1000' &\n    until [ -s $T ]; do sleep 0.01; done\nend script")
+	r.job("once", "task\nscript\n    setsid sh -c 'echo $$ >> $T; exec sleep 1000' &\n"+untilAsleep+"end script")
 	r.start()
 	r.ok("start", "once")
 	pid := r.pids(1)[0]
@@ -83,9 +92,7 @@ func TestTaskLeavesBehind(t *testing.T) {
 	if isGone(pid) {
 		t.Fatalf("process %d is gone", pid)
 	}
-	if named := fmt.Sprintf("once has finished and leaves behind: sleep (%d)", pid); !strings.Contains(r.stderr.String(), named) {
-		t.Errorf("the log does not say %q", named)
-	}
+	r.logged(fmt.Sprintf("once has finished and leaves behind: sleep (%d)", pid))
 	unix.Kill(pid, unix.SIGKILL)
 	r.until("the end of it in the status", func() bool { return r.ok("status", "once") == "once waiting (stop)\n" })
 }
@@ -100,13 +107,12 @@ func TestKillModes(t *testing.T) {
 			r.start()
 			r.ok("start", "svc")
 			pids := r.pids(2)
+			r.until("the second to be what it is named by", func() bool { return commandOf(pids[1]) == "sleep" })
 			r.prints("svc waiting (stop)\n", "stop", "svc")
 			if gone := isGone(pids[0]); gone != (mode == "group") || isGone(pids[1]) {
 				t.Errorf("gone: %t, %t; want %t and false", gone, isGone(pids[1]), mode == "group")
 			}
-			r.until("its name in the log", func() bool {
-				return strings.Contains(r.stderr.String(), fmt.Sprintf("sleep (%d)", pids[1]))
-			})
+			r.logged(fmt.Sprintf("sleep (%d)", pids[1]))
 		})
 	}
 }

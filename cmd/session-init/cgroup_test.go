@@ -114,9 +114,8 @@ func TestEscape(t *testing.T) {
 				return groupOf(t, pid) != "" && !strings.Contains(r.ok("sctl", "status", "--processes", "svc"), "setsid")
 			})
 			test.between(r)
-			if shown, want := r.ok("sctl", "status", "--processes", "svc"), fmt.Sprintf("process %d (sleep 1000)\n", pid); !strings.Contains(shown, want) {
-				t.Errorf("status shows %q; want %q in it", shown, want)
-			}
+			want := fmt.Sprintf("process %d (sleep 1000)\n", pid)
+			r.until("status to show "+want, func() bool { return strings.Contains(r.ok("sctl", "status", "--processes", "svc"), want) })
 			r.prints("svc waiting (stop)\n", "stop", "svc")
 			if !hasEnded(pid) || !hasEnded(main) {
 				t.Errorf("processes %d and %d, gone: %t, %t", pid, main, isGone(pid), isGone(main))
@@ -139,7 +138,7 @@ func TestEscapeNamed(t *testing.T) {
 	r := newRig(t)
 	r.delegate()
 	r.args = append(r.args, "--verbose")
-	r.job("svc", strings.Replace(escaping, "exec sleep 1000\nend", "until [ -s $T ]; do sleep 0.01; done\nend", 1))
+	r.job("svc", strings.Replace(escaping, "    exec sleep 1000\nend", untilAsleep+"end", 1))
 	r.start()
 	r.ok("start", "svc")
 	r.needGroups()

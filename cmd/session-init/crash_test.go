@@ -116,7 +116,7 @@ func TestCrashTellsExits(t *testing.T) {
 func TestCrashUnderLoad(t *testing.T) {
 	r := newRig(t)
 	const n = 40
-	r.job("many", "start on go\ninstance $N\nscript\n    echo up $N >> $T\n    trap 'echo down $N >> $T; exit 0' TERM\n    while :; do sleep 0.1 & wait $! || :; done\nend script\npost-stop exec sh -c \"echo post $N >> $T\"\nstop on halt")
+	r.job("many", "start on go\ninstance $N\nscript\n    trap 'echo down $N >> $T; exit 0' TERM\n    echo up $N >> $T\n    while :; do sleep 0.1 & wait $! || :; done\nend script\npost-stop exec sh -c \"echo post $N >> $T\"\nstop on halt")
 	r.start()
 	for i := range n {
 		// The caller may lose its answer, never the job.

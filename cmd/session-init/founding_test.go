@@ -129,7 +129,7 @@ func TestDocumentExport(t *testing.T) {
 	r.start()
 	r.ok("emit", "interface-up", "IFACE=eth0")
 	r.traced("eth0")
-	r.prints("dhcp (eth0) running (start), process PID\nnet (eth0) running (start), process PID\n", "sctl", "list")
+	r.lists("dhcp (eth0) running (start), process PID\nnet (eth0) running (start), process PID\n")
 	r.ok("emit", "interface-down", "IFACE=eth0")
 	r.prints("dhcp waiting (stop)\nnet waiting (stop)\n", "sctl", "list")
 }

@@ -56,7 +56,7 @@ func TestInstead(t *testing.T) {
 				"owns":       "\"$OWNER\" own-name " + bus + " 0 comes",
 				"says":       python + " $W/ready.py",
 			}[does]
-			r.job(name, fmt.Sprintf("expect %s\nwatchdog 600\nready timeout 12\nexec %s", declares, exec))
+			r.job(name, fmt.Sprintf("expect %s\nwatchdog 600\nready timeout 20\nexec %s", declares, exec))
 			all = append(all, c)
 		}
 	}

@@ -27,8 +27,8 @@ import (
 // keeps it from running.
 
 const (
-	// joinTime bounds how long a daemon that begins, or that ends, is waited
-	// for, and joinPause is how long between two looks at it.
+	// joinTime bounds how long the daemon, or another login that starts it, is
+	// waited for, and joinPause is how long between two looks at it.
 	joinTime  = 30 * time.Second
 	joinPause = 50 * time.Millisecond
 	// leaveTime is how long the end of the login session may take beyond what
@@ -64,16 +64,20 @@ func runLogin(p *parsed, program string, argv, environ []string, stderr io.Write
 	}
 	l := &loginRun{parsed: p, program: program, argv: argv, environ: environ, stderr: stderr}
 	l.layer, l.rest = session.LoginVariables(environ)
-	signals, stop := login.Signals(session.Terminal())
+	signals, typed, stop := login.Signals(session.Terminal())
 	defer stop()
-	if err := l.join(); err != nil {
-		fmt.Fprintf(stderr, "session-init: %v: %s runs without it\n", err, p.command[0])
+	early, end := l.joinUnless(signals, typed)
+	if end != 0 {
+		return exitSignal + int(end)
 	}
 	command, err := login.Start(path, p.command, l.commandEnviron())
 	if err != nil {
 		fmt.Fprintf(stderr, "session-init: %v\n", err)
 		l.leave()
 		return exitNoCommand
+	}
+	for _, s := range early {
+		command.Signal(s)
 	}
 	// From here on there is nothing to do until something ends.
 	footprint.GiveBack()
@@ -95,17 +99,18 @@ func runLogin(p *parsed, program string, argv, environ []string, stderr io.Write
 			fmt.Fprintf(stderr, "session-init: login session %d has ended: ends %s\n", l.id, p.command[0])
 			command.Signal(unix.SIGTERM)
 		case code := <-status:
-			if over != nil {
-				l.leave()
-			}
+			l.leave()
 			return code
 		}
 	}
 }
 
-// exitNoCommand is the status of a command that cannot be run, as a shell has
-// it.
-const exitNoCommand = 127
+// exitNoCommand is the status of a command that cannot be run, and exitSignal plus
+// its number that of what a signal has ended, as a shell has them.
+const (
+	exitNoCommand = 127
+	exitSignal    = 128
+)
 
 // findCommand looks for a program as a shell does; empty when there is none.
 func findCommand(name string, environ []string) string {
@@ -129,49 +134,6 @@ func lookup(environ []string, name string) (value string) {
 	return value
 }
 
-// join finds the daemon, or starts it, and begins a login session.
-func (l *loginRun) join() error {
-	if err := l.findBase(); err != nil {
-		return err
-	}
-	own := filepath.Join(l.base, "session-init")
-	l.address = api.UnixAddress(filepath.Join(own, "socket"))
-	if err := os.Mkdir(own, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("cannot begin a login session: %w", err)
-	}
-	// Two logins at the same moment start one daemon.
-	turn, err := os.OpenFile(filepath.Join(own, "login.lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("cannot begin a login session: %w", err)
-	}
-	defer turn.Close()
-	if err := unix.Flock(int(turn.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("cannot lock %s: %w", turn.Name(), err)
-	}
-	limit := time.Now().Add(joinTime)
-	pause := time.NewTicker(joinPause)
-	defer pause.Stop()
-	for {
-		err := l.open()
-		if err == nil {
-			return nil
-		}
-		switch {
-		case time.Now().After(limit):
-			return err
-		case !l.held(filepath.Join(own, "lock")):
-			if err := l.launch(); err != nil {
-				return err
-			}
-			if err := l.open(); err == nil {
-				return nil
-			}
-		}
-		// There is a daemon that begins, or that ends.
-		<-pause.C
-	}
-}
-
 // findBase finds the runtime directory, also where nobody has said which it
 // is: su, sudo, ssh and cron leave the variable out.
 func (l *loginRun) findBase() error {
@@ -191,9 +153,7 @@ func (l *loginRun) findBase() error {
 }
 
 // open begins a login session of a daemon that is there.
-func (l *loginRun) open() error {
-	ctx, cancel := context.WithTimeout(context.Background(), joinTime)
-	defer cancel()
+func (l *loginRun) open(ctx context.Context) error {
 	client, err := api.Dial(ctx, l.address)
 	if err != nil {
 		return err
@@ -225,16 +185,8 @@ func (l *loginRun) held(path string) bool {
 
 // launch starts a daemon that ends with the last login session, and has what
 // it says written to a file.
-func (l *loginRun) launch() error {
-	path := l.logPath()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("cannot start the daemon: %w", err)
-	}
-	if info, err := os.Stat(path); err == nil && info.Size() > maxDaemonLog {
-		// Else it goes on growing, which is better than no login.
-		_ = os.Rename(path, path+".1")
-	}
-	log, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+func (l *loginRun) launch(ctx context.Context) error {
+	path, log, err := l.openLog()
 	if err != nil {
 		return fmt.Errorf("cannot start the daemon: %w", err)
 	}
@@ -243,11 +195,76 @@ func (l *loginRun) launch() error {
 	if info, err := log.Stat(); err == nil {
 		begin = info.Size()
 	}
-	if err := login.Launch(l.program, append(l.argv, "--until-logout"), l.rest, log); err != nil {
+	if err := login.Launch(ctx, l.program, append(l.argv, "--until-logout"), l.rest, log); err != nil {
+		if path == os.DevNull {
+			return fmt.Errorf("cannot start the daemon: %w", err)
+		}
 		l.show(path, begin)
 		return fmt.Errorf("cannot start the daemon: %w, see %s", err, path)
 	}
 	return nil
+}
+
+// logTime is how long a file for the daemon's log is waited for, where the file
+// system does not answer.
+const logTime = 2 * time.Second
+
+// openLog opens the daemon's log. A disk that is full, belongs to another or hangs
+// costs its place, never the daemon: then it is in the runtime directory, or
+// nowhere.
+func (l *loginRun) openLog() (path string, log *os.File, err error) {
+	last := os.DevNull
+	places := []string{l.logPath(), filepath.Join(l.base, "session-init", "daemon.log"), last}
+	for i, path := range places {
+		if log, err = openLogFile(path); err == nil {
+			return path, log, nil
+		}
+		if path != last {
+			fmt.Fprintf(l.stderr, "session-init: cannot write the daemon's log: %v: it goes to %s\n", err, places[i+1])
+		}
+	}
+	return "", nil, err
+}
+
+// openLogFile opens one of these files, and makes it where there is none.
+func openLogFile(path string) (*os.File, error) {
+	type opened struct {
+		log *os.File
+		err error
+	}
+	made := make(chan opened)
+	late := make(chan struct{})
+	var start *guard.Guard
+	start.Go("open the daemon's log", func() {
+		log, err := makeLogFile(path)
+		select {
+		case made <- opened{log, err}:
+		case <-late:
+			if err == nil {
+				log.Close()
+			}
+		}
+	})
+	patience := time.NewTimer(logTime)
+	defer patience.Stop()
+	select {
+	case file := <-made:
+		return file.log, file.err
+	case <-patience.C:
+		close(late)
+		return nil, fmt.Errorf("%s: the file system does not answer", path)
+	}
+}
+
+func makeLogFile(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(path); err == nil && info.Size() > maxDaemonLog {
+		// Else it goes on growing, which is better than no login.
+		_ = os.Rename(path, path+".1")
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
 // logPath is the file of the daemon's own log.
@@ -276,29 +293,19 @@ func (l *loginRun) show(path string, begin int64) {
 }
 
 // commandEnviron is the environment of COMMAND: it finds the daemon, the
-// command links, and the bus that other logins have.
+// command links, and what the user's jobs have said for all.
 func (l *loginRun) commandEnviron() []string {
 	if l.client == nil {
 		return l.environ
 	}
 	env := l.environ[:len(l.environ):len(l.environ)]
-	path := lookup(env, "PATH")
-	links := filepath.Join(l.base, "session-init", "bin")
-	if path != "" {
-		path += ":"
+	// Without a PATH programs have one of their own, which is better than the
+	// links alone.
+	if path := lookup(env, "PATH"); path != "" {
+		env = append(env, "PATH="+path+":"+filepath.Join(l.base, "session-init", "bin"))
 	}
-	env = append(env, "PATH="+path+links, api.SessionVariable+"="+l.address, api.LoginVariable+"="+strconv.Itoa(int(l.id)))
-	const bus = "DBUS_SESSION_BUS_ADDRESS"
-	if lookup(env, bus) == "" {
-		ctx, cancel := context.WithTimeout(context.Background(), joinTime)
-		defer cancel()
-		body, err := l.client.Call(ctx, api.ManagerPath, api.ManagerInterface, "GetEnv", []string{}, bus)
-		if err == nil {
-			if value, ok := body[0].(string); ok && value != "" {
-				env = append(env, bus+"="+value)
-			}
-		}
-	}
+	env = append(env, api.SessionVariable+"="+l.address, api.LoginVariable+"="+strconv.Itoa(int(l.id)))
+	env = append(env, l.table(env)...)
 	return unique(env)
 }
 
@@ -360,32 +367,51 @@ func (l *loginRun) leave() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), l.parsed.options.StopTimeout+leaveTime)
 	defer cancel()
-	// The other connection waits for the end.
-	client, err := api.Dial(ctx, l.address)
-	if err != nil {
-		return
-	}
-	defer client.Close()
-	if _, err := client.Call(ctx, api.ManagerPath, api.ManagerExtension, "EndSession", l.id); err != nil {
-		if ctx.Err() != nil {
-			fmt.Fprintf(l.stderr, "session-init: the login session has not ended in time\n")
-		}
-		return
-	}
-	body, err := client.Call(ctx, api.ManagerPath, api.PropertiesInterface, "Get", api.ManagerExtension, "ending")
-	if ending, ok := false, false; err == nil {
-		if ending, ok = body[0].(bool); !ok || !ending {
-			return
-		}
-	}
 	pause := time.NewTicker(joinPause)
 	defer pause.Stop()
-	for l.held(filepath.Join(l.base, "session-init", "lock")) {
+	late := func(what string) { fmt.Fprintf(l.stderr, "session-init: the %s has not ended in time\n", what) }
+	for {
+		ends, known := l.finish(ctx)
+		if known && !ends {
+			return
+		}
+		if known {
+			break
+		}
 		select {
 		case <-ctx.Done():
-			fmt.Fprintf(l.stderr, "session-init: the daemon has not ended in time\n")
+			late("login session")
 			return
 		case <-pause.C:
 		}
 	}
+	for l.held(filepath.Join(l.base, "session-init", "lock")) {
+		select {
+		case <-ctx.Done():
+			late("daemon")
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+// finish ends the login session, and tells whether the daemon ends with it; known
+// is false when nobody has said so, as of a daemon that has just died.
+func (l *loginRun) finish(ctx context.Context) (ends, known bool) {
+	// The other connection waits for the end.
+	client, err := api.Dial(ctx, l.address)
+	if err != nil {
+		// One that has died keeps its socket, and goes on.
+		_, err := os.Lstat(filepath.Join(l.base, "session-init", "socket"))
+		return true, errors.Is(err, fs.ErrNotExist)
+	}
+	defer client.Close()
+	// That it is over already is as good.
+	_, _ = client.Call(ctx, api.ManagerPath, api.ManagerExtension, "EndSession", l.id)
+	body, err := client.Call(ctx, api.ManagerPath, api.PropertiesInterface, "Get", api.ManagerExtension, "ending")
+	if err != nil {
+		return false, false
+	}
+	ends, known = body[0].(bool)
+	return ends, known
 }

@@ -16,8 +16,16 @@ import (
 )
 
 // compositor is a program that stands for one: it listens as that display until
-// it gets TERM, and runs a command in it meanwhile, as a start-up file has it.
+// it gets TERM, and runs a command in it meanwhile, as a start-up file has it. With
+// HOLD set it stops its parent first, the login, for which no time passes until the
+// command has it go on.
 func compositor(args []string) int {
+	if os.Getenv("HOLD") != "" {
+		if err := unix.Kill(os.Getppid(), unix.SIGSTOP); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	listener, err := net.Listen("unix", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), args[0]))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -34,7 +42,7 @@ func compositor(args []string) int {
 		}
 	}()
 	program := exec.Command("sh", "-c", args[1])
-	program.Env = append(os.Environ(), "WAYLAND_DISPLAY="+args[0], "SWAYSOCK=/the/socket")
+	program.Env = append(os.Environ(), "WAYLAND_DISPLAY="+args[0], "SWAYSOCK=/the/socket", fmt.Sprintf("LOGIN=%d", os.Getppid()))
 	if err := program.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -48,19 +56,17 @@ func compositor(args []string) int {
 // loginTo runs a login whose command is given; the caller waits for its end.
 func (r *rig) loginTo(env []string, command ...string) *loginProcess {
 	r.t.Helper()
-	l := &loginProcess{r: r, out: &syncBuffer{}, ended: make(chan error, 1), name: "to", status: -1}
+	l := &loginProcess{r: r, out: &syncBuffer{}, ended: make(chan struct{}), name: "to", status: -1}
 	l.cmd = exec.Command(filepath.Join(programs, "session-init"), append([]string{"--"}, command...)...)
 	l.cmd.Env, l.cmd.Dir = append(r.env[:len(r.env):len(r.env)], env...), "/"
 	l.cmd.Stdout, l.cmd.Stderr = l.out, l.out
 	if err := l.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	go func() { l.ended <- l.cmd.Wait() }()
+	l.watch()
 	r.t.Cleanup(func() {
-		if l.status < 0 {
-			l.cmd.Process.Signal(unix.SIGTERM)
-			l.wait()
-		}
+		l.cmd.Process.Signal(unix.SIGTERM) // is nothing to one that has ended
+		l.wait()
 		if r.t.Failed() {
 			r.t.Logf("the login said:\n%s", l.out)
 		}
@@ -88,15 +94,19 @@ func TestLoginBeginsAlone(t *testing.T) {
 	}{
 		{"itself", "sctl version; " + outlive, []string{self, "compositor", "wayland-7"}, "begun 1 wayland-7 /the/socket seat7"},
 		{"below", outlive, []string{"sh", "-c", `"$0" "$@"; exit 3`, self, "compositor", "wayland-7"}, "begun 1 wayland-7 /the/socket seat7"},
-		// What the start-up file says counts.
-		{"start-up file", "SAID=yes sctl session begin --with SAID; " + outlive, []string{self, "compositor", "wayland-7"}, "begun 1 wayland-7 /the/socket seat7 yes"},
+		// What the start-up file says counts, when it says so soon.
+		{"start-up file", "SAID=yes sctl session begin --with SAID; kill -CONT $LOGIN; " + outlive, []string{self, "compositor", "wayland-7"}, "begun 1 wayland-7 /the/socket seat7 yes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r := newLoginRig(t)
 			r.userJob("panel", aloneJob)
 			r.fakeDisplay("wayland-1")
-			l := r.loginTo([]string{"XDG_SEAT=seat7"}, append(test.command, test.within)...)
+			env := []string{"XDG_SEAT=seat7"}
+			if strings.Contains(test.within, "$LOGIN") {
+				env = append(env, "HOLD=1")
+			}
+			l := r.loginTo(env, append(test.command, test.within)...)
 			r.traced(test.want)
 			match(t, "session list", r.ok("sctl", "session", "list"), "1 begun, display wayland:"+r.run+"/wayland-7, process PID\n")
 			for pid, command := range r.processes() {

@@ -31,7 +31,7 @@ func (r *rig) loginFile(name string) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return strings.NewReplacer("\nUID_=1000", "\nUID_="+me.Uid, "\nGID_=1000", "\nGID_="+me.Gid, "HOME_=/home/user", "HOME_="+r.dir, "/run/user/$UID_", r.run,
+	return strings.NewReplacer("\nuser=user", "\nuser="+me.Username, `$(getent passwd "$user" | cut -d: -f6)`, r.dir, "/run/user/$uid", r.run,
 		"/run/user/1000", r.run, "/home/user", r.dir, "s6-setuidgid user", "s6-setuidgid "+me.Username,
 		"/usr/local/bin", programs).Replace(string(text))
 }
@@ -97,12 +97,24 @@ func TestSupervisors(t *testing.T) {
 				testkit.NeedRoot(t)
 			}
 			r := newFilesRig(t)
+			if test.name == "runit" {
+				// A user who has more groups than root has here.
+				r.write("bin/id", "#!/bin/sh\n[ \"$1\" != -G ] || exec echo 0 29 44\nexec /usr/bin/id \"$@\"\n")
+				r.userJob("groups", "start on startup\ntask\nexec /usr/bin/id -G >"+r.dir+"/groups")
+				r.env = append(r.env, "PATH="+r.dir+"/bin:"+programs+":"+os.Getenv("PATH"))
+			}
 			r.write(test.place, r.loginFile(test.snippet))
 			if err := os.Chmod(filepath.Join(r.dir, test.place), test.mode); err != nil {
 				t.Fatal(err)
 			}
 			supervisor := r.background(append([]string{program}, test.argv[1:]...)...)
 			r.awaitDaemon()
+			if test.name == "runit" {
+				r.until("the job of all groups", func() bool { return r.text("groups") != "" })
+				if got := r.text("groups"); got != "0 29 44\n" {
+					t.Errorf("the groups of a job are %q; want all of the user's, 0 29 44", got)
+				}
+			}
 			supervisor.Process.Signal(unix.SIGTERM)
 			r.over()
 			supervisor.Wait()
@@ -264,6 +276,60 @@ func TestLoginEntries(t *testing.T) {
 	}
 }
 
+// The wrapper of the entries runs the desktop whatever the user's shell is, with
+// every word as it was given and the profile that is read for it.
+func TestLoginShells(t *testing.T) {
+	wrapper, err := filepath.Abs(loginFiles + "session-init-session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const profile = ".profile"
+	for _, test := range []struct {
+		name    string
+		shell   string // "" for the program of that name
+		profile string // what is read
+	}{
+		{"dash", "", profile},
+		{"bash", "", profile},
+		{"mksh", "", profile},
+		{"zsh", "", ".zprofile"},
+		{"fish", "", "config/fish/config.fish"},
+		// What has another language, or runs nothing.
+		{"tcsh", "HERE/tcsh", profile},
+		{"nologin", "HERE/nologin", profile},
+		{"one that is gone", "HERE/zsh", profile},
+		{"none", " ", profile},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			shell := test.shell
+			if shell == "" {
+				shell = testkit.Need(t, test.name)
+			}
+			r := newLoginRig(t)
+			for _, name := range []string{"tcsh", "nologin"} {
+				r.write(name, "#!/bin/sh\necho \"this is no shell: $*\"\n")
+			}
+			shell = strings.TrimSpace(strings.Replace(shell, "HERE", r.dir, 1))
+			r.write("bin/desktop", "#!/bin/sh\necho \"$PROFILE|$1|$2|$# in $UPSTART_SESSION_ID\" >>$T\nexit 5\n")
+			r.write(test.profile, "export PROFILE="+test.profile+"\n")
+			// What the system's profile says of PATH is not ours.
+			if test.profile == profile {
+				r.write(profile, "export PROFILE="+profile+"\nPATH="+r.dir+"/bin:"+programs+":$PATH\n")
+			}
+			r.env = append(r.env, "SHELL="+shell, "ZDOTDIR="+r.dir, "PATH="+r.dir+"/bin:"+programs+":"+os.Getenv("PATH"))
+			cmd := exec.Command("sh", wrapper, "desktop", "two words", "a'b\"c$d")
+			cmd.Env, cmd.Dir = r.env, r.dir
+			out, _ := cmd.CombinedOutput()
+			if status := cmd.ProcessState.ExitCode(); status != 5 {
+				t.Errorf("status %d; want that of the desktop\n%s", status, out)
+			}
+			if got, want := r.trace(), []string{test.profile + "|two words|a'b\"c$d|2 in 1"}; !slices.Equal(got, want) {
+				t.Errorf("run was %q; want %q\n%s", got, want, out)
+			}
+		})
+	}
+}
+
 func TestLoginEntriesValid(t *testing.T) {
 	program := testkit.Need(t, "desktop-file-validate")
 	entries, _ := filepath.Glob(loginFiles + "*.desktop")
@@ -284,7 +350,8 @@ func TestLoginEntriesValid(t *testing.T) {
 }
 
 // A login by PAM starts the user's daemon before his shell begins, the second
-// one joins it, and the last one out ends it.
+// one joins it, and the last one out ends it, but for what lingers: that keeps
+// it until it has ended, or until the next login is over.
 func TestPAM(t *testing.T) {
 	words := testkit.NeedPrivate(t)
 	for _, program := range []string{"su", "setpriv", "flock"} {
@@ -303,6 +370,12 @@ mount -t tmpfs none /run
 mount -t tmpfs none /usr/local/bin
 cp %[1]s/session-init %[1]s/sctl /usr/local/bin
 cp %[2]s /usr/local/bin/pam-session-init
+cat >/usr/local/bin/slow-to-end <<'END'
+#!/bin/sh
+trap 'sleep 1; exit' TERM
+: >$XDG_RUNTIME_DIR/up
+while :; do sleep 0.05; done
+END
 chmod 755 /usr/local/bin /usr/local/bin/*
 mkdir -p /run/user/65534 %[3]s/pam.d
 chown 65534:65534 /run/user/65534
@@ -310,14 +383,15 @@ chmod 700 /run/user/65534
 cat >%[3]s/pam.d/su <<END
 auth sufficient pam_rootok.so
 account required pam_permit.so
-session optional pam_exec.so quiet /usr/local/bin/pam-session-init
+session optional pam_exec.so quiet type=close_session /usr/local/bin/pam-session-init
+session optional pam_exec.so quiet type=open_session /usr/local/bin/pam-session-init
 END
 mount --bind %[3]s/pam.d /etc/pam.d
 export XDG_RUNTIME_DIR=/run/user/65534 PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 su nobody -s /bin/sh -c 'sctl version >/dev/null && echo first; read go || :' <%[3]s/go >%[3]s/said &
 first=$!
 exec 8>%[3]s/go
-until grep -q first %[3]s/said; do sleep 0.05; done
+until grep -qs first %[3]s/said; do sleep 0.05; done
 keeper=$(cat /run/user/65534/session-init/lock)
 su nobody -s /bin/sh -c 'cat $XDG_RUNTIME_DIR/session-init/lock; sctl version >/dev/null && echo second' >%[3]s/second
 [ "$(cat %[3]s/second)" = "$keeper
@@ -325,12 +399,35 @@ second" ] || { echo "the second login: $(cat %[3]s/second)"; exit 1; }
 setpriv --reuid 65534 --regid 65534 --clear-groups sctl version >/dev/null || { echo "the second login has ended it"; exit 1; }
 exec 8>&-
 wait $first
-tries=0
-while grep -q session-init /proc/$keeper/cmdline 2>/dev/null; do
-	tries=$((tries + 1))
-	[ $tries -lt 200 ] || { echo "the daemon is left"; exit 1; }
-	sleep 0.05
-done
+user() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+login() { su nobody -s /bin/sh -c "$1"; }
+gone() {
+	tries=0
+	while grep -q session-init /proc/$1/cmdline 2>/dev/null; do
+		tries=$((tries + 1))
+		[ $tries -lt 1200 ] || { echo "the daemon is left $2"; exit 1; }
+		sleep 0.05
+	done
+}
+stays() { user sctl version >/dev/null 2>&1 && [ "$(cat /run/user/65534/session-init/lock)" = "$keeper" ] || { echo "the daemon is not left $1"; exit 1; }; }
+gone $keeper "after the last logout"
+login 'sctl run --quiet --linger --name tmux sleep 1000'
+keeper=$(cat /run/user/65534/session-init/lock)
+stays "with what lingers"
+user sctl status tmux | grep -q running || { echo "what lingers has ended"; exit 1; }
+login 'sctl stop --quiet tmux; sctl version >/dev/null || echo "what lingered takes it away from the next login"'
+gone $keeper "after the second logout"
+login 'sctl run --quiet --linger --name tmux sleep 1000'
+keeper=$(cat /run/user/65534/session-init/lock)
+stays "with what lingers again"
+user sctl stop --quiet tmux
+gone $keeper "after what lingered"
+# A daemon that is ending, since somebody has said so, is followed by another.
+login 'sctl run --quiet --linger --name slow slow-to-end; until [ -e $XDG_RUNTIME_DIR/up ]; do sleep 0.05; done'
+keeper=$(cat /run/user/65534/session-init/lock)
+user sctl end-session
+login "sctl version >/dev/null && ! grep -q $keeper \$XDG_RUNTIME_DIR/session-init/lock || echo no daemon after one that was ending"
+gone $keeper "after end-session"
 echo done
 `, programs, hook, dir)
 	if err := unix.Mkfifo(filepath.Join(dir, "go"), 0o600); err != nil {

@@ -24,7 +24,7 @@ type loginProcess struct {
 	r      *rig
 	cmd    *exec.Cmd
 	out    *syncBuffer
-	ended  chan error
+	ended  chan struct{} // closed at its end
 	name   string
 	status int
 }
@@ -104,7 +104,7 @@ func (r *rig) endLoginDaemon() {
 // with what that holds. Its environment is in the file NAME-env.
 func (r *rig) login(name string, env ...string) *loginProcess {
 	r.t.Helper()
-	l := &loginProcess{r: r, out: &syncBuffer{}, ended: make(chan error, 1), name: name, status: -1}
+	l := &loginProcess{r: r, out: &syncBuffer{}, ended: make(chan struct{}), name: name, status: -1}
 	l.cmd = exec.Command(filepath.Join(programs, "session-init"), "--", "sh", "-c",
 		`env > $W/`+name+`-new; mv $W/`+name+`-new $W/`+name+`-env; while [ ! -e $W/`+name+`-end ]; do sleep 0.02; done; exit $(cat $W/`+name+`-end)`)
 	l.cmd.Env, l.cmd.Dir = append(r.env[:len(r.env):len(r.env)], env...), "/"
@@ -112,26 +112,32 @@ func (r *rig) login(name string, env ...string) *loginProcess {
 	if err := l.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	go func() { l.ended <- l.cmd.Wait() }()
+	l.watch()
 	r.t.Cleanup(func() {
-		if l.cmd.ProcessState == nil {
-			l.cmd.Process.Signal(unix.SIGTERM)
-			l.wait()
-		}
+		l.cmd.Process.Signal(unix.SIGTERM) // is nothing to one that has ended
+		l.wait()
 		if r.t.Failed() {
 			r.t.Logf("login %s said:\n%s", name, l.out)
 		}
 	})
 	r.until("login "+name+" to begin", func() bool {
 		select {
-		case err := <-l.ended:
-			r.t.Fatalf("login %s ended at once: %v\n%s", name, err, l.out)
+		case <-l.ended:
+			r.t.Fatalf("login %s ended at once: %v\n%s", name, l.cmd.ProcessState, l.out)
 		default:
 		}
 		_, err := os.Stat(filepath.Join(r.dir, name+"-env"))
 		return err == nil
 	})
 	return l
+}
+
+// watch has the end of the login be known.
+func (l *loginProcess) watch() {
+	go func() {
+		l.cmd.Wait()
+		close(l.ended)
+	}()
 }
 
 // env returns a variable of the command.
@@ -220,7 +226,7 @@ func (f *fakeDisplay) crash() {
 	}
 }
 
-const panelJob = "start on session-start\nscript\n    echo panel $SESSION $WAYLAND_DISPLAY >> $T\n    trap 'echo panel-term >> $T; exit 0' TERM\n    while :; do sleep 0.1 & wait $! || :; done\nend script"
+const panelJob = "start on session-start\nscript\n    trap 'echo panel-term >> $T; exit 0' TERM\n    echo panel $SESSION $WAYLAND_DISPLAY >> $T\n    while :; do sleep 0.1 & wait $! || :; done\nend script"
 
 // A login starts the daemon, which is nobody's child and ends with it; the
 // status is the command's.
@@ -433,6 +439,7 @@ func TestLoginEnds(t *testing.T) {
 			if status := l.wait(); status != 128+int(unix.SIGTERM) {
 				t.Errorf("the login's status is %d; want that of TERM", status)
 			}
+			r.nobodyHolds()
 			r.until("the end of the daemon", func() bool { return r.command("sctl", "version").status == 3 })
 		})
 	}

@@ -43,6 +43,10 @@ func main() {
 
 // run is main with its surroundings as arguments. It returns the exit status.
 func run(args, environ []string, stdout, stderr io.Writer) int {
+	// Go ends a program that writes to a standard error which nobody has open any
+	// more, unless it takes this signal: then the write fails, and that is all. To
+	// ignore it would be inherited by all that we start.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	var words kernelWords
 	all := args
 	if isFirst() || slices.Contains(args, "--system") {
@@ -135,10 +139,14 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	// Signals are taken before anything is made, so that none of them ends
 	// the daemon with its files behind it.
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1)
+	heeded := []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1}
 	if opts.System != nil {
-		signal.Notify(signals, unix.SIGWINCH, unix.SIGPWR)
+		heeded = append(heeded, unix.SIGWINCH, unix.SIGPWR)
+	} else {
+		// As nohup(1) and a shell's & want it.
+		heeded = slices.DeleteFunc(heeded, signal.Ignored)
 	}
+	signal.Notify(signals, heeded...)
 	defer signal.Stop(signals)
 
 	daemon, err := session.Start(opts)

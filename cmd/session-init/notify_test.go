@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,21 +89,20 @@ func TestNotifyOverReplacement(t *testing.T) {
 // it must know in its environment.
 func TestWatchdog(t *testing.T) {
 	r := newRig(t)
-	r.job("svc", "watchdog 1\nrespawn\nscript\n    echo \"$WATCHDOG_USEC $([ \"$WATCHDOG_PID\" = $$ ] && echo its own)\" >> $T\n    exec sleep 1000\nend script")
+	r.job("svc", "watchdog 1\nrespawn\nscript\n    echo \"$$ $WATCHDOG_USEC $([ \"$WATCHDOG_PID\" = $$ ] && echo its own)\" >> $T\n    exec sleep 1000\nend script")
 	r.start()
 	r.ok("sctl", "start", "svc")
-	first := r.main("svc")
 	r.until("another main process", func() bool {
-		return len(r.trace()) >= 2 && unix.Kill(first, 0) == unix.ESRCH
+		// Its pid stands before what the first one has found.
+		first, err := strconv.Atoi(strings.Fields(r.trace()[0] + " none")[0])
+		return len(r.trace()) >= 2 && err == nil && isGone(first)
 	})
 	for _, line := range r.trace() {
-		if line != "1000000 its own" {
-			t.Errorf("the job finds %q; want %q", line, "1000000 its own")
+		if _, found, _ := strings.Cut(line, " "); found != "1000000 its own" {
+			t.Errorf("the job finds %q; want %q", found, "1000000 its own")
 		}
 	}
-	if want := "did not say WATCHDOG=1 within 1 second: sending ABRT"; !strings.Contains(r.stderr.String(), want) {
-		t.Errorf("the log does not say %q:\n%s", want, r.stderr.String())
-	}
+	r.logged("did not say WATCHDOG=1 within 1 second: sending ABRT")
 	r.ok("sctl", "stop", "svc")
 }
 
@@ -126,4 +127,65 @@ func TestNotifyRefusals(t *testing.T) {
 func (r *rig) exists(name string) bool {
 	_, err := os.Stat(filepath.Join(r.dir, name))
 	return err == nil
+}
+
+// TestNotifyApart: a job whose name looks like that of another's instance has a
+// socket of its own, and each is heard.
+func TestNotifyApart(t *testing.T) {
+	testkit.Need(t, "python3")
+	r := newRig(t)
+	r.write("speaker.py", speaker)
+	text := "expect notify\nexec env W=%s/%s python3 " + r.dir + "/speaker.py"
+	r.job("a", "instance $X\n"+fmt.Sprintf(text, r.dir, "1"))
+	r.job("a-b", fmt.Sprintf(text, r.dir, "2"))
+	r.start()
+	r.ok("sctl", "start", "--no-wait", "a", "X=b")
+	r.becomes("a (b) spawned (start), process PID\n", "a", "X=b")
+	r.ok("sctl", "start", "--no-wait", "a-b")
+	r.becomes("a-b spawned (start), process PID\n", "a-b")
+	r.write("1/say1", "READY=1\nSTATUS=one")
+	r.until("the first to be heard", func() bool {
+		return strings.Contains(r.command("sctl", "status", "a", "X=b").out, "\tsays: one\n")
+	})
+	r.write("2/say1", "READY=1\nSTATUS=two")
+	r.until("the second to be heard", func() bool { return strings.Contains(r.command("sctl", "status", "a-b").out, "\tsays: two\n") })
+	r.ok("sctl", "stop", "a", "X=b")
+	r.ok("sctl", "stop", "a-b")
+}
+
+// TestNotifyFormerPath: an instance whose socket has the name that an older
+// daemon gave it is heard there by the next daemon, with its hooks, and nothing
+// of it is left.
+func TestNotifyFormerPath(t *testing.T) {
+	testkit.Need(t, "python3")
+	r := newRig(t)
+	r.write("speaker.py", speaker)
+	r.job("svc", "expect notify\nexec python3 "+r.dir+"/speaker.py\npre-stop exec sh -c 'echo \"$NOTIFY_SOCKET\" >> $T'")
+	r.start()
+	r.ok("sctl", "start", "--no-wait", "svc")
+	r.becomes("svc spawned (start), process PID\n", "svc")
+	found, err := filepath.Glob(r.run + "/session-init/*/notify/svc-*")
+	if err != nil || len(found) != 1 {
+		t.Fatalf("sockets: %q, %v", found, err)
+	}
+	former := filepath.Join(filepath.Dir(found[0]), "svc")
+	if err := os.Rename(found[0], former); err != nil {
+		t.Fatal(err)
+	}
+	r.ok("sctl", "re-exec")
+	r.until("the next daemon", func() bool { return strings.Contains(r.stderr.String(), "goes on where the last daemon was") })
+	// What the job has is the name that it was given.
+	if err := os.Symlink(former, found[0]); err != nil {
+		t.Fatal(err)
+	}
+	r.write("say1", "READY=1\nSTATUS=first")
+	r.until("the job to be heard", func() bool { return strings.Contains(r.command("sctl", "status", "svc").out, "\tsays: first\n") })
+	if err := os.Remove(found[0]); err != nil {
+		t.Fatal(err)
+	}
+	r.ok("sctl", "stop", "svc")
+	r.traced(former)
+	if left, err := os.ReadDir(filepath.Dir(former)); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 }

@@ -132,3 +132,34 @@ func TestReadyBurst(t *testing.T) {
 		t.Errorf("notified:\n%s\nwant one notification of both", told)
 	}
 }
+
+// TestEnableNow: jobs that are enabled with --now run, also those that the first of
+// them starts; a client sees which are off. What is made for login sessions is
+// refused, with what to do, and enabled all the same.
+func TestEnableNow(t *testing.T) {
+	r := newRig(t)
+	for name, on := range map[string]string{"first": "startup", "second": "started first", "panel": "session-start"} {
+		r.write("etc/session-init/"+name+".conf", "start on "+on+"\n"+service(name)+"\n")
+		r.write("etc/session-init/"+name+".override", "manual\n")
+	}
+	r.args = []string{"--logdir", r.logs}
+	r.address = ""
+	r.start()
+	r.until("the jobs to be off", func() bool { return strings.Count(r.command("sctl", "list", "--json").out, `"manual": true`) == 3 })
+	r.ok("sctl", "enable", "--now", "first", "second")
+	for _, name := range []string{"first", "second"} {
+		r.until(name+" to run", func() bool {
+			return strings.HasPrefix(r.command("status", name).out, name+" running (start), process ")
+		})
+	}
+	got := r.command("sctl", "enable", "--now", "panel")
+	if got.status != 1 || !strings.Contains(got.out, "panel starts by itself") || !strings.Contains(got.errOut, "It belongs to a login session, and none has a display") {
+		t.Errorf("enable --now panel = %+v; want it enabled, and refused", got)
+	}
+	if out := r.ok("sctl", "list", "--json"); strings.Contains(out, `"manual": true`) {
+		t.Errorf("all are enabled, and list says %s", out)
+	}
+	r.ok("sctl", "disable", "--now", "first", "panel")
+	r.until("first to be stopped", func() bool { return r.command("status", "first").out == "first waiting (stop)\n" })
+	r.end()
+}

@@ -109,9 +109,10 @@ func TestReadyTwoDesktops(t *testing.T) {
 			t.Errorf("%s is process %d still, which was of the session that has ended", job, pid)
 		}
 	}
-	if got := r.ok("sctl", "list"); strings.Contains(got, "polkit-agent (1)") || !strings.Contains(got, "polkit-agent (2) running") {
-		t.Errorf("the polkit agents are\n%s", got)
-	}
+	r.until("the first polkit agent to be gone, and the second to run", func() bool {
+		got := r.ok("sctl", "list")
+		return !strings.Contains(got, "polkit-agent (1)") && strings.Contains(got, "polkit-agent (2) running")
+	})
 	r.ok("sctl", "session", "end", "2")
 	for _, job := range once {
 		r.prints(job+" waiting (stop)\n", "status", job)

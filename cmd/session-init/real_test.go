@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -236,12 +237,19 @@ func (r *rig) setApart(program, path string) {
 	r.env = append(r.env, "PATH="+r.dir+"/bin:"+programs+":"+path)
 }
 
+// ports are those that a test of this run has been given.
+var ports sync.Map
+
 // freePort finds one that nobody listens on, below those that the kernel hands
-// out, so that none of them takes it meanwhile.
+// out, so that none of them takes it meanwhile, and that no other test has, whose
+// daemon may not listen yet.
 func (r *rig) freePort() string {
 	r.t.Helper()
 	for range 100 {
 		port := strconv.Itoa(10000 + rand.IntN(20000))
+		if _, taken := ports.LoadOrStore(port, true); taken {
+			continue
+		}
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err == nil {
 			l.Close()

@@ -73,7 +73,7 @@ func testMain(m *testing.M) int {
 
 // patience bounds every wait. It is no expectation: a test that runs into it
 // has failed.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // rig is one daemon in a directory of its own.
 type rig struct {
@@ -86,12 +86,16 @@ type rig struct {
 	args    []string
 	daemon  *exec.Cmd
 	stderr  *syncBuffer
-	ended   chan error
+	ended   chan struct{} // closed at its end
 	address string
 	// binary is the daemon's.
 	binary string
 	// root is where a program that was set apart finds its files.
 	root string
+	// before are words before the program's; errs is where its standard error
+	// leads, nil for stderr.
+	before []string
+	errs   *os.File
 	// group is a descriptor of the cgroup to start it in, 0 for ours.
 	group int
 }
@@ -159,8 +163,8 @@ func (r *rig) start() *rig {
 	r.launch()
 	r.until("the session file", func() bool {
 		select {
-		case err := <-r.ended:
-			r.t.Fatalf("the daemon ended at once: %v\n%s", err, r.stderr)
+		case <-r.ended:
+			r.t.Fatalf("the daemon ended at once: %v\n%s", r.daemon.ProcessState, r.stderr)
 		default:
 		}
 		matches, _ := filepath.Glob(filepath.Join(r.run, "upstart/sessions/*.session"))
@@ -181,16 +185,23 @@ func (r *rig) start() *rig {
 func (r *rig) launch() {
 	r.t.Helper()
 	r.stderr = &syncBuffer{}
-	r.daemon = exec.Command(r.binary, r.args...)
+	words := append(append(r.before[:len(r.before):len(r.before)], r.binary), r.args...)
+	r.daemon = exec.Command(words[0], words[1:]...)
 	r.daemon.Env, r.daemon.Dir = r.env, "/"
 	r.daemon.Stdout, r.daemon.Stderr = r.stderr, r.stderr
+	if r.errs != nil {
+		r.daemon.Stderr = r.errs
+	}
 	r.daemon.SysProcAttr = &unix.SysProcAttr{UseCgroupFD: r.group > 0, CgroupFD: r.group}
 	if err := r.daemon.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	r.ended = make(chan error, 1)
+	r.ended = make(chan struct{})
 	daemon, ended := r.daemon, r.ended
-	go func() { ended <- daemon.Wait() }()
+	go func() {
+		daemon.Wait()
+		close(ended)
+	}()
 	r.t.Cleanup(func() { r.finish(daemon, ended) })
 }
 
@@ -207,17 +218,15 @@ func (r *rig) dump() {
 }
 
 // finish ends a daemon that still runs, and fails the test for what it left.
-func (r *rig) finish(daemon *exec.Cmd, ended chan error) {
-	if daemon.ProcessState == nil {
-		daemon.Process.Signal(unix.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(patience):
-			r.dump()
-			r.t.Errorf("the daemon does not end\n%s", r.stderr)
-			daemon.Process.Kill()
-			<-ended
-		}
+func (r *rig) finish(daemon *exec.Cmd, ended chan struct{}) {
+	daemon.Process.Signal(unix.SIGTERM) // is nothing to one that has ended
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		r.dump()
+		r.t.Errorf("the daemon does not end\n%s", r.stderr)
+		daemon.Process.Kill()
+		<-ended
 	}
 	if r.t.Failed() {
 		r.t.Logf("the daemon's log:\n%s", r.stderr)
@@ -433,6 +442,13 @@ func (r *rig) becomes(want string, args ...string) {
 	r.until(fmt.Sprintf("status %v to be %q", args, want), func() bool {
 		return pattern.MatchString(r.command(append([]string{"status"}, args...)...).out)
 	})
+}
+
+// lists waits until the client lists these; PID is any number.
+func (r *rig) lists(want string) {
+	r.t.Helper()
+	pattern := regexp.MustCompile(`\A` + strings.ReplaceAll(regexp.QuoteMeta(want), "PID", `[0-9]+`) + `\z`)
+	r.until(fmt.Sprintf("the list to be %q", want), func() bool { return pattern.MatchString(r.command("sctl", "list").out) })
 }
 
 // files lists what is below a directory, for comparison.

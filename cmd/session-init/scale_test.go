@@ -36,7 +36,11 @@ func TestChainOf300(t *testing.T) {
 	for i := 1; i < n; i++ {
 		r.job(fmt.Sprintf("j%d", i), fmt.Sprintf("start on started j%d\nstop on stopping j%d\nexec sleep 600", i-1, i-1))
 	}
+	r.job("first", "exec sleep 600")
 	r.start()
+	// What is opened with the first process stays open.
+	r.ok("start", "first")
+	r.ok("stop", "first")
 	before := r.counts()
 	r.ok("emit", "go")
 	r.becomes(fmt.Sprintf("j%d running (start), process PID\n", n-1), fmt.Sprintf("j%d", n-1))
@@ -44,10 +48,13 @@ func TestChainOf300(t *testing.T) {
 		t.Errorf("%d children; want %d", got.children, n)
 	}
 	r.ok("stop", "j0")
-	if out := r.ok("sctl", "list"); strings.Contains(out, "running") || strings.Count(out, "waiting (stop)\n") != n {
+	if out := r.ok("sctl", "list"); strings.Contains(out, "running") || strings.Count(out, "waiting (stop)\n") != n+1 {
 		t.Errorf("not all have stopped:\n%s", out)
 	}
-	r.until("what was used to be given back", func() bool { return r.counts() == before })
+	r.until("what was used to be given back", func() bool {
+		now := r.counts()
+		return now.descriptors <= before.descriptors && now.children == 0
+	})
 }
 
 func TestThousandOnOneEvent(t *testing.T) {

@@ -76,6 +76,47 @@ func TestEndTakesStrays(t *testing.T) {
 	r.logged("Left behind by a job, ended with the session")
 }
 
+// What is left behind has the time that the jobs have not used up, and no more:
+// where there is none it gets KILL. It is named, and no process is said to
+// withstand KILL that was merely younger than the look at all.
+func TestEndCutsStrays(t *testing.T) {
+	const deaf = "task\nscript\n    sh -c \"trap '' TERM; echo deaf >> $T; while :; do sleep 0.01; done\" > /dev/null 2>&1 &\nend script"
+	for _, test := range []struct{ name, seconds, stubborn string }{
+		{"with time", "2", ""},
+		{"without time", "1", "kill timeout 600\nscript\n    trap '' TERM\n    echo up >> $T\n    while :; do sleep 1; done\nend script"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t)
+			r.args = append(r.args, "--stop-timeout", test.seconds)
+			r.job("deaf", deaf)
+			r.job("polite", "task\nscript\n    sh -c 'trap \"echo term >> $T; exit\" TERM; echo polite >> $T; while :; do sleep 0.01; done' > /dev/null 2>&1 &\nend script")
+			r.start()
+			r.ok("start", "deaf")
+			r.traced("deaf")
+			r.ok("start", "polite")
+			r.traced("deaf", "polite")
+			want := []string{"deaf", "polite", "term"}
+			if test.stubborn != "" {
+				r.job("stubborn", test.stubborn)
+				r.becomes("stubborn waiting (stop)\n", "stubborn")
+				r.ok("start", "stubborn")
+				r.traced("deaf", "polite", "up")
+				want = []string{"deaf", "polite", "up"}
+			}
+			if status := r.end(); status != 0 {
+				t.Errorf("the daemon's exit status is %d", status)
+			}
+			if got := r.trace(); !slices.Equal(got, want) {
+				t.Errorf("trace is %q; want %q", got, want)
+			}
+			r.logged("killed: it did not end in time")
+			if log := r.stderr.String(); strings.Contains(log, "does not end even by KILL") {
+				t.Errorf("a process that ends by KILL is said not to:\n%s", log)
+			}
+		})
+	}
+}
+
 func TestLiveConfiguration(t *testing.T) {
 	r := newRig(t)
 	r.start()

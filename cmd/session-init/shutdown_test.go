@@ -112,6 +112,8 @@ func TestShutdownRefuses(t *testing.T) {
 		m.jobs()
 		m.boot(nil)
 		m.ready(1)
+		// What starts on startup may not have come so far yet.
+		m.runs("--system")
 		open := "--address=unix:path=/run/session-init/readonly"
 		for _, test := range []struct{ args, want string }{
 			{"shutdown -a -r now", "-a is not supported: nobody reads /etc/shutdown.allow"},

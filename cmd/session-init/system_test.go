@@ -46,6 +46,8 @@ type machine struct {
 	log    *syncBuffer
 	ended  chan struct{}
 	rooted bool
+	// errs is where its standard error leads, nil for log.
+	errs *os.File
 	// binary is the daemon's, env what it is told besides PATH.
 	binary string
 	env    []string
@@ -100,6 +102,9 @@ func (m *machine) start(stdin *os.File, flags uintptr, words ...string) {
 	m.cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SECRET=1"}, m.env...)
 	m.cmd.Stdin, m.cmd.Stdout, m.cmd.Stderr = stdin, m.log, m.log
 	m.cmd.Dir = "/"
+	if m.errs != nil {
+		m.cmd.Stderr = m.errs
+	}
 	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | flags}
 	if !m.rooted {
 		attr.Cloneflags |= unix.CLONE_NEWUSER

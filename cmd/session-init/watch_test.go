@@ -145,3 +145,47 @@ func (r *rig) relink(target, name string) {
 		r.t.Fatal(err)
 	}
 }
+
+// A job file that somebody is writing defines nothing until it is closed; one
+// that is written anew goes on to mean what it did.
+func TestHalfWrittenJob(t *testing.T) {
+	r := newRig(t)
+	r.job("good", "start on tick\nexec sleep 600")
+	r.start()
+	half := func(name, text string) *os.File {
+		f, err := os.Create(r.dir + "/conf/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		if _, err := f.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	late, good := half("late.conf", "start on tick\n"), half("good.conf", "description half\n")
+	// This comes behind them.
+	r.job("mark", "exec sleep 600")
+	r.until("a job that was written later", func() bool {
+		for _, f := range []*os.File{late, good} {
+			if _, err := f.WriteString("# more\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return r.command("sctl", "status", "mark").status == 0
+	})
+	r.ok("sctl", "emit", "tick")
+	r.lists("good running (start), process PID\nmark waiting (stop)\n")
+	r.ok("sctl", "stop", "good")
+	for _, f := range []*os.File{late, good} {
+		if _, err := f.WriteString("exec sleep 601\n"); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.until("the file to count", func() bool { return r.command("sctl", "status", "late").status == 0 })
+	r.ok("sctl", "emit", "tick")
+	r.lists("good waiting (stop)\nlate running (start), process PID\nmark waiting (stop)\n")
+}

@@ -83,7 +83,7 @@ func TestWhy(t *testing.T) {
 
 	r.ok("emit", "--no-wait", "up")
 	r.tellsWhy([]string{"half"}, `^start on +not all that it takes has come \(half.conf:1\)$`, `^    \+ up: came [0-9:]+ from emit \(process \d+\)$`,
-		`^    - started never: never came$`, `-> never was not started yet, and nothing starts it by itself`, `sctl why never`)
+		`^    - started never: has not come since this was read$`, `-> never was not started yet, and nothing starts it by itself`, `sctl why never`)
 
 	r.command("start", "often", "--no-wait")
 	r.tellsWhy([]string{"often"}, `^often is not running: it failed`, `the respawn limit of 2 in 60 s \(often.conf:2\) is reached`)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 )
 
 func TestSessions(t *testing.T) {
@@ -39,6 +40,21 @@ func TestSessions(t *testing.T) {
 	got, err := Sessions(dir)
 	if !reflect.DeepEqual(got, want) || err != nil {
 		t.Errorf("Sessions = %v, %v; want %v", got, err, want)
+	}
+	// A dead daemon's, whose pid is another process's, and the next one's with the
+	// same socket: the last that was written is meant, whatever its pid.
+	for _, c := range []struct {
+		first int64
+		want  Session
+	}{{-1, Session{self, "unix:abstract=own", own}}, {1, Session{first, "unix:abstract=own", other}}} {
+		write(fmt.Sprintf("%d.session", first), "UPSTART_SESSION=unix:abstract=own\n")
+		at := time.Now().Add(time.Duration(c.first) * time.Hour)
+		if err := os.Chtimes(other, at, at); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Sessions(dir); !reflect.DeepEqual(got, []Session{c.want}) || err != nil {
+			t.Errorf("Sessions of two files with one address = %v, %v; want %v", got, err, c.want)
+		}
 	}
 	write(fmt.Sprintf("%d.session", self), "SOMETHING=else\n")
 	if err := os.Remove(other); err != nil {

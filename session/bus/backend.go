@@ -27,8 +27,9 @@ type Backend interface {
 	// line. done is called on the engine's goroutine, some time later.
 	Processes(class, instance string, done func([]engine.Stray))
 	// Simulate says what would come of a question; nothing does. done is
-	// called on the engine's goroutine, some time later.
-	Simulate(q foresee.Question, done func(foresee.Foresight, error))
+	// called on the engine's goroutine, some time later; without an answer when
+	// nobody wanted one any more as its turn came.
+	Simulate(q foresee.Question, wanted func() bool, done func(foresee.Foresight, error))
 	// LogPath is the file that an instance's output goes to; empty when it
 	// is not logged.
 	LogPath(class *job.Class, instance string) string

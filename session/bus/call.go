@@ -57,6 +57,8 @@ type call struct {
 	serial uint32
 	quiet  bool // no answer is wanted
 	tells  bool // the answer says how things stand; see outcome.go
+	notes  bool // the answer is a note
+	sets   bool // what reads it changes something, for whoever asked
 	why    bool // a failure is told with its reason: nobody can ask later
 	in     wire.Message
 	fds    []int // that came with it, until the handler returns
@@ -109,9 +111,17 @@ func (s *Server) wait(c *call, path bool) (id engine.CallID, full bool) {
 		return 0, true
 	}
 	id = engine.CallID(s.calls.Add(1))
-	s.waiting[id] = waiting{c.conn, c.serial, path, c.tells, c.why}
+	s.waiting[id] = waiting{c.conn, c.serial, path, c.tells, c.notes, c.why}
 	c.conn.waiting[id] = struct{}{}
 	return id, false
+}
+
+// waits tells whether somebody waits for the answer of a call yet.
+func (s *Server) waits(id engine.CallID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.waiting[id]
+	return ok
 }
 
 // forget takes a call from those that wait.
@@ -143,6 +153,8 @@ func (s *Server) Reply(r engine.Reply) {
 		s.sendReply(w.conn, w.serial, "us", []any{uint32(r.Login), r.Text})
 	case w.tells:
 		s.outcomes = append(s.outcomes, outcome{w, r})
+	case w.notes:
+		s.sendReply(w.conn, w.serial, "s", []any{r.Text})
 	case w.path:
 		s.sendReply(w.conn, w.serial, "o", []any{wire.ObjectPath(api.InstancePath(r.Class, r.Instance))})
 	default:
@@ -151,9 +163,13 @@ func (s *Server) Reply(r engine.Reply) {
 }
 
 // read calls f on the engine's goroutine, after all that the client has
-// asked for before, and answers with what it returns.
+// asked for before, and answers with what it returns. Nothing is read for a
+// client that has gone meanwhile.
 func (c *call) read(f func(engine.View) ([]any, *failure)) {
 	c.server.backend.Read(func(v engine.View) {
+		if c.conn.lost() && !c.sets {
+			return
+		}
 		defer c.recover()
 		c.reply(f(v))
 	})

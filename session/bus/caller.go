@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,11 +32,48 @@ func (c *conn) caller() *events.Caller {
 	if stat, err := readSome(dir+"/stat", 4096); err == nil {
 		c.asker.Command, c.asker.Parent = parseStat(stat)
 	}
-	if environ, err := readSome(dir+"/environ", maxEnviron); err == nil {
+	if environ, ok := c.environ(dir + "/environ"); ok {
 		c.asker.Job, c.asker.Instance = parseEnviron(environ)
 		c.asker.Session = parseSession(environ, c.server.Address())
 	}
 	return c.asker
+}
+
+// environTime is how long a client's environment is waited for when others wait
+// with it.
+const environTime = time.Second
+
+// environ reads the environment of a client. The kernel looks into the memory of
+// the process for it, which may hang as the process does: a client with a reader
+// of its own waits alone, and all of those on a bus for environTime only.
+func (c *conn) environ(path string) ([]byte, bool) {
+	s := c.server
+	if c.link == nil {
+		text, err := readSome(path, maxEnviron)
+		return text, err == nil
+	}
+	if s.hanging.Add(1) > maxHanging {
+		s.hanging.Add(-1)
+		return nil, false
+	}
+	read := make(chan []byte, 1)
+	s.guard.Go("look at a client's environment", func() {
+		defer s.hanging.Add(-1)
+		text, err := readSome(path, maxEnviron)
+		if err != nil {
+			text = nil
+		}
+		read <- text
+	})
+	patience := time.NewTimer(environTime)
+	defer patience.Stop()
+	select {
+	case text := <-read:
+		return text, text != nil
+	case <-patience.C:
+	case <-s.done:
+	}
+	return nil, false
 }
 
 // readSome reads a file of /proc that is no longer than that. The system calls are

@@ -162,6 +162,8 @@ func TestGetState(t *testing.T) {
 			c.Processes[job.PreStart] = &job.Process{Script: true, Text: "one\ntwo\n"}
 		}),
 		service("c", func(c *job.Class) { c.Path = "/elsewhere/c.conf" }),
+		// As "sctl run" makes it: it is in no file.
+		service("d"),
 	}
 	l, s := serve(t, classes...)
 	l.do(func() {
@@ -188,6 +190,9 @@ func TestGetState(t *testing.T) {
 		`"jobs":[{"name":"y z","path":"/com/ubuntu/Upstart/jobs/b/y_20z","goal":"start","state":"pre-start",` +
 		`"processes":[{"process":"pre-start","pid":77}]}]}}]},` +
 		`{"path":"/elsewhere","conf_files":[{"path":"/elsewhere/c.conf","job_class":{"name":"c","path":"/com/ubuntu/Upstart/jobs/c",` +
+		`"description":"","author":"","version":"","usage":"","instance":"","task":false,"respawn":false,"expect":"none",` +
+		`"start_on":[],"stop_on":[],"emits":[],"env":[],"export":[],` + command + `,"jobs":[]}}]},` +
+		`{"path":"","conf_files":[{"path":"","job_class":{"name":"d","path":"/com/ubuntu/Upstart/jobs/d",` +
 		`"description":"","author":"","version":"","usage":"","instance":"","task":false,"respawn":false,"expect":"none",` +
 		`"start_on":[],"stop_on":[],"emits":[],"env":[],"export":[],` + command + `,"jobs":[]}}]}]}`
 	if text != want {

@@ -28,6 +28,8 @@ func run(t *testing.T, program string, args ...string) (string, bool) {
 	}
 	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
+	// Somebody whom it has started may have its output still.
+	cmd.WaitDelay = patience
 	err := cmd.Wait()
 	return out.String(), err == nil
 }
@@ -174,7 +176,7 @@ func TestGodbus(t *testing.T) {
 	if err := call.Store(&instance); err != nil || string(instance) != api.InstancePath("svc", "") {
 		t.Errorf("Start = %s, %v", instance, err)
 	}
-	if got := <-signals; got.Name != api.JobInterface+".InstanceAdded" {
+	if got := within(t, "a signal", signals); got.Name != api.JobInterface+".InstanceAdded" {
 		t.Errorf("first signal = %s; want InstanceAdded", got.Name)
 	}
 }

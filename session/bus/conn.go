@@ -49,12 +49,20 @@ type conn struct {
 	pid   int
 	uid   uint32
 	asker *events.Caller
+	// peerFD is that process, closed when it was looked at, or -1; noPeer is
+	// the error when it could not be told who it is.
+	peerFD int
+	noPeer error
 	// restricted says why the client may only read; empty: it may do all.
 	restricted string
 	// public: it came by the read-only socket.
 	public bool
 	// watches are the objects that it is told of; see changes.go.
 	watches watching
+	// listing holds a token for each of its questions for processes that is not
+	// answered; see listings.go. simulations counts those of Simulate.
+	listing     chan struct{}
+	simulations atomic.Int32
 	// at is the object of the last call: most clients go on with one.
 	at  object
 	in  *frames
@@ -170,6 +178,19 @@ func isDisconnect(err error) bool {
 
 func (c *conn) stop() { c.endOnce.Do(func() { close(c.gone) }) }
 
+// lost tells whether nothing can be sent to it any more.
+func (c *conn) lost() bool {
+	if c.link != nil {
+		c = c.link.conn
+	}
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // drop ends the connection from another goroutine, without blocking it.
 func (c *conn) drop(reason string) {
 	c.dropOnce.Do(func() {
@@ -231,28 +252,29 @@ func (c *conn) write() {
 
 // authenticate goes through the exchange before the first message.
 func (c *conn) authenticate() error {
-	peer, pidfd, err := peerOf(c.socket)
-	if err != nil {
-		return fmt.Errorf("cannot tell its user: %w", err)
-	}
-	uid := peer.Uid
-	c.pid = int(peer.Pid)
-	if !c.public {
-		c.uid = uid // else it is known, and others look at it
-	}
 	if c.restricted = elsewhereSocket; !c.public {
-		c.restricted = restriction(c.server.own, c.pid, uid, pidfd)
+		c.restricted = restriction(c.server.own, c.pid, c.uid, c.peerFD)
 	}
-	if pidfd >= 0 {
-		_ = unix.Close(pidfd)
+	if c.peerFD >= 0 {
+		_ = unix.Close(c.peerFD)
+	}
+	if c.noPeer != nil {
+		return fmt.Errorf("cannot tell its user: %w", c.noPeer)
 	}
 	machine := sasl{
-		peer:    uid,
-		allowed: c.public || uid == 0 || int(uid) == os.Getuid(),
+		peer:    c.uid,
+		allowed: c.public || c.uid == 0 || int(c.uid) == os.Getuid(),
 		guid:    c.server.guid,
+		noFDs:   c.restricted != "",
 	}
 	if !machine.allowed {
-		c.server.log.Warn("client of another user refused", "uid", uid)
+		c.server.log.Warn("client of another user refused", "uid", c.uid)
+	}
+	if machine.noFDs {
+		c.in.noFDs = errors.New("it sent file descriptors, and may only read")
+	}
+	if c.public {
+		c.in.most, c.in.hurry = maxPublicMessage, c.hurry
 	}
 	if c.public {
 		// For the others this is dear: see sendLateAway.
@@ -272,6 +294,12 @@ func (c *conn) authenticate() error {
 		// With its last word may come its first message, and what is with that.
 		if len(c.in.fds) > 0 && (!done || len(c.in.pending()) == 0) {
 			return errors.New("it sent file descriptors before it authenticated")
+		}
+		if done && !machine.unixFDs && c.in.noFDs == nil {
+			c.in.noFDs = errors.New("it sent file descriptors, and has not asked whether it may (NEGOTIATE_UNIX_FD)")
+			if len(c.in.fds) > 0 {
+				return c.in.noFDs
+			}
 		}
 		c.led = err == nil && done && c.in.whole()
 		switch {
@@ -296,15 +324,33 @@ func (c *conn) authenticate() error {
 }
 
 // setDeadline bounds the exchange, unless the server is closing and has set a
-// deadline of its own.
-func (c *conn) setDeadline(t time.Time) error {
+// deadline of its own, or the connection is at its end.
+func (c *conn) setDeadline(t time.Time) error { return c.bound(c.socket.SetDeadline, t) }
+
+func (c *conn) bound(set func(time.Time) error, t time.Time) error {
 	s := c.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		return net.ErrClosed
 	}
-	return c.socket.SetDeadline(t)
+	err := set(t)
+	select {
+	case <-c.gone: // drop may have set its own before us
+		_ = c.socket.SetDeadline(past())
+		return errGone
+	default:
+		return err
+	}
+}
+
+// hurry bounds the time in which a message that has begun must come: a client of
+// the read-only socket gets no buffer for as long as it likes.
+func (c *conn) hurry(unfinished bool) error {
+	if unfinished {
+		return c.bound(c.socket.SetReadDeadline, time.Now().Add(c.server.limits.message))
+	}
+	return c.bound(c.socket.SetReadDeadline, time.Time{})
 }
 
 // peerOf tells who connected. pidfd is that process, the caller's to close, or
@@ -332,6 +378,9 @@ func peerOf(socket *net.UnixConn) (cred *unix.Ucred, pidfd int, err error) {
 func (c *conn) read() error {
 	for {
 		frame, err := c.in.next()
+		if errors.Is(err, os.ErrDeadlineExceeded) && c.in.hurried {
+			return fmt.Errorf("a message of it was not whole within %v", c.server.limits.message)
+		}
 		if err != nil {
 			return err
 		}
@@ -344,7 +393,7 @@ func (c *conn) read() error {
 			c.server.handle(c, message, c.in.fds[:message.FDs])
 		}
 		// A call that keeps a descriptor has a copy.
-		c.in.closeFDs(int(message.FDs))
+		c.in.settle(int(message.FDs))
 		if c.led && !c.in.whole() {
 			c.led = false
 			answered := message.Kind == wire.MethodCall && message.Flags&wire.NoReplyExpected == 0
@@ -367,9 +416,9 @@ const largeAnswer = 32
 func (c *conn) weigh(member string) {
 	more := 0
 	switch member {
-	case "Introspect", "Why", "GetDefinition", "GetAllJobs":
+	case "Introspect", "Why", "GetDefinition", "GetAllJobs", "ListSessions":
 		more = largeAnswer - 1
-	case "GetAll":
+	case "GetAll", "GetLayers", "ListEnv", "GetSessionEnv":
 		more = largeAnswer/8 - 1
 	}
 	if c.link != nil {

@@ -153,6 +153,10 @@ func objects() map[objectKind][]*iface {
 	}
 }
 
+// maxKeptPath is the longest path that a client is known to ask for again, in
+// bytes.
+const maxKeptPath = 4 << 10
+
 // handle takes a method call of a client, on its reader's goroutine. The
 // descriptors that came with it remain the caller's.
 func (s *Server) handle(conn *conn, in wire.Message, fds []int) {
@@ -163,11 +167,15 @@ func (s *Server) handle(conn *conn, in wire.Message, fds []int) {
 			return // it never was open; who calls is sent away
 		}
 	}
-	if conn.at.path != in.Path {
-		conn.at = parseObject(strings.Clone(in.Path))
+	at := conn.at
+	if at.path != in.Path {
+		at = parseObject(strings.Clone(in.Path))
+		if len(at.path) <= maxKeptPath {
+			conn.at = at
+		}
 	}
 	c := &call{
-		server: s, conn: conn, object: conn.at, member: in.Member,
+		server: s, conn: conn, object: at, member: in.Member,
 		serial: in.Serial, quiet: in.Flags&wire.NoReplyExpected != 0, in: in, fds: fds,
 	}
 	defer func() {
@@ -180,6 +188,9 @@ func (s *Server) handle(conn *conn, in wire.Message, fds []int) {
 	// it. What is no UTF-8 it forbids too, but variables can hold that.
 	if fail == nil && in.NUL {
 		fail = failf(api.ErrInvalidArgs, "cannot call %s: a string holds a NUL byte", in.Member)
+	}
+	if fail == nil {
+		fail = c.carriesTooMuch(method)
 	}
 	if fail != nil {
 		c.read(func(v engine.View) ([]any, *failure) {

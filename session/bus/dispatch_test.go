@@ -183,7 +183,7 @@ func TestMethods(t *testing.T) {
 		}
 	}
 	all := p.mustCall(svc, props, "GetAll", "")[0].(map[string]dbus.Variant)
-	if len(all) != 12 || all["name"].Value() != "svc" {
+	if len(all) != 13 || all["name"].Value() != "svc" {
 		t.Errorf("GetAll of a job = %v", all)
 	}
 	info := p.mustCall(api.InstancePath("getty", "tty2"), props, "Get", inf, "processes")[0].(dbus.Variant)
@@ -369,7 +369,7 @@ func FuzzDispatch(f *testing.F) {
 		if len(data) < wire.FixedHeader {
 			return
 		}
-		size, err := frameSize(data)
+		size, err := frameSize(data, maxMessage)
 		if err != nil || size > len(data) {
 			return
 		}
@@ -444,7 +444,7 @@ func (d *direct) Waiting(string) map[string]int { return nil }
 
 func (d *direct) Reload(done func())                               { done() }
 func (d *direct) Processes(_, _ string, done func([]engine.Stray)) { done(nil) }
-func (d *direct) Simulate(_ foresee.Question, done func(foresee.Foresight, error)) {
+func (d *direct) Simulate(_ foresee.Question, _ func() bool, done func(foresee.Foresight, error)) {
 	done(foresee.Foresight{}, nil)
 }
 func (d *direct) LogPriority() string           { return "info" }
@@ -471,7 +471,7 @@ func TestFrameSize(t *testing.T) {
 		{head(binary.LittleEndian, 'l', 0xffffffff, 0xffffffff), -1},
 		{head(binary.LittleEndian, 'x', 0, 0), -1},
 	} {
-		got, err := frameSize(test.head)
+		got, err := frameSize(test.head, maxMessage)
 		if err != nil {
 			got = -1
 		}

@@ -100,7 +100,7 @@ func (l branches) Encode(w *wire.Writer) {
 func getProcessTree(c *call) {
 	c.beside(func() {
 		list, ok := await(c, func(_ engine.View, done func([]engine.Stray)) {
-			c.server.backend.Processes(c.object.job, c.object.instance, done)
+			c.server.list(subject{c.object.job, c.object.instance}, done)
 		})
 		if !ok {
 			return
@@ -129,19 +129,35 @@ func getLog(c *call) {
 		if !ok {
 			return
 		}
-		size := uint64(0)
-		if path != "" {
-			info, err := os.Stat(path)
-			switch {
-			case err == nil:
-				size = uint64(info.Size())
-			case !os.IsNotExist(err):
-				c.answer(nil, failf(api.ErrFailed, "cannot look at the log: %v", err))
-				return
-			}
+		if path == "" {
+			c.answer([]any{path, uint64(0)}, nil)
+			return
 		}
-		c.answer([]any{path, size}, nil)
+		type measured struct {
+			size int64
+			err  error
+		}
+		log, ok := lookAt(c, "look at a log", func() measured {
+			size, err := c.server.sizeOf(path)
+			return measured{size, err}
+		})
+		switch {
+		case !ok:
+		case log.err != nil && !os.IsNotExist(log.err):
+			c.answer(nil, failf(api.ErrFailed, "cannot look at the log: %v", log.err))
+		default:
+			c.answer([]any{path, uint64(log.size)}, nil)
+		}
 	})
+}
+
+// sizeOf returns the size of a file in bytes, 0 with an error.
+func sizeOf(path string) (int64, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 // Finding is a warning about a job that is loaded; see package lint, whose
@@ -175,8 +191,7 @@ func (l findings) Encode(w *wire.Writer) {
 }
 
 // lintJobs is the method Lint. It reads all job files, where these are: one
-// such question is looked into at a time, and nobody waits for it whose client
-// has gone, nor does the end of the server.
+// such question is looked into at a time.
 func lintJobs(c *call) {
 	c.beside(func() {
 		found, ok := await(c, func(v engine.View, done func(seen)) { done(look(v)) })
@@ -188,24 +203,54 @@ func lintJobs(c *call) {
 			c.answer(nil, failf(api.ErrLimitsExceeded, "the job files are being looked at already"))
 			return
 		}
-		result := make(chan findings, 1)
-		s.guard.Go("look at all jobs", func() {
+		list, ok := alone(c, "look at all jobs", func() findings {
 			defer s.linting.Store(false)
-			defer func() {
-				if v := recover(); v != nil {
-					c.answer(nil, c.fault(v))
-					close(result)
-				}
-			}()
-			result <- s.backend.Lint(found.classes)
+			return s.backend.Lint(found.classes)
 		})
-		select {
-		case list, ok := <-result:
-			if ok {
-				c.answer([]any{list}, nil)
-			}
-		case <-c.conn.gone:
-		case <-s.done:
+		if ok {
+			c.answer([]any{list}, nil)
 		}
+	})
+}
+
+// alone returns what f does, which looks where it may hang: on a goroutine for
+// which nobody waits whose client has gone, nor does the end of the server. ok is
+// false then, and when the call was answered since f panicked.
+func alone[T any](c *call, where string, f func() T) (result T, ok bool) {
+	found, fault := make(chan T, 1), make(chan *failure, 1)
+	c.server.guard.Go(where, func() {
+		defer func() {
+			if v := recover(); v != nil {
+				fault <- c.fault(v)
+			}
+		}()
+		found <- f()
+	})
+	select {
+	case result = <-found:
+		return result, true
+	case fail := <-fault:
+		c.answer(nil, fail)
+	case <-c.conn.gone:
+	case <-c.server.done:
+	}
+	return result, false
+}
+
+// maxHanging bounds the looks at files, of all clients, that have not come to
+// their end: each that hangs holds a thread.
+const maxHanging = 64
+
+// lookAt is alone for a look at a file that any client may have us take.
+func lookAt[T any](c *call, where string, f func() T) (result T, ok bool) {
+	s := c.server
+	if s.hanging.Add(1) > maxHanging {
+		s.hanging.Add(-1)
+		c.answer(nil, failf(api.ErrLimitsExceeded, "too many files are looked at: %d", maxHanging))
+		return result, false
+	}
+	return alone(c, where, func() T {
+		defer s.hanging.Add(-1)
+		return f()
 	})
 }

@@ -1,9 +1,13 @@
 package bus
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/session-init/session-init/events"
@@ -73,6 +77,61 @@ func TestLintThatHangs(t *testing.T) {
 		t.Errorf("Lint = %q; want %q", got, want)
 	}
 	other.mustCall("/", "", "Ping")
+	s.Close(patience)
+}
+
+// A log on a disk that does not answer holds up neither others nor the end, and no
+// client can have us hang as often as it likes.
+func TestLogThatHangs(t *testing.T) {
+	release := make(chan struct{})
+	l, s := serveWith(t, func(s *Server) {
+		s.sizeOf = func(string) (int64, error) { <-release; return 5, nil }
+	}, service("svc"))
+	t.Cleanup(func() {
+		close(release)
+		eventually(t, "the looks to end", func() bool { return s.hanging.Load() == 0 })
+	})
+	l.do(func() { l.apply(engine.Start{Target: engine.Target{Class: "svc"}}) })
+	path := api.InstancePath("svc", "")
+	for i := range int32(maxHanging) {
+		p := connect(t, s)
+		p.send(path, api.InstanceExtension, "GetLog")
+		eventually(t, "a look at the log", func() bool { return s.hanging.Load() == i+1 })
+		// That one client has gone does not end its look.
+		if i%2 == 0 {
+			_ = p.conn.Close()
+		}
+	}
+	other := connect(t, s)
+	want := "error " + api.ErrLimitsExceeded + " too many files are looked at: 64"
+	if got := story(other.call(path, api.InstanceExtension, "GetLog")); got != want {
+		t.Errorf("GetLog = %q; want %q", got, want)
+	}
+	other.mustCall("/", "", "Ping")
+	s.Close(patience)
+}
+
+// TestCloseLeavesHanging: a reader that hangs, as in the memory of a process, is
+// named, and not waited for.
+func TestCloseLeavesHanging(t *testing.T) {
+	release, reading := make(chan struct{}), make(chan struct{})
+	var log bytes.Buffer
+	_, s := serveWith(t, func(s *Server) {
+		s.log = slog.New(slog.NewTextHandler(&log, nil))
+		s.fail = func(point string) {
+			if point == "bus-reading" {
+				close(reading)
+				<-release
+			}
+		}
+	})
+	dial(t, s)
+	<-reading
+	s.Close(0)
+	if want := fmt.Sprintf("clients=[%d]", os.Getpid()); !strings.Contains(log.String(), want) {
+		t.Errorf("the log is %q; want %q in it", log.String(), want)
+	}
+	close(release)
 	s.Close(patience)
 }
 

@@ -53,6 +53,7 @@ func managerExtension() *iface {
 			{"BeginSession", []arg{{"id", "u"}, {"env", "as"}}, []arg{{"id", "u"}, {"note", "s"}}, beginSession},
 			{"EndSession", []arg{{"id", "u"}}, nil, endLogin},
 			{"AwaitSession", []arg{{"id", "u"}}, nil, awaitSession},
+			{"SetUntilLogout", []arg{{"on", "b"}}, []arg{{"note", "s"}}, setUntilLogout},
 			{"ListSessions", nil, []arg{{"sessions", "aa{sv}"}}, listSessions},
 			{"GetLayers", []arg{{"name", "s"}, {"session", "u"}}, []arg{{"layers", "aa{sv}"}}, getLayers},
 			{"GetSessionEnv", []arg{{"session", "u"}}, []arg{{"env", "as"}}, getSessionEnv},
@@ -100,8 +101,20 @@ func (l lines) Encode(w *wire.Writer) {
 	w.EndArray(array)
 }
 
+// maxSimulations bounds the questions of one client that are not answered: each
+// is worked off with a copy of all that there is, one after the other.
+const maxSimulations = 8
+
 // simulate is answered some time later; it counts among the calls that wait.
 func simulate(c *call) {
+	if c.quiet {
+		return // nobody hears the answer
+	}
+	conn := c.conn
+	if conn.simulations.Load() >= maxSimulations {
+		c.answer(nil, failf(api.ErrLimitsExceeded, "too many simulations wait for an answer: %d", maxSimulations))
+		return
+	}
 	q, fail := c.question()
 	if fail != nil {
 		c.answer(nil, fail)
@@ -112,8 +125,11 @@ func simulate(c *call) {
 		c.answer(nil, failf(api.ErrLimitsExceeded, "too many calls wait for an answer: %d", c.server.limits.calls))
 		return
 	}
-	c.server.backend.Simulate(q, func(answer foresee.Foresight, err error) {
+	// Only the reader adds.
+	conn.simulations.Add(1)
+	c.server.backend.Simulate(q, func() bool { return c.server.waits(id) }, func(answer foresee.Foresight, err error) {
 		defer c.recover()
+		conn.simulations.Add(-1)
 		if _, waits := c.server.forget(id); !waits {
 			return
 		}

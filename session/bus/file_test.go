@@ -175,7 +175,8 @@ func TestFileWithBegin(t *testing.T) {
 		message []byte
 		welcome bool
 	}{
-		{"BEGIN\r\n", encodeFile(t, 1, "", "EmitEventWithFile", "go", []string{}, true, file), true},
+		{"NEGOTIATE_UNIX_FD\r\nBEGIN\r\n", encodeFile(t, 1, "", "EmitEventWithFile", "go", []string{}, true, file), true},
+		{"BEGIN\r\n", encodeFile(t, 1, "", "EmitEventWithFile", "go", []string{}, true, file), false},
 		{"BEGIN\r\n", nil, false},
 		{"NEGOTIATE_UNIX_FD\r\n", nil, false},
 	} {
@@ -191,6 +192,8 @@ func TestFileWithBegin(t *testing.T) {
 		_ = w.Close()
 		if !test.welcome {
 			p.gone()
+		} else if got := p.line(); got != "AGREE_UNIX_FD" {
+			t.Errorf("after %q came %s", test.text, got)
 		} else if got := story(p.receive()); got != "EventEmitted  go []" {
 			t.Errorf("after %q came %s", test.text, got)
 		} else if got := story(p.receive()); got != "reply" {

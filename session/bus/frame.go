@@ -18,6 +18,11 @@ const (
 	firstBuffer = 4 << 10
 	// keepBuffer is the largest buffer kept after a large message.
 	keepBuffer = 256 << 10
+	// maxPublicMessage is the same for the read-only socket, where everybody may
+	// come: a thousand of them must not take the memory of the machine's daemon.
+	// What may be called there names jobs and properties; the most that it
+	// carries are the variables of GetInstance.
+	maxPublicMessage = 64 << 10
 	// maxHeldFDs is the most descriptors that one sendmsg carries. More
 	// than that never wait for their message.
 	maxHeldFDs = 253
@@ -30,15 +35,26 @@ type frames struct {
 	buf  []byte
 	// buf[start:end] is read and not consumed.
 	start, end int
+	// most bounds a message, in bytes.
+	most int
 	// fds came in and belong to no message yet.
 	fds []int
 	oob []byte
+	// noFDs is the error when there is a descriptor; nil: they are taken. The
+	// kernel does not hand over what there is no room for, so such a client
+	// takes none of ours, not for a moment.
+	noFDs error
+	// hurry is told, if it is set, that a message has begun and is not whole, and
+	// that it is; hurried: it was told the first.
+	hurry   func(unfinished bool) error
+	hurried bool
 }
 
 func newFrames(conn *net.UnixConn) *frames {
 	return &frames{
 		conn: conn,
 		buf:  make([]byte, firstBuffer),
+		most: maxMessage,
 		oob:  make([]byte, unix.CmsgSpace(maxHeldFDs*4)),
 	}
 }
@@ -66,7 +82,11 @@ func (f *frames) read() error {
 		f.end = copy(into, pending)
 		f.start, f.buf = 0, into
 	}
-	n, oobn, flags, _, err := f.conn.ReadMsgUnix(f.buf[f.end:], f.oob)
+	oob := f.oob
+	if f.noFDs != nil {
+		oob = nil
+	}
+	n, oobn, flags, _, err := f.conn.ReadMsgUnix(f.buf[f.end:], oob)
 	if oobn > 0 {
 		f.receive(f.oob[:oobn])
 	}
@@ -75,6 +95,9 @@ func (f *frames) read() error {
 	}
 	if n <= 0 {
 		return errGone
+	}
+	if flags&unix.MSG_CTRUNC != 0 && f.noFDs != nil {
+		return f.noFDs
 	}
 	if flags&unix.MSG_CTRUNC != 0 || len(f.fds) > maxHeldFDs {
 		return errors.New("too many file descriptors at once")
@@ -109,19 +132,42 @@ func (f *frames) closeFDs(n int) {
 	f.fds = append(f.fds[:0], f.fds[n:]...)
 }
 
+// settle closes the descriptors of a message that has been dealt with, which has
+// n of them, and those that no message has: they come with its first byte, so
+// when nothing is pending whatever else is there is nobody's.
+func (f *frames) settle(n int) {
+	if len(f.fds) == 0 {
+		return
+	}
+	if f.start == f.end {
+		n = len(f.fds)
+	}
+	f.closeFDs(n)
+}
+
 // next returns the next message, whole; it is valid until the next call. An
 // error other than errGone or one of the socket says what is wrong with it.
 func (f *frames) next() ([]byte, error) {
 	for {
 		pending := f.pending()
 		if len(pending) >= wire.FixedHeader {
-			size, err := frameSize(pending)
+			size, err := frameSize(pending, f.most)
 			if err != nil {
 				return nil, err
 			}
 			if len(pending) >= size {
 				f.consume(size)
-				return pending[:size:size], nil
+				if f.hurried {
+					f.hurried = false
+					err = f.hurry(false)
+				}
+				return pending[:size:size], err
+			}
+		}
+		if f.hurry != nil && !f.hurried && len(pending) > 0 {
+			f.hurried = true
+			if err := f.hurry(true); err != nil {
+				return nil, err
 			}
 		}
 		if err := f.read(); err != nil {
@@ -136,7 +182,7 @@ func (f *frames) whole() bool {
 	if len(pending) < wire.FixedHeader {
 		return false
 	}
-	size, err := frameSize(pending)
+	size, err := frameSize(pending, f.most)
 	return err == nil && len(pending) >= size
 }
 
@@ -158,20 +204,20 @@ func (s *Server) takeBack(c *conn) {
 	if len(f.buf) == firstBuffer {
 		c.in = nil
 		clear(f.buf)
-		*f = frames{buf: f.buf, fds: f.fds[:0], oob: f.oob}
+		*f = frames{buf: f.buf, most: maxMessage, fds: f.fds[:0], oob: f.oob}
 		s.frames.Put(f)
 	}
 }
 
 // frameSize returns the length of a message of which the fixed part of the
-// header is there.
-func frameSize(head []byte) (int, error) {
+// header is there; most bounds it.
+func frameSize(head []byte, most int) (int, error) {
 	size, err := wire.Size(head)
 	if err != nil {
 		return 0, fmt.Errorf("cannot read a message: %w", err)
 	}
-	if size > maxMessage {
-		return 0, fmt.Errorf("a message has %d bytes, more than %d", size, maxMessage)
+	if size > most {
+		return 0, fmt.Errorf("a message has %d bytes, more than %d", size, most)
 	}
 	return size, nil
 }

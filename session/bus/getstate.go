@@ -155,8 +155,12 @@ func (s seen) state(dirs []string) stateText {
 }
 
 // sourceOf gives the directory that a job file was found in: the innermost of
-// those that are searched, or that of the file when it is in none of them.
+// those that are searched, or that of the file when it is in none of them; empty
+// for a job that is in no file.
 func sourceOf(path string, dirs []string) string {
+	if path == "" {
+		return ""
+	}
 	best := ""
 	for _, dir := range dirs {
 		if strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/") && len(dir) > len(best) {

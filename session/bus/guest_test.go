@@ -179,7 +179,7 @@ func TestGuests(t *testing.T) {
 	} {
 		b.call(test.name, api.ManagerPath, api.ManagerInterface, "GetAllJobs", "")
 		for _, want := range test.want {
-			if got := <-answers; !strings.HasPrefix(got, test.name+" "+want) {
+			if got := within(t, "an answer to "+test.name, answers); !strings.HasPrefix(got, test.name+" "+want) {
 				t.Errorf("%s is answered %q; want %q", test.name, got, want)
 			}
 		}
@@ -187,7 +187,7 @@ func TestGuests(t *testing.T) {
 	// One that has gone is answered nothing, and the next is.
 	b.call(":1.9", api.ManagerPath, api.ManagerInterface, "GetAllJobs", "")
 	b.call(":1.2", api.ManagerPath, api.PeerInterface, "Ping", "")
-	if got := <-answers; got != ":1.2 ok" {
+	if got := within(t, "the last answer", answers); got != ":1.2 ok" {
 		t.Errorf("the answer is %q", got)
 	}
 }
@@ -216,7 +216,7 @@ func TestProcessFD(t *testing.T) {
 	r.Await(1, "org.example.A")
 	r.Await(2, "org.example.A")
 	for known := 0; known < 2; {
-		owner := <-told
+		owner := within(t, "an owner", told)
 		if owner.NoBus {
 			continue // it was asked before the bus was in use
 		}

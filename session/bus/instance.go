@@ -133,20 +133,6 @@ func instanceExtension() *iface {
 	}
 }
 
-func getProcesses(c *call) {
-	c.server.backend.Read(func(v engine.View) {
-		defer c.recover()
-		if gone := c.object.missing(v); gone != nil {
-			c.reply(nil, gone)
-			return
-		}
-		c.server.backend.Processes(c.object.job, c.object.instance, func(list []engine.Stray) {
-			defer c.recover()
-			c.reply([]any{strays(list)}, nil)
-		})
-	})
-}
-
 // sendSignal is the method Signal.
 func sendSignal(c *call) {
 	text := c.str(0)

@@ -85,6 +85,9 @@ func jobExtension() *iface {
 				class, _ := v.Class(o.job)
 				return s.backend.LogPath(class, "")
 			}},
+			// Whether "manual" keeps the job from what its "start on" says, as of
+			// a ready job that nobody has enabled.
+			ofClass("manual", "b", func(c *job.Class) any { return c.Manual != nil }),
 			// Those among them that even KILL does not end.
 			{name: "unkillable", sig: "a(is)", get: func(_ *Server, v engine.View, o object) any {
 				return strays(v.Unkillable(o.job))

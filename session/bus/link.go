@@ -181,7 +181,7 @@ func (l *link) begin() error {
 		if failed != nil {
 			return failed
 		}
-		c.in.closeFDs(int(m.FDs))
+		c.in.settle(int(m.FDs))
 	}
 	if err := c.setDeadline(time.Time{}); err != nil {
 		return err
@@ -233,7 +233,7 @@ func (l *link) serve() error {
 			break
 		}
 		l.take(m, c.in.fds[:m.FDs])
-		c.in.closeFDs(int(m.FDs))
+		c.in.settle(int(m.FDs))
 		if !c.pace(size) {
 			err = errGone
 			break

@@ -60,6 +60,20 @@ func awaitSession(c *call) {
 	c.step(false, func(id engine.CallID) engine.Input { return engine.SessionAwait{Call: id, ID: c.number(0)} })
 }
 
+// setUntilLogout has all end as with the last login, or takes that back; the
+// note is what the daemon stays for, empty when it ends. The machine's has no
+// logins.
+func setUntilLogout(c *call) {
+	if c.server.system != nil {
+		c.answer(nil, failf(api.ErrNotSupported, "cannot end with the last login: this is the session-init of the machine"))
+		return
+	}
+	c.notes = true
+	c.step(false, func(id engine.CallID) engine.Input {
+		return engine.UntilLogout{Call: id, By: c.conn.caller(), On: c.flag(0)}
+	})
+}
+
 // later registers a call that is answered by the engine, or before it comes
 // there.
 func (c *call) later(ask func(engine.CallID)) {
@@ -77,8 +91,10 @@ func (c *call) number(i int) uint64 { return uint64(c.in.Value(i).(uint32)) }
 // listSessions tells of each login session: id, state (opened, begun or
 // ending), leader (a pid, or 0), display (or ""), env (its layer), age
 // (microseconds since it was opened, or begun last), who did that, by the keys
-// of Why for a caller, and jobs (the instances that belong to it).
+// of Why for a caller, and jobs (the instances that belong to it). Who may only
+// look, as everybody may on the machine's daemon, is not told env.
 func listSessions(c *call) {
+	public := c.conn.public
 	c.read(func(v engine.View) ([]any, *failure) {
 		out := []dict{}
 		for _, s := range v.Logins() {
@@ -87,9 +103,11 @@ func listSessions(c *call) {
 				"state":   wire.MakeVariant(loginState(s)),
 				"leader":  wire.MakeVariant(uint32(s.Leader)),
 				"display": wire.MakeVariant(s.Display),
-				"env":     wire.MakeVariant([]string(s.Env)),
 				"age":     wire.MakeVariant(s.Age.Microseconds()),
 				"jobs":    wire.MakeVariant(append([]string{}, v.InLogin(s.ID)...)),
+			}
+			if !public {
+				d["env"] = wire.MakeVariant([]string(s.Env))
 			}
 			putCaller(d, s.By)
 			out = append(out, d)

@@ -1,6 +1,10 @@
 package bus
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/session-init/session-init/session/api"
+)
 
 func TestParseSession(t *testing.T) {
 	const ours = "unix:path=/run/x/socket"
@@ -21,4 +25,28 @@ func TestParseSession(t *testing.T) {
 			t.Errorf("parseSession(%q) = %d; want %d", test.environ, got, test.want)
 		}
 	}
+}
+
+// A client that counts logins is told what the daemon stays for after the last
+// one, and may take it back until the end has begun.
+func TestSetUntilLogout(t *testing.T) {
+	l, s := serve(t, parseJob(t, "tmux", "linger\nexec daemon\n"))
+	p := connect(t, s)
+	p.mustCall(api.JobPath("tmux"), "", "Start", []string{}, true)
+	set := func(on bool, want string) {
+		t.Helper()
+		if got := story(p.call(api.ManagerPath, api.ManagerExtension, "SetUntilLogout", on)); got != want {
+			t.Errorf("SetUntilLogout(%v) = %s; want %s", on, got, want)
+		}
+	}
+	set(true, "reply what lingers: tmux")
+	set(false, "reply")
+	p.mustCall(api.JobPath("tmux"), "", "Stop", []string{}, true)
+	set(true, "reply")
+	eventually(t, "the session to end", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.quit
+	})
+	set(false, "error "+api.ErrJobFailed+" the session is ending")
 }

@@ -97,11 +97,15 @@ func (o *outbox) pushLead() (first bool) {
 	return true
 }
 
-// begins says how the writer is started when there is something for it.
+// begins says how the writer is started when there is something for it; there may
+// be already, which a flush before this could not hand to anybody.
 func (o *outbox) begins(start func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.begin = start
+	if len(o.queue) > 0 && !o.held {
+		o.summon()
+	}
 }
 
 // begun tells whether there is, or was, a writer. After close none begins.

@@ -95,7 +95,8 @@ func withSocket(listener *net.UnixListener, f func(fd int) error) error {
 }
 
 // public tells whether a method is for everybody. What tells of environments is
-// not, nor what costs the engine much.
+// not, nor what costs the engine much. The policy for the system bus in
+// share/dbus-1/system.d says the same.
 func public(face, member string) bool {
 	switch face {
 	case api.ManagerInterface, api.JobInterface, api.InstanceInterface, api.ManagerExtension, api.JobExtension, api.InstanceExtension, "":

@@ -138,6 +138,17 @@ func TestReadOnlySocketClient(t *testing.T) {
 			t.Errorf("%s %s = %q; want %q", test.path, test.member, got, test.want)
 		}
 	}
+	// What the environment of a session is, its user may know.
+	l.do(func() { l.apply(engine.SessionOpen{Leader: 4321, Env: []string{"XDG_SEAT=seat0"}}) })
+	for name, asker := range map[string]*peer{"the owner": connect(t, s), "a stranger": p} {
+		list := asker.mustCall(api.ManagerPath, api.ManagerExtension, "ListSessions")[0].([]map[string]dbus.Variant)
+		if len(list) != 1 || list[0]["leader"].Value() != uint32(4321) {
+			t.Fatalf("ListSessions of %s = %v; want one session", name, list)
+		}
+		if _, has := list[0]["env"]; has != (asker != p) {
+			t.Errorf("ListSessions of %s: env %v; want it for the owner only", name, has)
+		}
+	}
 	l.post(func() { l.apply(engine.Emit{Name: "go"}) })
 	if got := story(p.receive()); !strings.HasPrefix(got, "EventEmitted  go") {
 		t.Errorf("signal = %q; want EventEmitted", got)

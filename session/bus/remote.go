@@ -85,9 +85,11 @@ type Remote struct {
 
 	mu      sync.Mutex
 	told    string
-	link    *link  // nil while there is no bus
-	starter *link  // the same, once it starts services for the bus
-	absent  string // why there is none
+	link    *link         // nil while there is no bus
+	starter *link         // the same, once it starts services for the bus
+	absent  string        // why there is none
+	ends    bool          // the session does, and so may the bus
+	trying  chan struct{} // while one is being joined; closed when that is known
 	names   map[string][]uint64
 }
 
@@ -105,6 +107,7 @@ func (s *Server) Join(opts RemoteOptions) (*Remote, error) {
 			cancel()
 			return nil, fmt.Errorf("cannot join the %s: %w", opts.bus(), err)
 		}
+		r.try()
 	}
 	s.remote.Store(r)
 	s.guard.GoIn(&s.workers, opts.bus(), func() { r.run(first) })
@@ -133,6 +136,13 @@ func (r *Remote) Tell(address string) error {
 
 // elsewhere is why a bus is left.
 const elsewhere = "another one is the session's"
+
+// Ends says that the session ends: that the bus is lost then is no news.
+func (r *Remote) Ends() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends = true
+}
 
 // Look has the bus be looked for now, as SIGUSR1 asks.
 func (r *Remote) Look() {
@@ -167,8 +177,10 @@ func (r *Remote) run(l *link) {
 		// Looked out for before it is tried, so that nothing falls in between.
 		look := lookOut(r.server, r.sockets(), r.opts.bus(), "at SIGUSR1")
 		var err error
+		r.try()
 		if l, err = r.connect(); l == nil {
 			r.isAbsent(err.Error())
+			r.tried()
 			var again <-chan time.Time
 			if joinable(err) && tries < joinTries {
 				again = time.After(min(firstPause<<tries, longestPause))
@@ -197,6 +209,8 @@ func (r *Remote) use(l *link) {
 		l.conn.drop(elsewhere)
 	}
 	r.link, r.absent = l, ""
+	close(r.trying)
+	r.trying = nil
 	names := make([]string, 0, len(r.names))
 	for name := range r.names {
 		names = append(names, name)
@@ -212,15 +226,33 @@ func (r *Remote) use(l *link) {
 	err := l.serve()
 	r.mu.Lock()
 	r.link, r.starter = nil, nil
+	ends := r.ends
 	r.mu.Unlock()
 	if r.ctx.Err() == nil {
-		if err.Error() == elsewhere {
+		switch {
+		case err.Error() == elsewhere:
 			r.server.log.Info("left the " + r.opts.bus() + " at " + l.address + ": " + elsewhere)
-		} else {
+		case ends:
+			r.server.log.Info("the " + r.opts.bus() + " has ended: " + err.Error())
+		default:
 			r.server.log.Warn("lost the " + r.opts.bus() + ": " + err.Error() + "; it is joined again when it is there")
 		}
 		r.isAbsent("the " + r.opts.bus() + " is lost: " + err.Error())
 	}
+}
+
+// try says that a bus is being joined, and tried that there is none.
+func (r *Remote) try() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trying = make(chan struct{})
+}
+
+func (r *Remote) tried() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.trying)
+	r.trying = nil
 }
 
 // wanted reports whether there is anything to do on a bus.

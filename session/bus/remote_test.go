@@ -47,7 +47,7 @@ func TestBus(t *testing.T) {
 	}
 	var states []string
 	for len(states) == 0 || states[len(states)-1] != "running" {
-		signal := <-signals
+		signal := within(t, "the state running", signals)
 		if signal.Name == api.InstanceInterface+".StateChanged" {
 			states = append(states, signal.Body[0].(string))
 		}
@@ -130,7 +130,7 @@ func TestBusComesAndGoes(t *testing.T) {
 			return len(s.waiting) == 2
 		})
 		b.stop()
-		if call := <-waits.Done; call.Err == nil {
+		if call := within(t, "the end of a call", waits.Done); call.Err == nil {
 			t.Error("a call over a bus that died was answered")
 		}
 		// Nobody waits any more for what was asked over the bus; it goes on.
@@ -432,6 +432,41 @@ func TestBusClientThatNeverReads(t *testing.T) {
 	}
 }
 
+// The bus is a job of the session that ends with it: that it is lost is no warning
+// then.
+func TestBusEndsWithTheSession(t *testing.T) {
+	b := newBus(t)
+	b.start()
+	_, _, r, log := busServer(t, b, RemoteOptions{Names: bothNames, Insist: true})
+	conn := b.client()
+	eventually(t, "our name", func() bool { return owner(conn, api.BusName) != "" })
+	r.Ends()
+	b.stop()
+	eventually(t, "the end to be told", func() bool { return log.has("the session bus has ended") })
+	if log.has("lost the session bus") {
+		t.Error("the end of the bus is told as a loss")
+	}
+}
+
+// A login session's bus that comes while another is being joined is none of ours.
+func TestMeetWaitsForTheOther(t *testing.T) {
+	trying := make(chan struct{})
+	s := &Server{}
+	r := &Remote{server: s, ctx: t.Context(), wake: make(chan struct{}, 1), trying: trying}
+	other := make(chan string)
+	go func() { other <- r.Meet("unix:path=/theirs") }()
+	r.mu.Lock()
+	r.link, r.trying = &link{address: "unix:path=/ours"}, nil
+	r.mu.Unlock()
+	close(trying)
+	if got := within(t, "the answer", other); got != "unix:path=/ours" {
+		t.Errorf("Meet() = %q; want the bus that was being joined", got)
+	}
+	if r.told != "" {
+		t.Errorf("the other bus was told of: %q", r.told)
+	}
+}
+
 // A bus that stands still is left when more waits for it than may.
 func TestBusThatStandsStill(t *testing.T) {
 	b := newBus(t)
@@ -442,7 +477,7 @@ func TestBusThatStandsStill(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = syscall.Kill(b.daemon.Process.Pid, syscall.SIGCONT) })
 	private := connect(t, s)
-	large := []string{"X=" + strings.Repeat("x", 1<<20)}
+	large := slices.Repeat([]string{"X=" + strings.Repeat("x", 100<<10)}, 11)
 	for range outboxLimit>>20 + 8 {
 		private.mustCall(api.ManagerPath, api.ManagerInterface, "EmitEvent", "large", large, true)
 	}

@@ -18,7 +18,7 @@ import (
 //	AUTH EXTERNAL <hex of uid>  OK <guid>
 //	AUTH EXTERNAL               DATA
 //	DATA [<hex of uid>]         OK <guid>
-//	NEGOTIATE_UNIX_FD           AGREE_UNIX_FD
+//	NEGOTIATE_UNIX_FD           AGREE_UNIX_FD, or ERROR
 //	BEGIN                       (messages from the next byte on)
 //
 // A client may send all of it in one write and read the answers later.
@@ -52,10 +52,12 @@ type sasl struct {
 	allowed bool
 	// guid names the server: 32 hexadecimal digits.
 	guid string
+	// noFDs: it may not send descriptors.
+	noFDs bool
 
 	state    saslState
 	rejected int
-	// unixFDs is set when the client has asked to send descriptors.
+	// unixFDs is set when the client has asked to send descriptors, and may.
 	unixFDs bool
 }
 
@@ -117,6 +119,9 @@ func (s *sasl) line(line string) (string, error) {
 	case "NEGOTIATE_UNIX_FD":
 		if s.state != saslWaitBegin {
 			return `ERROR "authenticate first"`, nil
+		}
+		if s.noFDs {
+			return `ERROR "no descriptors are taken from a client that may only read"`, nil
 		}
 		s.unixFDs = true
 		return "AGREE_UNIX_FD", nil

@@ -20,6 +20,7 @@ func TestSASL(t *testing.T) {
 		done             bool
 		err              string
 		stranger         bool
+		noFDs            bool
 	}{
 		{name: "libdbus", send: "\x00AUTH EXTERNAL " + me + "\nNEGOTIATE_UNIX_FD\nBEGIN\nl\x01", want: "OK " + guid + "\nAGREE_UNIX_FD\n", left: "l\x01", done: true},
 		{name: "sd-bus", send: "\x00AUTH EXTERNAL\nDATA\nNEGOTIATE_UNIX_FD\nBEGIN\n", want: "DATA\nOK " + guid + "\nAGREE_UNIX_FD\n", done: true},
@@ -39,6 +40,7 @@ func TestSASL(t *testing.T) {
 		{name: "begin first", send: "\x00BEGIN\n", err: "BEGIN before"},
 		{name: "begin amid data", send: "\x00AUTH EXTERNAL\nBEGIN\n", want: "DATA\n", err: "BEGIN before"},
 		{name: "fds first", send: "\x00NEGOTIATE_UNIX_FD\n", want: "ERROR \"authenticate first\"\n"},
+		{name: "no fds", send: "\x00AUTH EXTERNAL " + me + "\nNEGOTIATE_UNIX_FD\nBEGIN\n", want: "OK " + guid + "\nERROR \"no descriptors are taken from a client that may only read\"\n", done: true, noFDs: true},
 		{name: "data first", send: "\x00DATA\n", want: "ERROR \"no data were asked for\"\n"},
 		{name: "auth twice", send: "\x00AUTH EXTERNAL\nAUTH EXTERNAL\n", want: "DATA\nERROR \"authentication is under way\"\n"},
 		{name: "cancel", send: "\x00AUTH EXTERNAL\nCANCEL\nAUTH EXTERNAL\nDATA\nCANCEL\nBEGIN\n", want: "DATA\nREJECTED EXTERNAL\nDATA\nOK " + guid + "\nREJECTED EXTERNAL\n", err: "BEGIN before"},
@@ -53,7 +55,7 @@ func TestSASL(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			crlf := func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
-			s := sasl{peer: 1000, allowed: !test.stranger, guid: guid}
+			s := sasl{peer: 1000, allowed: !test.stranger, guid: guid, noFDs: test.noFDs}
 			send := []byte(crlf(test.send))
 			answer, used, done, err := s.feed(send)
 			if got := string(answer); got != crlf(test.want) {
@@ -61,6 +63,9 @@ func TestSASL(t *testing.T) {
 			}
 			if got := string(send[used:]); got != crlf(test.left) {
 				t.Errorf("left = %.100q; want %.100q", got, crlf(test.left))
+			}
+			if test.noFDs && s.unixFDs {
+				t.Error("descriptors are taken")
 			}
 			if done != test.done {
 				t.Errorf("done = %v; want %v", done, test.done)

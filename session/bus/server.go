@@ -23,13 +23,8 @@ import (
 	"github.com/session-init/session-init/session/wire"
 )
 
-const (
-	// maxConnections bounds the clients served at a time, so that no flood
-	// of them takes the descriptors that jobs need.
-	maxConnections = 2048
-	// maxSocketPath is what fits in a socket address, in bytes.
-	maxSocketPath = 107
-)
+// maxSocketPath is what fits in a socket address, in bytes.
+const maxSocketPath = 107
 
 // Options are the settings of a server.
 type Options struct {
@@ -84,12 +79,16 @@ type Server struct {
 	own namespaces
 	// changes are yet to be told to the watchers.
 	changes changes
+	// listings are asked for; see listings.go.
+	listings listings
 	// outcomes are of the step under way; see outcome.go.
 	outcomes []outcome
 	watched  watching
 	watchers atomic.Int32
 	linting  atomic.Bool  // all jobs are looked at
 	asides   atomic.Int32 // questions that are looked into; see beside
+	hanging  atomic.Int32 // files that are looked at; see lookAt
+	sizeOf   func(path string) (int64, error)
 
 	stream stream // its lock is taken before flushMu, and after mu
 
@@ -117,8 +116,12 @@ type Server struct {
 
 // limits bound what one client may hold; see the constants of those names.
 type limits struct {
-	outbox int
-	calls  int
+	outbox      int
+	calls       int
+	connections int
+	ofProcess   int
+	// message is how long a stranger's may take to come whole.
+	message time.Duration
 }
 
 // waiting is a call that the engine has not answered.
@@ -129,6 +132,8 @@ type waiting struct {
 	path bool
 	// tells: it says how things stand as well; see outcome.go.
 	tells bool
+	// notes: it is the note of the reply.
+	notes bool
 	// why: a failure is told with its reason.
 	why bool
 }
@@ -172,10 +177,11 @@ func listen(socketPath string, backend Backend, opts Options) (*Server, error) {
 		guid:           hex.EncodeToString(guid[:]),
 		objects:        objects(),
 		loginVariables: opts.LoginVariables,
-		limits:         limits{outbox: outboxLimit, calls: maxWaitingCalls},
+		limits:         limits{outbox: outboxLimit, calls: maxWaitingCalls, connections: maxConnections, ofProcess: maxOfProcess, message: saslTime},
 		done:           make(chan struct{}),
 		waiting:        map[engine.CallID]waiting{},
 		stream:         newStream(),
+		sizeOf:         sizeOf,
 	}
 	if opts.Wait {
 		s.open = make(chan struct{})
@@ -303,8 +309,9 @@ func (s *Server) Connections() int {
 
 // Close ends the server: it listens no more, removes the socket, takes no
 // further call, writes what waits for clients that read, for grace at most,
-// and returns when all its goroutines have ended. Replies and announcements
-// that come after Close has begun are dropped.
+// and returns when all its goroutines have ended, but for those that hang: these
+// are named in the log, a second after that. Replies and announcements that come
+// after Close has begun are dropped.
 func (s *Server) Close(grace time.Duration) { s.close(grace, false) }
 
 // Leave ends the server as Close does, and leaves the socket for whoever
@@ -319,7 +326,7 @@ func (s *Server) close(grace time.Duration, leave bool) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
-		s.workers.Wait()
+		s.awaitWorkers(grace)
 		return
 	}
 	s.closing = true
@@ -345,87 +352,49 @@ func (s *Server) close(grace time.Duration, leave bool) {
 	for _, c := range conns {
 		c.finish(deadline)
 	}
-	s.workers.Wait()
+	s.awaitWorkers(grace)
 }
 
-// acceptDelay is how long to wait when there is no descriptor for another
-// client.
-const acceptDelay = 100 * time.Millisecond
+// hangTime is how long beyond the grace the end of the server waits for its
+// goroutines. One may read what lies on a disk or belongs to a process that
+// hangs, and then never end.
+const hangTime = time.Second
 
-func (s *Server) accept(listener *net.UnixListener) {
-	full := false
-	for {
-		socket, err := listener.AcceptUnix()
-		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
-			return
+// awaitWorkers waits for the goroutines of a server that is closing, and says
+// whose question it is when one hangs.
+func (s *Server) awaitWorkers(grace time.Duration) {
+	ended := make(chan struct{})
+	s.guard.Go("end of the bus", func() {
+		s.workers.Wait()
+		close(ended)
+	})
+	patience := time.NewTimer(grace + hangTime)
+	defer patience.Stop()
+	select {
+	case <-ended:
+		return
+	case <-patience.C:
+	}
+	s.mu.Lock()
+	conns := slices.Clone(s.conns)
+	s.mu.Unlock()
+	var pids []int
+	for _, c := range conns {
+		peer, pidfd, err := peerOf(c.socket)
+		if pidfd >= 0 {
+			_ = unix.Close(pidfd)
 		}
-		if err != nil {
-			s.log.Warn("cannot accept a client", "error", err)
-			select {
-			case <-time.After(acceptDelay):
-			case <-s.done:
-				return
-			}
-			continue
-		}
-		s.at("bus-accepting")
-		if added := s.add(socket, listener == s.readOnly); added != full {
-			continue
-		}
-		// Said once, not for each client of a flood.
-		if full = !full; full {
-			s.log.Warn("too many clients: further ones are sent away", "limit", maxConnections)
+		if err == nil {
+			pids = append(pids, int(peer.Pid))
 		}
 	}
+	s.log.Warn("what a client has asked for hangs: the bus ends without it", "clients", pids)
 }
 
 // at passes a named point, at which a test may end the daemon.
 func (s *Server) at(point string) {
 	if s.fail != nil {
 		s.fail(point)
-	}
-}
-
-// add serves a client, or sends it away when there are too many.
-func (s *Server) add(socket *net.UnixConn, public bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing || len(s.conns) >= maxConnections {
-		_ = socket.Close()
-		return s.closing
-	}
-	now := time.Now()
-	s.sendLateAway(now)
-	var uid uint32
-	if public {
-		peer, pidfd, err := peerOf(socket)
-		if pidfd >= 0 {
-			_ = unix.Close(pidfd)
-		}
-		if err != nil || s.crowded(peer.Uid) {
-			s.log.Debug("too many clients on the read-only socket: one is sent away")
-			_ = socket.Close()
-			return true
-		}
-		uid = peer.Uid
-	}
-	s.lastID++
-	c := newConn(s, socket, s.lastID)
-	c.public, c.uid, c.since = public, uid, now
-	s.conns = append(s.conns, c)
-	s.guard.GoIn(&s.workers, "reader of a client", c.serve)
-	return true
-}
-
-// sendLateAway ends the connections of those who have not said who they are in
-// time. It is done when another client comes, who might need the room: a timer
-// for each would wake the thread that waits for all connections, twice for each.
-// The lock is held.
-func (s *Server) sendLateAway(now time.Time) {
-	for _, c := range s.conns {
-		if !c.ready && !c.since.IsZero() && now.Sub(c.since) > saslTime {
-			c.drop(fmt.Sprintf("it did not authenticate within %v", saslTime))
-		}
 	}
 }
 

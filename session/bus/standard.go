@@ -20,15 +20,25 @@ func peerInterface() *iface {
 	}
 }
 
-// getMachineID reads the file here, on the reader's goroutine: the engine's
-// must not wait for a disk.
+// getMachineID reads the file beside the engine, which must not wait for a disk.
 func getMachineID(c *call) {
-	id, err := machineID("/etc/machine-id", "/var/lib/dbus/machine-id")
-	if err != nil {
-		c.answer(nil, failf(api.ErrFailed, "cannot tell the machine's id: %v", err))
-		return
-	}
-	c.answer([]any{id}, nil)
+	c.beside(func() {
+		type found struct {
+			id  string
+			err error
+		}
+		machine, ok := lookAt(c, "look at the machine's id", func() found {
+			id, err := machineID("/etc/machine-id", "/var/lib/dbus/machine-id")
+			return found{id, err}
+		})
+		switch {
+		case !ok:
+		case machine.err != nil:
+			c.answer(nil, failf(api.ErrFailed, "cannot tell the machine's id: %v", machine.err))
+		default:
+			c.answer([]any{machine.id}, nil)
+		}
+	})
 }
 
 // machineID gives the id of the first of the files that can be read.
@@ -164,6 +174,7 @@ func getAllProperties(c *call) {
 }
 
 func setProperty(c *call) {
+	c.sets = true
 	c.readObject(func(engine.View) ([]any, *failure) {
 		name, sig := c.in.Text(1), c.in.VariantSignature(2)
 		p, fail := c.property(c.in.Text(0), name)

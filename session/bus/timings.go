@@ -24,15 +24,29 @@ import (
 //	               state
 //	ended          t  when it came to stopping, by itself or by a stop
 //	failed         b  true: since it had failed
+//
+// The dictionaries are made beside the engine, which for a thousand instances
+// takes a while.
 func getTimings(c *call) {
-	c.read(func(v engine.View) ([]any, *failure) {
-		begun, timings := v.Timings()
-		list := make([]dict, len(timings))
-		for i := range timings {
-			list[i] = tellTiming(&timings[i])
+	c.beside(func() {
+		type noted struct {
+			now, wall, begun time.Duration
+			timings          []engine.Timing
+		}
+		seen, ok := await(c, func(v engine.View, done func(noted)) {
+			n := noted{now: v.Now(), wall: time.Duration(time.Now().UnixNano())}
+			n.begun, n.timings = v.Timings()
+			done(n)
+		})
+		if !ok {
+			return
+		}
+		list := make([]dict, len(seen.timings))
+		for i := range seen.timings {
+			list[i] = tellTiming(&seen.timings[i])
 		}
 		micro := func(t time.Duration) uint64 { return uint64(t.Microseconds()) }
-		return []any{micro(v.Now()), micro(time.Duration(time.Now().UnixNano())), micro(begun), list}, nil
+		c.answer([]any{micro(seen.now), micro(seen.wall), micro(seen.begun), list}, nil)
 	})
 }
 

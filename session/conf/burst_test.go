@@ -133,8 +133,8 @@ func TestKernelOverflow(t *testing.T) {
 	// Who takes notices is held up, as a busy machine does it.
 	watch := d.w.trees[0].watch
 	watch.mu.Lock()
-	// The same notice twice in a row is one; the runtime and fsnotify have
-	// room for some thousand more.
+	// The same notice twice in a row is one; who reads them has room for some
+	// more.
 	for i := range room + 3*4096 {
 		must(t, os.Chmod(d.path(fmt.Sprint("1/noise-", 1+i%2)), 0o600+os.FileMode(i/2%2)<<6))
 	}

@@ -10,11 +10,13 @@
 // It promises that no file is read on the caller's goroutine, that a file is
 // opened only if it is a regular one, that a file whose text is the same is
 // no change, that a broken file never takes away a definition that was good,
-// and that nothing is lost when the kernel drops notices: then everything is
-// read again. When idle it runs no timer and reads nothing. A change of one
-// file reads that file. Of the directories above a search directory, such as
-// the home directory, only that names come and go is heard, and where they do
-// so all the time, not more than a few times a second.
+// that a file which somebody is writing goes on to count as it did until it is
+// closed, for some seconds at most, and that nothing is lost when the kernel
+// drops notices: then everything is read again. When idle it runs no timer and
+// reads nothing. A change of one file reads that file. Of the directories above
+// a search directory, such as the home directory, only that names come and go
+// is heard, and where they do so all the time, not more than a few times a
+// second.
 //
 // A search directory is read by a goroutine of its own, one at a time, so
 // that one on a file system that hangs leaves the others alone:

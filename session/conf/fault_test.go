@@ -95,7 +95,7 @@ func TestNoticeReadsOneFile(t *testing.T) {
 	d.live()
 	d.put("1/a.conf", "two")
 	d.put("1/b.conf", "two")
-	n.notices <- notice.Notice{Path: d.path("1/a.conf"), Written: true}
+	n.notices <- notice.Notice{Path: d.path("1/a.conf"), Written: true, Whole: true}
 	d.until("a = 1/a.conf: two", "b = 1/b.conf: one")
 	n.notices <- notice.Notice{Path: d.path("1/.b.conf.swp")}
 	n.notices <- notice.Notice{Path: d.path("1/notes"), Written: true}
@@ -139,7 +139,7 @@ func TestHangingDirectory(t *testing.T) {
 	gate := make(chan struct{})
 	root := tempDir(t)
 	d := openWith(t, Options{
-		Patience: 20 * time.Millisecond,
+		Patience: time.Second, // long enough for the other on a busy machine
 		before: func(dir Dir) {
 			if strings.HasSuffix(dir.Path, "/hangs") {
 				<-gate
@@ -214,7 +214,7 @@ func TestWatchAlias(t *testing.T) {
 	root := tempDir(t)
 	must(t, os.Mkdir(root+"/a", 0o755))
 	n := newDeaf(nil)
-	dirt := newDirt(2)
+	dirt := newDirt(2, time.Hour)
 	ws := newWatchSet(slog.New(slog.DiscardHandler), dirt, []Dir{{Path: "/x"}, {Path: "/y"}}, n)
 	ws.list(root+"/a", target{0, "/x"}, 1)
 	must(t, os.Rename(root+"/a", root+"/b"))
@@ -252,7 +252,7 @@ func TestWatchAlias(t *testing.T) {
 // nobody takes any.
 func TestWatchPassesOn(t *testing.T) {
 	root := tempDir(t)
-	dirt := newDirt(2)
+	dirt := newDirt(2, time.Hour)
 	ws := newWatchSet(slog.New(slog.DiscardHandler), dirt, []Dir{{Path: "/x"}, {Path: "/y"}}, newDeaf(nil))
 	o, err := newOutlook(ws)
 	must(t, err)
@@ -300,16 +300,16 @@ func TestSettled(t *testing.T) {
 }
 
 func TestDirtBounds(t *testing.T) {
-	d := newDirt(2)
+	d := newDirt(2, time.Hour)
 	if _, ok := d.due(time.Hour); ok {
 		t.Error("clean dirt is due")
 	}
-	d.mark(target{0, "/a"}, false)
+	d.mark(target{0, "/a"}, came)
 	wait, ok := d.due(time.Hour)
 	if !ok || wait > time.Hour/2 {
 		t.Errorf("due after a change = %v, %t; want half an hour", wait, ok)
 	}
-	d.mark(target{1, "/b"}, true)
+	d.mark(target{1, "/b"}, went)
 	if wait, _ := d.due(time.Hour); wait <= time.Hour/2 {
 		t.Errorf("due after a removal = %v; want an hour", wait)
 	}
@@ -318,7 +318,7 @@ func TestDirtBounds(t *testing.T) {
 		t.Errorf("due after ten hours = %v; want 0", wait)
 	}
 	for i := range maxNames + 10 {
-		d.mark(target{0, fmt.Sprint(i)}, false)
+		d.mark(target{0, fmt.Sprint(i)}, came)
 	}
 	got := d.take()
 	if !got[0].reread || len(got[0].names) > 0 || len(got[1].names) != 1 {

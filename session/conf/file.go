@@ -94,7 +94,14 @@ func (s stamp) mark(seed maphash.Seed) mark {
 }
 
 // A reader reads files one after the other into the same memory.
-type reader struct{ buf []byte }
+type reader struct {
+	buf []byte
+	// begun: the file that was read last looks like one that somebody has just
+	// opened, and is to write: it has no text, no other name, and has changed
+	// recently, that is within so many seconds.
+	begun    bool
+	recently int64
+}
 
 var errNotRegular = errors.New("not a regular file")
 
@@ -106,6 +113,7 @@ var errNotRegular = errors.New("not a regular file")
 // The system calls are made directly: a file of package os would be offered
 // to the runtime's poller first, which regular files refuse.
 func (r *reader) read(path string) ([]byte, stamp, error) {
+	r.begun = false
 	fd, err := retry(func() (int, error) {
 		return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
@@ -151,6 +159,7 @@ func (r *reader) read(path string) ([]byte, stamp, error) {
 		case n > maxFile:
 			return nil, mark, errTooLarge
 		case got == 0, int64(n) == st.Size && n < len(r.buf):
+			r.begun = n == 0 && st.Nlink == 1 && st.Ctim.Sec+r.recently >= now.Sec
 			return r.buf[:n], mark, nil
 		case n == len(r.buf):
 			r.buf = append(r.buf, make([]byte, len(r.buf))...)

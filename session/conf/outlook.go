@@ -1,18 +1,18 @@
 package conf
 
 import (
-	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/session/conf/notice"
 )
 
 // What an outlook has the kernel tell of a directory: that names come, and
@@ -33,8 +33,8 @@ const (
 
 // An outlook watches the directories on the way to a search directory, such
 // as the home directory in which ".init" does not exist. Of these only some
-// names matter, so that fsnotify, which is told of each write to each file,
-// would wake us all day. What is written to files does not wake an outlook.
+// names matter, and a watch that is told of each write to each file would wake
+// us all day. What is written to files does not wake an outlook.
 //
 // The kernel cannot be asked for certain names alone. A directory in which
 // others come and go all the time is therefore left alone for a second, again
@@ -190,7 +190,7 @@ func (o *outlook) disarm(l *lookout) {
 
 // pump takes notices until close.
 func (o *outlook) pump() {
-	buf := make([]byte, 16*(unix.SizeofInotifyEvent+unix.NAME_MAX+1))
+	buf := make([]byte, notice.RoomFor(16))
 	for {
 		// The error would be that it is closed, which the read tells.
 		_ = o.file.SetReadDeadline(o.next())
@@ -201,15 +201,7 @@ func (o *outlook) pump() {
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
-		for events := buf[:n]; len(events) >= unix.SizeofInotifyEvent; {
-			size := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(events[12:]))
-			if size > len(events) {
-				break // the kernel gives whole events only
-			}
-			name, _, _ := strings.Cut(string(events[unix.SizeofInotifyEvent:size]), "\x00")
-			o.hear(int(int32(binary.NativeEndian.Uint32(events))), binary.NativeEndian.Uint32(events[4:]), name)
-			events = events[size:]
-		}
+		notice.Split(buf[:max(n, 0)], o.hear)
 		o.rouse(time.Now())
 	}
 }

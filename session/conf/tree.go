@@ -57,6 +57,9 @@ type outcome struct {
 	// changed holds the files that are others than before, by job and path.
 	changed []replaced
 	notes   []note
+	// begun are files, by path, that go on to count as they did, since who has
+	// opened them seems about to write.
+	begun []string
 }
 
 // replaced is one path with what is there now in place of what was: nil is
@@ -83,7 +86,7 @@ func newFound(files int) found {
 // do does the work and returns what is new.
 func (t *tree) do(w work) outcome {
 	if !w.walk && !w.reread {
-		if out, ok := t.examine(w.names); ok {
+		if out, ok := t.examine(w); ok {
 			return out
 		}
 	}
@@ -96,6 +99,7 @@ func (t *tree) walk(w work) outcome {
 	t.gen++
 	k := &walker{tree: t, work: w, found: newFound(len(t.files)), wanted: make(map[string]bool)}
 	k.finder = finder{known: make(map[string]bool), looked: k.looked, linked: t.watch.widen}
+	k.reader.recently = int64(t.watch.dirt.idle.Seconds())
 	real, info, err := k.finder.follow(t.root)
 	switch {
 	case err == nil && info.IsDir():
@@ -110,7 +114,7 @@ func (t *tree) walk(w work) outcome {
 	}
 	t.watch.sweep(t.index, t.gen)
 
-	out := outcome{index: t.index}
+	out := outcome{index: t.index, begun: k.begun}
 	for path, f := range k.files {
 		if before := t.files[path]; before != f {
 			out.changed = append(out.changed, replaced{before, f})
@@ -133,10 +137,11 @@ func (t *tree) walk(w work) outcome {
 
 // examine looks at the named files alone. ok is false when one of them turns
 // out to be more than a file; nothing has changed then.
-func (t *tree) examine(names map[string]struct{}) (out outcome, ok bool) {
-	k := &walker{tree: t, work: work{names: names}, found: newFound(0), wanted: make(map[string]bool)}
+func (t *tree) examine(w work) (out outcome, ok bool) {
+	k := &walker{tree: t, work: w, found: newFound(0), wanted: make(map[string]bool)}
 	k.finder = finder{known: make(map[string]bool), looked: k.looked, linked: t.watch.widen}
-	paths := slices.Sorted(maps.Keys(names))
+	k.reader.recently = int64(t.watch.dirt.idle.Seconds())
+	paths := slices.Sorted(maps.Keys(w.names))
 	for _, path := range paths {
 		real, ok := t.dirs[filepath.Dir(path)]
 		if _, isDir := t.dirs[path]; isDir || !ok {
@@ -147,7 +152,7 @@ func (t *tree) examine(names map[string]struct{}) (out outcome, ok bool) {
 		}
 	}
 
-	out = outcome{index: t.index}
+	out = outcome{index: t.index, begun: k.begun}
 	for _, path := range paths {
 		if n, ok := k.notes[path]; !ok {
 			delete(t.notes, path)
@@ -189,6 +194,7 @@ type walker struct {
 	wanted map[string]bool // directories that this pass has asked to watch
 	link   string          // the job file or directory that is being followed
 	left   string          // the first directory beyond maxDirs
+	begun  []string        // see outcome
 }
 
 // looked asks for notice of what the finder looks at. What leads to the file
@@ -334,10 +340,7 @@ func (k *walker) take(path, real string, info fs.FileInfo) {
 	}
 	if !k.rereads(path) {
 		if before := k.tree.files[path]; before.mark != 0 && before.mark == stampOf(info).mark(k.seed) {
-			k.files[before.path] = before
-			if n, ok := k.tree.notes[path]; ok {
-				k.notes[path] = n
-			}
+			k.keep(path)
 			return
 		}
 	}
@@ -352,9 +355,23 @@ func (k *walker) irregular(path string) {
 	k.note(path, "%s: cannot be a job file: it is not a regular file", path)
 }
 
+// keep has what was known of the file at path, if anything, go on to count.
+func (k *walker) keep(path string) {
+	if before := k.tree.files[path]; before != nil {
+		k.files[before.path] = before
+	}
+	if n, ok := k.tree.notes[path]; ok {
+		k.notes[path] = n
+	}
+}
+
 // read reads the file that the user knows as path, which was a regular one a
 // moment ago, and enters it.
 func (k *walker) read(path, real string) {
+	if k.work.writing[path] {
+		k.keep(path)
+		return
+	}
 	if k.reads != nil {
 		k.reads(path)
 	}
@@ -369,7 +386,12 @@ func (k *walker) read(path, real string) {
 		k.fault(path, stamp.mark(k.seed), err)
 		return
 	}
-	if sum := sumOf(k.seed, text); !k.known(path, sum, false, stamp.mark(k.seed)) {
+	switch sum := sumOf(k.seed, text); {
+	case k.known(path, sum, false, stamp.mark(k.seed)):
+	case k.reader.begun && !k.work.reread && !k.work.names[path]:
+		k.keep(path)
+		k.begun = append(k.begun, path)
+	default:
 		k.enterFile(&file{sum: sum, mark: stamp.mark(k.seed), aside: &aside{text: bytes.Clone(text)}}, path)
 	}
 }

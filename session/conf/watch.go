@@ -260,25 +260,25 @@ func (ws *watchSet) forget(dir string) {
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	ws.markDir(dir)
+	ws.markDir(dir, lost)
 	for _, name := range names {
-		ws.markDir(name)
+		ws.markDir(name, lost)
 	}
 }
 
 // markDir has every tree with a stake in dir walked again. mu is held.
-func (ws *watchSet) markDir(dir string) {
+func (ws *watchSet) markDir(dir string, what change) {
 	w := ws.dirs[dir]
 	if w == nil {
 		return
 	}
 	for _, claims := range w.names {
 		for _, c := range claims {
-			ws.dirt.mark(target{index: c.index}, true)
+			ws.dirt.mark(target{index: c.index}, what)
 		}
 	}
 	for _, c := range w.lists {
-		ws.dirt.mark(target{index: c.index}, true)
+		ws.dirt.mark(target{index: c.index}, what)
 	}
 }
 
@@ -329,7 +329,7 @@ func (ws *watchSet) sweep(index int, gen uint64) {
 		if ws.outlook.leave(dir) {
 			// As in forget. Nobody has a stake in what is idle.
 			ws.mu.Lock()
-			ws.markDir(dir)
+			ws.markDir(dir, went)
 			ws.mu.Unlock()
 		}
 	}
@@ -366,8 +366,18 @@ func (ws *watchSet) pump() {
 func (ws *watchSet) deliver(n notice.Notice) {
 	path := filepath.Clean(n.Path)
 	base := filepath.Base(path)
-	gone := n.Gone
-	written := n.Written
+	gone, content := n.Gone, n.Written
+	what := came
+	switch {
+	case gone:
+		what = went
+	case n.Whole:
+		what = whole
+	case content:
+		what = written
+	case n.Mode:
+		what = altered
+	}
 
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -378,8 +388,8 @@ func (ws *watchSet) deliver(n notice.Notice) {
 		}
 		for _, c := range w.names[base] {
 			// A directory on the way is not changed by what is written.
-			if c.path != "" || !written {
-				ws.dirt.mark(c.target, gone)
+			if c.path != "" || !content {
+				ws.dirt.mark(c.target, what)
 			}
 		}
 		if ignored(base) {
@@ -390,8 +400,8 @@ func (ws *watchSet) deliver(n notice.Notice) {
 			// Only a job file changes by being written; the rest might be
 			// a directory that came, or one of ours that went.
 			_, ours := ws.dirs[filepath.Join(dir, base)]
-			if ws.roots[c.index].classify(file.path).kind != noJob || !written && (ours || !gone) {
-				ws.dirt.mark(file, gone)
+			if ws.roots[c.index].classify(file.path).kind != noJob || !content && (ours || !gone) {
+				ws.dirt.mark(file, what)
 			}
 		}
 	}
@@ -399,7 +409,7 @@ func (ws *watchSet) deliver(n notice.Notice) {
 	// counts where the one above it may not be watched.
 	if gone || n.Mode {
 		for _, dir := range ws.namesOf(path) {
-			ws.markDir(dir)
+			ws.markDir(dir, went)
 		}
 	}
 }
@@ -423,7 +433,7 @@ func (ws *watchSet) came(dir, name string) bool {
 		return false
 	}
 	for _, c := range w.names[name] {
-		ws.dirt.mark(c.target, false)
+		ws.dirt.mark(c.target, came)
 	}
 	return true
 }
@@ -431,12 +441,12 @@ func (ws *watchSet) came(dir, name string) bool {
 func (ws *watchSet) gone(dir string) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	ws.markDir(dir)
+	ws.markDir(dir, went)
 }
 
 func (ws *watchSet) lost() {
 	for i := range ws.roots {
-		ws.dirt.mark(target{index: i}, false)
+		ws.dirt.mark(target{index: i}, came)
 	}
 }
 

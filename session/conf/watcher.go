@@ -35,6 +35,10 @@ type Options struct {
 	// that is believed; half of it after a mere change. The default is 40 ms.
 	// While changes go on coming they are dealt with every tenfold of it.
 	Debounce time.Duration
+	// Writing is how long who writes a file may rest before the file counts as
+	// it is, and not as it did before; five times that it may write at all. The
+	// default is 2 s. Who closes it has written it.
+	Writing time.Duration
 	// Patience is how long one search directory may hold up the others
 	// while it is read. The default is 10 s. What it says later is not lost.
 	Patience time.Duration
@@ -106,6 +110,9 @@ func New(dirs []Dir, opts Options, apply func([]Change)) *Watcher {
 	if opts.Debounce <= 0 {
 		opts.Debounce = 40 * time.Millisecond
 	}
+	if opts.Writing <= 0 {
+		opts.Writing = 2 * time.Second
+	}
 	if opts.Patience <= 0 {
 		opts.Patience = 10 * time.Second
 	}
@@ -118,7 +125,7 @@ func New(dirs []Dir, opts Options, apply func([]Change)) *Watcher {
 		stopped:  make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		deaf:     make(chan struct{}),
-		dirt:     newDirt(len(dirs)),
+		dirt:     newDirt(len(dirs), opts.Writing),
 		resolver: newResolver(opts),
 		phases:   newPhases(opts.Entries),
 		outcomes: make(chan outcome, len(dirs)),
@@ -157,8 +164,8 @@ func (w *Watcher) Start() {
 	w.begin()
 }
 
-// Rescan reads every file again, whatever it looks like, and returns at
-// once. done, which may be nil, is called on the Watcher's goroutine when
+// Rescan reads every file again, whatever it looks like and whoever writes it,
+// and returns at once. done, which may be nil, is called on the Watcher's goroutine when
 // what was found has been applied. It is not called if the Watcher is closed
 // before.
 func (w *Watcher) Rescan(done func()) {
@@ -283,7 +290,7 @@ func (w *Watcher) run() {
 		w.asked = nil
 		w.mu.Unlock()
 		if asked != nil {
-			w.dirt.take()
+			w.dirt.drop()
 			w.scan(w.all())
 			for _, done := range asked {
 				if done != nil && !w.ended() {
@@ -405,6 +412,7 @@ func (w *Watcher) receive(out outcome, names map[string]bool) (late bool) {
 	for _, n := range out.notes {
 		w.log.Warn(n.text)
 	}
+	w.dirt.begun(i, out.begun)
 	w.resolver.update(out.changed, names)
 	return late
 }

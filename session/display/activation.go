@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/display/variable"
@@ -61,18 +62,16 @@ func (a activation) Encode(w *wire.Writer) {
 // can be taken back there, but a variable can be empty. The address of the bus
 // is none of a service's variables that differ from session to session.
 //
+// D-Bus has only strings of valid UTF-8: others are left out, and untold names
+// them, each as it can be shown.
+//
 // The connection is one of its own, since a session may have another bus than
 // the daemon is on.
-func Activate(ctx context.Context, address string, env []string) error {
-	var told activation
-	for _, entry := range env {
-		if !strings.HasPrefix(entry, variable.Bus+"=") {
-			told = append(told, entry)
-		}
-	}
+func Activate(ctx context.Context, address string, env []string) (untold []string, err error) {
+	told, untold := tellable(env)
 	client, err := api.DialBus(ctx, address)
 	if err != nil {
-		return err
+		return untold, err
 	}
 	defer client.Close()
 	replies, err := client.CallAll(ctx, []api.Request{{Destination: busName, Path: busPath, Interface: busName,
@@ -81,7 +80,23 @@ func Activate(ctx context.Context, address string, env []string) error {
 		err = replies[0].Err
 	}
 	if err != nil {
-		return fmt.Errorf("cannot tell the bus at %s of the variables: %w", address, err)
+		return untold, fmt.Errorf("cannot tell the bus at %s of the variables: %w", address, err)
 	}
-	return nil
+	return untold, nil
+}
+
+// tellable parts variables: what the bus is told, and the names of what it
+// cannot be told.
+func tellable(env []string) (told activation, untold []string) {
+	for _, entry := range env {
+		key, _, _ := strings.Cut(entry, "=")
+		switch {
+		case key == variable.Bus:
+		case utf8.ValidString(entry):
+			told = append(told, entry)
+		default:
+			untold = append(untold, strings.ToValidUTF8(key, "\uFFFD"))
+		}
+	}
+	return told, untold
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 	"strings"
 
@@ -121,8 +122,10 @@ func sameDefinition(a, b *job.Class) bool {
 }
 
 // adopt puts a definition in force and announces it. What the old start
-// condition holds is kept where it matches the new one too.
+// condition holds is kept where it matches the new one too. What is without
+// effect is said once, and not again when it is the same in the new definition.
 func (e *Engine) adopt(c *class, def *job.Class) {
+	said := c.def != def && slices.Equal(c.def.Inert, def.Inert)
 	c.def, c.kept, c.drop = def, nil, false
 	old := c.startOn
 	c.startOn = events.NewCondition(def.StartOn)
@@ -133,8 +136,8 @@ func (e *Engine) adopt(c *class, def *job.Class) {
 	c.watch = &watch{class: c}
 	c.watch.filed = e.index.Add(def.StartOn, c.watch, e.indexVariables(def))
 	e.do(Notify{Kind: JobAdded, Class: def.Name})
-	if len(def.Inert) > 0 {
-		e.do(Log{Level: Info, Class: def.Name, Msg: def.Name + ": without effect here: " + strings.Join(def.Inert, ", ")})
+	if len(def.Inert) > 0 && !said {
+		e.do(Log{Level: Warn, Class: def.Name, Msg: def.Name + ": without effect here: " + strings.Join(def.Inert, ", ")})
 	}
 	e.openSockets(c)
 	// What came for the old condition may be all that the new one asks for.

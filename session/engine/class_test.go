@@ -35,7 +35,8 @@ func TestSameDefinition(t *testing.T) {
 	}
 }
 
-// TestInert: stanzas without effect are named once, when a file is loaded.
+// TestInert: stanzas without effect are named once, where everybody sees it: when
+// a file is loaded, and when it has others after an edit.
 func TestInert(t *testing.T) {
 	for _, test := range []struct {
 		inert []string
@@ -48,16 +49,31 @@ func TestInert(t *testing.T) {
 		class := mustParse(t, "svc", svcText)
 		class.Inert = test.inert
 		var said []string
-		for _, effect := range engine.New(engine.Config{}).Step(0, engine.SetClass{Class: class}) {
-			if l, ok := effect.(engine.Log); ok {
-				said = append(said, l.Msg)
-				if l.Level != engine.Info || l.Class != "svc" {
-					t.Errorf("%q is said at level %d of job %q", l.Msg, l.Level, l.Class)
+		e := engine.New(engine.Config{})
+		load := func(class *job.Class) {
+			for _, effect := range e.Step(0, engine.SetClass{Class: class}) {
+				if l, ok := effect.(engine.Log); ok {
+					said = append(said, l.Msg)
+					if l.Level != engine.Warn || l.Class != "svc" {
+						t.Errorf("%q is said at level %d of job %q", l.Msg, l.Level, l.Class)
+					}
 				}
 			}
 		}
+		load(class)
+		edited := mustParse(t, "svc", svcText+"author x\n")
+		edited.Inert = test.inert
+		load(edited)
+		load(class)
 		if got := strings.Join(said, "\n"); got != test.want {
 			t.Errorf("loading a file with %q says %q; want %q", test.inert, got, test.want)
+		}
+		other := mustParse(t, "svc", svcText+"author y\n")
+		other.Inert = append(test.inert[:len(test.inert):len(test.inert)], "other")
+		said = nil
+		load(other)
+		if len(said) != 1 {
+			t.Errorf("an edit that adds something without effect says %q; want one line", said)
 		}
 	}
 }

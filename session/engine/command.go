@@ -47,6 +47,11 @@ func (e *Engine) start(msg Start) {
 	msg.Env = e.inSession(msg.Target, msg.By, msg.Env)
 	in, err := e.find(msg.Target, msg.Env)
 	fresh := err != nil && err.Kind == UnknownInstance && !msg.Target.ByName
+	if in == nil && err.Kind != UnknownJob && checkEnv(msg.Env) == nil {
+		if bare := e.displayless(msg.Target, msg.Env); bare != nil {
+			err, fresh = bare, false
+		}
+	}
 	switch {
 	case err != nil && !fresh:
 	case !fresh && in.goal == GoalStart && !in.waitsToRespawn():
@@ -156,6 +161,9 @@ func (e *Engine) reload(msg Reload) {
 }
 
 func (e *Engine) emit(msg Emit) {
+	if msg.Startup {
+		e.startupDue = false
+	}
 	err := checkEnv(msg.Env)
 	if msg.Name == "" {
 		err = errorf(InvalidArgs, "Event name may not be empty string")

@@ -135,7 +135,6 @@ func (e *Engine) strike(due *deadline) {
 	case watchdogDeadline:
 		e.watchdogTimedOut(due.in)
 	case respawnDeadline:
-		e.endDelay(due.in)
-		e.advance(due.in)
+		e.delayOver(due.in, due.at)
 	}
 }

@@ -77,7 +77,7 @@ type DropFile struct{ File uint64 }
 
 // Reply answers a call. Class and Instance are set when the answer names an
 // instance (Start, Restart), Login when it names a login session; Text is the
-// note of its SessionBegin.
+// note of its SessionBegin, or what UntilLogout says.
 type Reply struct {
 	Call            CallID
 	Class, Instance string

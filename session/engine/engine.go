@@ -71,6 +71,7 @@ type Engine struct {
 
 	logins    []*login // oldest first
 	lastLogin uint64
+	loggedOut bool // the last UntilLogout
 
 	// files counts who has a descriptor that came with an event; see file.go.
 	files map[uint64]int
@@ -80,6 +81,9 @@ type Engine struct {
 	begun   time.Duration
 	timings []*Timing
 	timed   map[timed]bool
+
+	// startupDue: the event with which the daemon begins is yet to come.
+	startupDue bool
 }
 
 // New returns an engine without classes.
@@ -93,6 +97,7 @@ func New(cfg Config) *Engine {
 		timed:   make(map[timed]bool),
 
 		stepBudget: stepBudget,
+		startupDue: true,
 	}
 	e.table = events.Env{}.Merge(cfg.Table)
 	for _, key := range reservedKeys {
@@ -178,6 +183,8 @@ func (e *Engine) Step(now time.Duration, in Input) []Effect {
 		e.sessionAwait(in)
 	case SessionLost:
 		e.sessionLost(in)
+	case UntilLogout:
+		e.untilLogout(in)
 	case Connection:
 		e.connection(in)
 	case Listening:

@@ -80,7 +80,8 @@ type Reload struct {
 
 // Emit adds an event. With Wait the reply comes when it has finished. File is the
 // number of a descriptor that main gets of each instance that the event starts,
-// 0 for none; it is the engine's until DropFile.
+// 0 for none; it is the engine's until DropFile. Startup: it is the one with which
+// the daemon begins, which is not due from then on; see View.StartupDue.
 type Emit struct {
 	Call CallID
 	By   *events.Caller
@@ -88,6 +89,8 @@ type Emit struct {
 	Env  events.Env
 	Wait bool
 	File uint64
+
+	Startup bool
 }
 
 // SetEnv changes the table of environment variables: entries are KEY=VALUE

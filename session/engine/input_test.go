@@ -318,6 +318,12 @@ var inputs = []struct {
 		s.Do(engine.SessionLost{Leader: 70, Since: 1})
 		return true
 	}},
+	{"the last login is over, and somebody logs in", func(s *stage) bool {
+		s.Do(engine.SessionOpen{Call: s.next(), Leader: 70, Since: 1})
+		s.Do(engine.UntilLogout{Call: s.next(), On: true})
+		s.Do(engine.UntilLogout{Call: s.next()})
+		return true
+	}},
 	{"session ends", func(s *stage) bool { s.Do(engine.Shutdown{Type: "logout"}); return true }},
 }
 

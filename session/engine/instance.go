@@ -80,9 +80,11 @@ type instance struct {
 	result  failure
 
 	// respawnSince is when the window of the respawn limit opened,
-	// respawnCount the deaths in it.
-	respawnSince time.Duration
-	respawnCount int
+	// respawnCount the deaths in it, respawnWaited how long of it the instance
+	// has waited for its respawns.
+	respawnSince  time.Duration
+	respawnCount  int
+	respawnWaited time.Duration
 	// ranSince is when the instance came to running last, respawnDelay how
 	// long its last respawn waited.
 	ranSince     time.Duration
@@ -165,7 +167,7 @@ func (e *Engine) remove(in *instance) {
 	if c.first == nil {
 		e.rested(c)
 	}
-	if c.def.Linger && e.lastLogin > 0 && !e.ending.begun && e.lastLogout() {
+	if c.def.Linger && (e.loggedOut || e.lastLogin > 0) && !e.ending.begun && e.lastLogout() {
 		e.shutdown(Shutdown{Type: "logout"})
 	}
 }

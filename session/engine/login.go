@@ -98,7 +98,7 @@ type SessionOver struct {
 	Display    string
 	Bus        string
 	Activation events.Env
-	// Last: the end of all has begun, as Config.UntilLogout has it.
+	// Last: the end of all has begun, as Config.UntilLogout or UntilLogout has it.
 	Last bool
 }
 
@@ -241,14 +241,46 @@ func (e *Engine) meant(by *events.Caller) *login {
 	return only
 }
 
-// ofSessions reports whether a job is made for login sessions.
+// ofSessions reports whether a job is made for login sessions, also where "manual"
+// keeps it from starting with them.
 func ofSessions(def *job.Class) bool {
-	if strings.Contains(def.Instance, "$"+sessionKey) || strings.Contains(def.Instance, "${"+sessionKey) {
-		return true
-	}
-	return def.StartOn != nil && slices.ContainsFunc(def.StartOn.Nodes, func(n events.Node) bool {
+	return ofEach(def) || beginsWith(def)
+}
+
+// ofEach: it is there once for each of them.
+func ofEach(def *job.Class) bool {
+	return strings.Contains(def.Instance, "$"+sessionKey) || strings.Contains(def.Instance, "${"+sessionKey)
+}
+
+// beginsWith: it starts with one.
+func beginsWith(def *job.Class) bool {
+	made := def.Made()
+	return made != nil && slices.ContainsFunc(made.Nodes, func(n events.Node) bool {
 		return n.Op == events.OpMatch && n.Match.Name == sessionStart
 	})
+}
+
+// displayless refuses to start a job that is made for login sessions while none
+// has a display: it would run without one, and the session that comes next would
+// find it so. Who gives it a display himself, or has given all jobs one, is not
+// refused.
+func (e *Engine) displayless(t Target, env events.Env) *Error {
+	c := e.classes[t.Class]
+	if t.ByName || e.loginOf(env) != nil || slices.ContainsFunc(e.logins, func(s *login) bool { return s.began && s.stop == nil }) {
+		return nil
+	}
+	if _, err := e.instanceName(c, env); !beginsWith(c.def) && (err == nil || !ofEach(c.def)) {
+		return nil
+	}
+	for _, key := range [...]string{"WAYLAND_DISPLAY", "DISPLAY"} {
+		for _, layer := range [...]events.Env{env, c.def.Env, e.table} {
+			if value, _ := layer.Get(key); value != "" {
+				return nil
+			}
+		}
+	}
+	return errorf(InvalidArgs, "It belongs to a login session, and none has a display: "+
+		"'session-init -- COMMAND' begins one, or 'sctl session begin' in the desktop's start-up file")
 }
 
 func (e *Engine) newLogin(by *events.Caller) *login {
@@ -441,7 +473,7 @@ func (e *Engine) loginOver(ev *events.Event) {
 	}
 	e.rewatchAll()
 	over.Last = e.lastLogout()
-	if e.cfg.UntilLogout && len(e.logins) == 0 && !over.Last {
+	if e.endsByLogout() && len(e.logins) == 0 && !over.Last {
 		e.logf(Info, nil, "The last login session is over, session-init stays for what lingers: %s", e.lingering())
 	}
 	e.do(over)

@@ -112,7 +112,7 @@ func dwell(t *rapid.T, w *sim.World, call engine.CallID) {
 	leader := rapid.IntRange(1, 3).Draw(t, "leader")
 	display := rapid.SampledFrom([]string{"wayland-1", "X1"}).Draw(t, "display")
 	env := rapid.SampledFrom(loginEnv).Draw(t, "layer")
-	switch rapid.IntRange(0, 8).Draw(t, "logs") {
+	switch rapid.IntRange(0, 9).Draw(t, "logs") {
 	case 0, 1:
 		w.Do(engine.SessionOpen{Call: call, By: drawBy(t), Leader: leader, Since: 1, Env: env})
 	case 2, 3, 4:
@@ -125,6 +125,8 @@ func dwell(t *rapid.T, w *sim.World, call engine.CallID) {
 		w.Do(engine.SessionLost{Leader: leader, Since: 1})
 	case 8:
 		w.Do(engine.SessionLost{Display: display})
+	case 9:
+		w.Do(engine.UntilLogout{Call: call, By: drawBy(t), On: rapid.IntRange(0, 3).Draw(t, "last logout") == 0})
 	}
 }
 

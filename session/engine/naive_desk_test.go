@@ -287,6 +287,12 @@ func (n *naive) wish(call engine.CallID, t engine.Target, env events.Env, wait b
 		n.answer(call, "InvalidArgs")
 		return
 	}
+	// There is no login session, so that nothing has a display (SPEC 8).
+	display := c.def.StartOn != nil && strings.Contains(c.def.StartOn.String(), "session-start")
+	if display && verb == "start" && !t.ByName && n.find(c, name, false) == nil {
+		n.answer(call, "InvalidArgs")
+		return
+	}
 	in := n.find(c, name, verb == "start" && !t.ByName)
 	delays := in != nil && in.state == "post-stop" && in.due != 0
 	switch { // (1, 55)

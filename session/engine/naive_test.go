@@ -50,7 +50,7 @@ type nInstance struct {
 	procs                 [job.NumProcesses]engine.ProcID
 	hadMain, settling     bool
 	forks, deaths         int
-	window, ran           time.Duration // since the first death, since running
+	window, ran           time.Duration // since the first death, without waits; since running
 	delay                 time.Duration // of the last respawn
 	delayed               bool
 	due                   time.Duration // of KILL, of being ready, of a respawn
@@ -396,5 +396,5 @@ func (n *naive) judge(in *nInstance, well bool, number, status, signal int, resu
 	if def.RespawnFactor > 0 {
 		in.delay = min(in.delay, def.RespawnMax)
 	}
-	in.again, in.delayed = true, in.delay > 0
+	in.again, in.delayed, in.window = true, in.delay > 0, in.window+in.delay
 }

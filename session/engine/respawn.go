@@ -14,16 +14,18 @@ import (
 
 // mayRespawn counts a death and reports whether the limit still holds. The
 // first death opens a window; the window does not slide. One of no length is
-// always over, so that each death is the first.
+// always over, so that each death is the first. The waits before respawns are
+// not part of it: else a delay would be a way round the limit, and who waits for
+// a job that never comes up would wait for ever.
 func (e *Engine) mayRespawn(in *instance) bool {
 	def := in.class.def
 	if def.RespawnLimit == 0 {
 		return true
 	}
-	if in.respawnCount > 0 && e.now-in.respawnSince < def.RespawnInterval {
+	if in.respawnCount > 0 && e.now-in.respawnSince-in.respawnWaited < def.RespawnInterval {
 		in.respawnCount++
 	} else {
-		in.respawnSince, in.respawnCount = e.now, 1
+		in.respawnSince, in.respawnWaited, in.respawnCount = e.now, 0, 1
 	}
 	return in.respawnCount <= def.RespawnLimit
 }
@@ -47,7 +49,7 @@ func (e *Engine) respawn(in *instance) {
 // forgive forgets the deaths that were counted, and how far the delay has
 // grown: somebody wants the job to run now.
 func (in *instance) forgive() {
-	in.respawnCount, in.respawnDelay = 0, 0
+	in.respawnCount, in.respawnWaited, in.respawnDelay = 0, 0, 0
 }
 
 // delay begins the wait before a respawn.
@@ -61,6 +63,13 @@ func (e *Engine) delay(in *instance) {
 // respawn.
 func (in *instance) waitsToRespawn() bool {
 	return in.deadline != nil && in.deadline.kind == respawnDeadline
+}
+
+// delayOver respawns an instance that has waited for it, until due or longer.
+func (e *Engine) delayOver(in *instance, due time.Duration) {
+	in.respawnWaited += e.now - due + in.respawnDelay
+	e.endDelay(in)
+	e.advance(in)
 }
 
 // endDelay ends the wait before a respawn. Then the instance is where it
@@ -89,6 +98,10 @@ func (e *Engine) notRunning(in *instance) *Error {
 func (e *Engine) failRespawn(in *instance, reason string) {
 	def := in.class.def
 	e.logf(Warn, in, "%s respawning too fast, stopped", in.label())
+	within := def.RespawnInterval.String()
+	if in.respawnWaited > 0 {
+		within += ", the waits before it not counted"
+	}
 	e.fail(in, failure{process: "respawn"}, 0, fmt.Sprintf("respawned more than %d times in %s, last time %s",
-		def.RespawnLimit, def.RespawnInterval, reason))
+		def.RespawnLimit, within, reason))
 }

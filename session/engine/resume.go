@@ -115,6 +115,8 @@ func (e *Engine) Unsure() []Effect {
 
 // adoptProcess makes an instance around a process that runs.
 func (e *Engine) adoptProcess(msg Adopt) {
+	// That daemon had begun.
+	e.startupDue = false
 	c := e.classes[msg.Class]
 	label := Label(msg.Class, msg.Instance)
 	if c == nil || c.instance(msg.Instance) != nil {

@@ -22,6 +22,7 @@ type ending struct {
 	event *events.Event
 	cut   bool
 	quit  bool
+	until time.Duration // the deadline
 	// What follows can be found anew, and is when surveyed is false. stirred
 	// are the instances of which it may have changed whether they are to be
 	// stopped now, movers all that may wait for no event; outlived gives for
@@ -44,7 +45,17 @@ func (e *Engine) shutdown(msg Shutdown) {
 	e.logf(Info, nil, "The session ends (%s)", msg.Type)
 	e.ending.begun = true
 	e.ending.event = e.newEvent("session-end", events.Env{"TYPE=" + msg.Type})
-	e.deadlines.add(e.now+e.cfg.StopTimeout, nil)
+	e.ending.until = e.now + e.cfg.StopTimeout
+	e.deadlines.add(e.ending.until, nil)
+}
+
+// TimeToEnd is how long the end of the session may still take before what is
+// left is killed; less than zero when that time is over.
+func (v View) TimeToEnd() time.Duration {
+	if !v.e.ending.begun {
+		return v.e.cfg.StopTimeout
+	}
+	return v.e.ending.until - v.now
 }
 
 // settleEnd is called when nothing moves. It stops what is to be stopped now

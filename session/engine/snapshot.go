@@ -36,17 +36,23 @@ type Snapshot struct {
 	Past      []events.SavedEvent
 	Logins    []SavedLogin
 	LastLogin uint64
+	LoggedOut bool
 	Origins   []SavedOrigin
 	// Begun and Timings are what View.Timings returns.
 	Begun   time.Duration
 	Timings []Timing
+	// StartupDue is what View.StartupDue returns. In what was written before
+	// there was this field it is false: that daemon had begun.
+	StartupDue bool
 }
 
 // SavedEnding is the end of a session under way.
 type SavedEnding struct {
 	Event     uint64
 	Cut, Quit bool
-	// Deadline is 0 when none is ahead.
+	// Until is when all is to have ended, Deadline the next one, 0 when none is
+	// ahead.
+	Until       time.Duration
 	Deadline    time.Duration
 	DeadlineSeq uint64
 }
@@ -125,9 +131,10 @@ type SavedInstance struct {
 	Said     Said
 	Ends     SavedEnds
 
-	RanSince     time.Duration
-	RespawnDelay time.Duration
-	Delayed      bool
+	RanSince      time.Duration
+	RespawnDelay  time.Duration
+	RespawnWaited time.Duration
+	Delayed       bool
 
 	Since time.Duration
 	Wish  *SavedWish
@@ -166,7 +173,8 @@ func (e *Engine) Snapshot() Snapshot {
 	}
 	s.Hooks, s.Past = e.saveHooks(), e.savePast()
 	s.Begun, s.Timings = e.begun, e.saveTimings()
-	s.LastLogin, s.Origins = e.lastLogin, e.saveOrigins()
+	s.StartupDue = e.startupDue
+	s.LastLogin, s.LoggedOut, s.Origins = e.lastLogin, e.loggedOut, e.saveOrigins()
 	for _, l := range e.logins {
 		s.Logins = append(s.Logins, l.save())
 		for _, call := range l.calls {
@@ -199,7 +207,7 @@ func (e *Engine) Snapshot() Snapshot {
 		s.Leftovers = append(s.Leftovers, saved)
 	}
 	if e.ending.begun {
-		s.Ending = &SavedEnding{Cut: e.ending.cut, Quit: e.ending.quit, Event: e.ending.event.ID}
+		s.Ending = &SavedEnding{Cut: e.ending.cut, Quit: e.ending.quit, Event: e.ending.event.ID, Until: e.ending.until}
 		for _, d := range e.deadlines.heap {
 			if d.in == nil {
 				s.Ending.Deadline, s.Ending.DeadlineSeq = d.at, d.seq
@@ -276,7 +284,7 @@ func (in *instance) save() SavedInstance {
 	if in.begun != nil {
 		s.Begun = in.begun.save()
 	}
-	s.RanSince, s.RespawnDelay, s.Delayed = in.ranSince, in.respawnDelay, in.delayed
+	s.RanSince, s.RespawnDelay, s.RespawnWaited, s.Delayed = in.ranSince, in.respawnDelay, in.respawnWaited, in.delayed
 	s.Owner, s.Main, s.Settling, s.Note, s.Ready, s.Said = in.owner, in.main, in.settling, in.note, in.ready, in.heard()
 	s.Ends = SavedEnds{in.ends.left, in.ends.byItself, in.ends.finished, in.ends.struck, in.ends.sweeping, in.ends.force, in.ends.lasting, in.ends.status, in.ends.signal}
 	return s
@@ -300,7 +308,7 @@ func Restore(cfg Config, s Snapshot) (*Engine, error) {
 	restorePast(s.Past, byID)
 	// Before the classes: what instances see depends on them.
 	e.restoreLogins(s.Logins, byID)
-	e.lastLogin = s.LastLogin
+	e.lastLogin, e.loggedOut = s.LastLogin, s.LoggedOut
 	e.restoreOrigins(s.Origins)
 	for _, saved := range s.Classes {
 		if err := e.restoreClass(saved, byID); err != nil {
@@ -309,6 +317,7 @@ func Restore(cfg Config, s Snapshot) (*Engine, error) {
 	}
 	e.begun = cmp.Or(s.Begun, s.Now)
 	e.restoreTimings(s.Timings)
+	e.startupDue = s.StartupDue
 	e.queue.Ready()
 	e.unfinished = s.Unfinished
 	for _, l := range s.Leftovers {
@@ -327,7 +336,7 @@ func Restore(cfg Config, s Snapshot) (*Engine, error) {
 	}
 	e.restoreHooks(s.Hooks)
 	if s.Ending != nil {
-		e.ending = ending{begun: true, cut: s.Ending.Cut, quit: s.Ending.Quit, event: byID[s.Ending.Event]}
+		e.ending = ending{begun: true, cut: s.Ending.Cut, quit: s.Ending.Quit, event: byID[s.Ending.Event], until: cmp.Or(s.Ending.Until, s.Ending.Deadline)}
 		if e.ending.event == nil {
 			e.ending.event = &events.Event{ID: s.Ending.Event, Progress: events.Finished}
 		}
@@ -436,7 +445,7 @@ func (e *Engine) restoreInstance(c *class, s SavedInstance, byID map[uint64]*eve
 		in.begun = &begun
 	}
 	in.restoreSent(s.Sent)
-	in.ranSince, in.respawnDelay, in.delayed = s.RanSince, s.RespawnDelay, s.Delayed
+	in.ranSince, in.respawnDelay, in.respawnWaited, in.delayed = s.RanSince, s.RespawnDelay, s.RespawnWaited, s.Delayed
 	in.owner, in.main, in.settling, in.note, in.ready = s.Owner, s.Main, s.Settling, s.Note, s.Ready
 	if s.Said != (Said{}) {
 		*in.hears() = s.Said

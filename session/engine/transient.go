@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"strings"
-
-	"github.com/session-init/session-init/events"
-)
+import "github.com/session-init/session-init/events"
 
 // A transient job is in no file: a client defines it and starts it in one go,
 // and when its instance has ended it is gone. It is a definition that is
@@ -36,21 +32,4 @@ func (e *Engine) runTransient(msg RunTransient) {
 	e.setClass(def)
 	e.start(Start{Call: msg.Call, By: msg.By, Target: Target{Class: def.Name}, Env: env, Wait: msg.Wait})
 	e.dropClass(def.Name)
-}
-
-// lastLogout reports whether there is no login session left, nor anything that
-// lingers, and the end of all is to come with the last of them.
-func (e *Engine) lastLogout() bool {
-	return e.cfg.UntilLogout && len(e.logins) == 0 && e.lingering() == ""
-}
-
-// lingering names the instances that keep the daemon.
-func (e *Engine) lingering() string {
-	var out []string
-	for _, c := range e.order {
-		for in := c.first; c.def.Linger && in != nil; in = in.next {
-			out = append(out, in.label())
-		}
-	}
-	return strings.Join(out, ", ")
 }

@@ -146,7 +146,10 @@ type Class struct {
 	Description, Author, Version, Usage string
 
 	StartOn, StopOn *events.Expr
-	Emits           []string
+	// Manual is the condition that "manual" has taken away; nil for none, and
+	// while there is a StartOn.
+	Manual *events.Expr
+	Emits  []string
 
 	Processes [NumProcesses]*Process
 
@@ -246,4 +249,13 @@ func NewClass(name string) *Class {
 		RespawnInterval: DefaultRespawnInterval,
 		LogLimit:        LogLimit{Size: DefaultLogSize, Count: DefaultLogCount},
 	}
+}
+
+// Made returns the condition that the job is made for: by which it starts, or
+// would if "manual" did not keep it from that; nil for none.
+func (c *Class) Made() *events.Expr {
+	if c.Manual != nil {
+		return c.Manual
+	}
+	return c.StartOn
 }

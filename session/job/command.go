@@ -53,13 +53,16 @@ func needsShell(text, first string) bool {
 }
 
 // isName reports whether the shell takes name as that of a variable.
-func isName(name string) bool {
-	for i := 0; i < len(name); i++ {
-		c := name[i]
+func isName(name string) bool { return name != "" && nameEnd(name) == len(name) }
+
+// nameEnd gives the length of the variable's name that a text begins with.
+func nameEnd(text string) int {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
 		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		if !letter && (i == 0 || c < '0' || c > '9') {
-			return false
+			return i
 		}
 	}
-	return name != ""
+	return len(text)
 }

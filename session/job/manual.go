@@ -36,8 +36,7 @@ a && in it. A script is lines up to one that is "end script", whatever they hold
 all of them share is removed. The shell runs with -e: the first command that fails ends it. ` + scriptNote + `
 
 A job without a main process is a state: it is running until it is stopped.`,
-		`exec /usr/bin/agent --foreground
-script
+		`script
     test -e "$HOME/.agent" || exit 0
     exec /usr/bin/agent --foreground
 end script
@@ -74,11 +73,11 @@ is not ended.`,
 		"task\nexec rsync -a \"$HOME/mail\" /backup\n"},
 	{"Lifetime", "respawn", "Ends listed by `normal exit` are no reason to, nor is 0 for a `task`; a stop that was asked for never is. The stanzas that follow change how often and how soon, and none of them turns respawning on.",
 		"respawn\nexec panel\n"},
-	{"Lifetime", "linger", "For what is to run on when the user has logged out, such as a terminal multiplexer. The end of the login session does not stop the job, unless its `stop on` says so, and a session-init that a login has started does not end with the last login session but when the last instance of such a job is gone. SIGTERM, \"sctl end-session\" and the end of the machine stop it as any other.",
+	{"Lifetime", "linger", "For what is to run on when the user has logged out, such as a terminal multiplexer. The end of the login session does not stop the job, unless its `stop on` says so, and a session-init that a login has started does not end with the last login session but when the last instance of such a job is gone. SIGTERM, \"sctl end-session\" and the end of the machine stop it as any other; \"sctl end-session --unless-linger\", which a login hook calls at the last logout, waits for its end.",
 		"linger\nexec tmux -D\n"},
 	{"Lifetime", "lifetime tree", `For a program that goes into the background in a way of its own, or starts others and ends, such as a launcher or a wrapper script. When main has ended and something that it has left behind is alive, the job runs on; a stop ends what is there. When the last is gone the job ends as it would have with main, whose exit status counts. A stop, ` + "`kill mode`" + ` and ` + "`respawn`" + ` mean what they always do. Without it, what a service leaves behind is ended when its main has ended.`, "lifetime tree\nexec start-my-panel\n"},
 
-	{"Lifetime", "respawn limit", "The time begins with the first end and does not move on with the later ones; an end after it begins another, and so does a start or restart by hand. A <COUNT> or <SECONDS> of 0 is without limit. At the limit the job has failed: its events carry `RESULT=failed PROCESS=respawn`. The waits of `respawn delay` are part of the time: with a delay long enough the limit is never reached.",
+	{"Lifetime", "respawn limit", "The time begins with the first end and does not move on with the later ones; an end after it begins another, and so does a start or restart by hand. A <COUNT> or <SECONDS> of 0 is without limit. At the limit the job has failed: its events carry `RESULT=failed PROCESS=respawn`. The waits of `respawn delay` and `respawn backoff` are not part of the time, so that a job that ends at once each time fails in the end, however long they are, and who waits for it has an answer; `unlimited` is for what is to be tried for ever.",
 		"respawn\nrespawn limit 3 60\n"},
 	{"Lifetime", "respawn delay", "The instance waits in the state post-stop, its goal being start, when its post-stop process is done and nothing is left of its last run; \"sctl status\" says how long yet. A stop takes effect at once, and post-stop does not run again. A start or restart by hand starts the job at once. An event of `start on` changes nothing, and a reload is refused, as there is no main.",
 		"respawn\nrespawn delay 2\n"},
@@ -120,7 +119,7 @@ var manualSettings = [...]Entry{
 	{"Instances and environment", "export", "They follow RESULT and the others in the events starting, started, stopping and stopped, with the values that the instance has.",
 		"env PORT=8080\nexport PORT\n"},
 
-	{"Output and settings of the processes", "console", "With `none` output goes nowhere, with `log` to the log file of the instance, with `output` to the terminal on which the daemon was started, with `owner` there with input too, with `pty` to the log file through a terminal made for it. Without a terminal `output` and `owner` mean `log`, with a warning. Input is the null device but for `owner`. A flag of the daemon changes the default.\n\nWith `log` the process holds the file itself, opened when it starts: output costs the daemon nothing and goes on when the daemon is gone. A log that cannot be opened keeps no job from running; its output is lost, and the daemon says so.\n\n`pty` is for programs that hold their output back unless they see a terminal. It is much slower, since the daemon copies every byte. The terminal outlives the daemon: the keeper holds it, for the 500 jobs or so that had one first, and while there is no daemon the job waits as soon as a few kilobytes are under way. With --no-keeper it outlives an execution anew, not the daemon's death.",
+	{"Output and settings of the processes", "console", "With `none` output goes nowhere, with `log` to the log file of the instance, with `output` to the terminal on which the daemon was started (that of its standard error, input or output, the first that is one), with `owner` there with input too, and as its controlling terminal unless another session has that, such as the shell's that started a user's daemon, with `pty` to the log file through a terminal made for it. Without a terminal `output` and `owner` mean `log`, with a warning. Input is the null device but for `owner`. A flag of the daemon changes the default.\n\nWith `log` the process holds the file itself, opened when it starts: output costs the daemon nothing and goes on when the daemon is gone. A log that cannot be opened keeps no job from running; its output is lost, and the daemon says so.\n\n`pty` is for programs that hold their output back unless they see a terminal. It is much slower, since the daemon copies every byte. The terminal outlives the daemon: the keeper holds it, for the 500 jobs or so that had one first, and while there is no daemon the job waits as soon as a few kilobytes are under way. Where descriptors are short a job gets the log file itself, and a warning says so. With --no-keeper it outlives an execution anew, not the daemon's death.",
 		"console pty\n"},
 	{"Output and settings of the processes", "log limit", "The older parts are LOG.1 and so on, the newest first. 0 0 is right for a log that another program rotates.\n\nThe older part is copied and then taken out of the front of the file, while the job goes on writing to it. A log is looked at no more often than once a second, so that a part may be up to twice as large as <SIZE>, and a job that writes faster than that keeps the newest parts only. Where the file system cannot take out a range (ext4, XFS and F2FS can), its space is given back and the file keeps its apparent size: it begins with a hole, which reads as NUL bytes. A job that does not append, because it opened /dev/stdout anew for instance, writes behind such a hole.",
 		"log limit 500K 3\n"},
@@ -150,6 +149,6 @@ var manualSettings = [...]Entry{
 	{"Documentation", "emits", "The checks of \"sctl check-config\" believe it: an event that no job is said to emit is one that may never come.",
 		"emits backup-done\n"},
 
-	{"Without effect", "apparmor load, apparmor switch, cgroup, debug", "So that files with them load; the log says once that they do nothing here.",
+	{"Without effect", "apparmor load, apparmor switch, cgroup, debug", "So that files with them load; the log says once that they do nothing here, and so does \"sctl check-config\".",
 		"cgroup cpu\napparmor switch /usr/bin/agent\n"},
 }

@@ -49,6 +49,9 @@ func read(class *Class, path string, text []byte, said func(*Stanza, []word, int
 	if p.errors > 0 {
 		return nil, p.sorted()
 	}
+	if class.StartOn != nil {
+		class.Manual = nil
+	}
 	class.Inert = inert(class)
 	return class, p.sorted()
 }
@@ -80,6 +83,8 @@ type parser struct {
 	// said, when it is not nil, is told of each stanza that was read, with
 	// its words and its line; see Origins.
 	said func(s *Stanza, args []word, line int)
+	// earlier are the stanzas that a later one replaces; see replaced.
+	earlier []earlier
 }
 
 const hashInWord = "'#' begins a comment here, in the middle of a word (expected quotes around it, or a blank before it)"
@@ -211,7 +216,12 @@ func (p *parser) stanza() bool {
 	return ok
 }
 
+// tell takes note of a stanza that was read and begins at at.
 func (p *parser) tell(s *Stanza, args []word, at int) {
+	p.replaced(s, args, at)
+	if s.doubt != nil {
+		s.doubt(p, args)
+	}
 	if p.said != nil {
 		line, _ := p.place(at)
 		p.said(s, args, line)
@@ -274,6 +284,16 @@ func (p *parser) choose(name word) *Stanza {
 func (p *parser) unknown(name word) {
 	msg := "unknown stanza " + named(name.text)
 	key, _, assigned := strings.Cut(name.text, "=")
+	if whose := foreigner(name.text); whose != "" && p.errors == 0 && len(p.earlier) == 0 {
+		// All that follows would be as wrong.
+		p.fail(name.pos, msg+" (this is "+whose+")")
+		p.pos = len(p.text)
+		return
+	}
+	instead := ""
+	if assigned || p.peek(false) == "=" {
+		instead = foreignKey(key)
+	}
 	switch best := nearest(name.text, names); {
 	case strings.HasPrefix(p.text[name.pos:], "\\\n"):
 		msg = "nothing to continue (expected a stanza before the backslash)"
@@ -281,6 +301,8 @@ func (p *parser) unknown(name word) {
 		msg = "'end script' without a block (expected 'script' before it)"
 	case name.text == "and" || name.text == "or":
 		msg += " (expected parentheses around a condition of several lines)"
+	case instead != "":
+		msg += " (here: " + instead + ")"
 	case assigned && len(key) <= maxNamed && isName(key):
 		msg += " (did you mean 'env " + key + "=…'?)"
 	case best != "":
@@ -339,7 +361,7 @@ func (p *parser) words(s *Stanza) (args []word, ok bool) {
 		args = append(args, w)
 	}
 	if len(args) < s.Min {
-		p.missing(s, s.expected())
+		p.missing(s, s.choices())
 	}
 	s.judge(p, args)
 	if len(args) < s.Min {

@@ -21,6 +21,12 @@ import (
 // second. Empty words are written and will not be accepted.
 func Print(c *Class) []byte {
 	var out []byte
+	if c.Manual != nil {
+		// It stands before "manual".
+		whole := *c
+		whole.StartOn = c.Manual
+		c = &whole
+	}
 	for i := range stanzas {
 		s := &stanzas[i]
 		if !s.prints() {

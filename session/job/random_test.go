@@ -111,6 +111,9 @@ func (d dice) class(t *testing.T) *Class {
 		c.Processes[kind] = d.process()
 	}
 	c.StartOn, c.StopOn = d.expr(t), d.expr(t)
+	if c.StartOn == nil {
+		c.Manual = d.expr(t)
+	}
 	c.Expect, c.KillMode, c.Console = Expect(d.IntN(7)), KillMode(d.IntN(3)), Console(d.IntN(6))
 	if c.Expect == ExpectDBus {
 		c.BusName = []string{"org.example.A", "org.example._1"}[d.IntN(2)]

@@ -64,11 +64,13 @@ type Stanza struct {
 	// that adds up, a flag, a condition, else what set and print do. They are
 	// not made by functions, so that the linker lays the table out, and a
 	// program that reads no job file does not make it.
-	text  func(c *Class) *string
-	list  func(c *Class) *[]string
-	flag  func(c *Class) *bool
-	expr  func(c *Class) **events.Expr
-	set   func(p *parser, args []word)
+	text func(c *Class) *string
+	list func(c *Class) *[]string
+	flag func(c *Class) *bool
+	expr func(c *Class) **events.Expr
+	set  func(p *parser, args []word)
+	// doubt warns of words that are right by the rules.
+	doubt func(p *parser, args []word)
 	print func(c *Class) []string
 }
 
@@ -101,6 +103,26 @@ func (s *Stanza) isDefault(args string) bool {
 
 func (s *Stanza) expected() string {
 	return "'" + strings.TrimSpace(s.Title()+" "+s.Args) + "'"
+}
+
+// choices is expected, with those of its name that decide the same.
+func (s *Stanza) choices() string {
+	out := []string{s.expected()}
+	family := find(s.Name)
+	for i := range family {
+		if other := &family[i]; s.Sub == "" && other.Sub != "" && other.slot == s.Name && !other.NotYet {
+			out = append(out, other.expected())
+		}
+	}
+	return listed(out)
+}
+
+// listed puts commas between words, and "or" before the last.
+func listed(words []string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
 func (s *Stanza) nothingMore() string {
@@ -152,10 +174,7 @@ func titles(family []Stanza) string {
 			out = append(out, "'"+family[i].Title()+"'")
 		}
 	}
-	if len(out) == 1 {
-		return out[0]
-	}
-	return strings.Join(out[:len(out)-1], ", ") + " or " + out[len(out)-1]
+	return listed(out)
 }
 
 // stanzas is the table. It is never changed.
@@ -195,7 +214,12 @@ var stanzas = []Stanza{
 	{
 		Name: "manual", slot: "start on",
 		Doc: "Forget the 'start on' that was read so far, of the job file or of the file that this one overrides.",
-		set: func(p *parser, _ []word) { p.class.StartOn = nil },
+		set: func(p *parser, _ []word) {
+			if p.class.StartOn != nil {
+				p.class.Manual, p.class.StartOn = p.class.StartOn, nil
+			}
+		},
+		print: func(c *Class) []string { return when(c.Manual != nil, "") },
 	},
 	{
 		Name: "instance", Args: "NAME", Min: 1, Max: 1, Doc: "The name of an instance, made of the variables it was started with; without it there is one instance.",
@@ -203,8 +227,9 @@ var stanzas = []Stanza{
 	},
 	{
 		Name: "env", Args: "KEY[=VALUE]", Min: 1, Max: 1, grows: true,
-		Doc:  "A variable of the job's environment; without a value, the daemon's own.",
-		list: func(c *Class) *[]string { return &c.Env },
+		Doc:   "A variable of the job's environment; without a value, the daemon's own.",
+		list:  func(c *Class) *[]string { return &c.Env },
+		doubt: lintEnv,
 	},
 	{
 		Name: "env", Sub: "file", Args: "PATH", Min: 1, Max: 1, Beyond: true, weak: true, grows: true,

@@ -33,6 +33,8 @@ const maxSeconds = 1 << 32
 
 var (
 	expectWords = []string{"none", "stop", "daemon", "fork"} // by Expect
+	// with those that are stanzas of their own
+	expectAll = []string{"none", "stop", "daemon", "fork", "dbus NAME", "listen", "notify"}
 	// by KillMode
 	killModeWords = []string{"tree", "group", "process"}
 	consoleWords  = []string{"none", "log", "output", "owner", "pty"} // by Console, from ConsoleNone
@@ -71,10 +73,15 @@ func (p *parser) illegal(w word, what, expected string) {
 	p.fail(w.pos, "illegal "+what+" "+named(w.text)+" (expected "+expected+")")
 }
 
-// oneOf reports a word that is not on a list.
+// oneOf reports a word that is not on a list. An entry of it may say what follows
+// the word.
 func (p *parser) oneOf(w word, title string, list []string) {
-	expected := strings.Join(list[:len(list)-1], ", ") + " or " + list[len(list)-1]
-	if best := suggest(w.text, list); best != "" {
+	expected := listed(list)
+	words := make([]string, len(list))
+	for i, entry := range list {
+		words[i], _, _ = strings.Cut(entry, " ")
+	}
+	if best := suggest(w.text, words); best != "" {
 		expected += "; did you mean '" + best + "'?"
 	}
 	p.fail(w.pos, "unknown word "+named(w.text)+" after '"+title+"' (expected "+expected+")")
@@ -114,7 +121,7 @@ func (p *parser) signal(w word, to *int) {
 func setExpect(p *parser, args []word) {
 	at := slices.Index(expectWords, args[0].text)
 	if at < 0 {
-		p.oneOf(args[0], "expect", expectWords)
+		p.oneOf(args[0], "expect", expectAll)
 		return
 	}
 	p.class.Expect, p.class.BusName = Expect(at), ""

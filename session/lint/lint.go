@@ -37,12 +37,15 @@ const (
 	ConsoleTerminal  Rule = "console"           // a terminal that may not be there
 	SocketListen     Rule = "socket-listen"     // expect listen with sockets that listen
 	SocketTaken      Rule = "socket-taken"      // two jobs with one socket
+	WithoutEffect    Rule = "without-effect"    // accepted, and nothing follows
+	Background       Rule = "background"        // main goes behind its shell, which ends
 )
 
 // Rules lists them.
 func Rules() []Rule {
 	return []Rule{UnknownEvent, UnknownJob, NeverMatches, NeverStarts, NeverStops, Cycle, BadInstance, MissingProgram,
-		MissingDirectory, MissingFile, UnknownUser, UnknownGroup, NotPermitted, BadLimit, ConsoleTerminal, SocketListen, SocketTaken}
+		MissingDirectory, MissingFile, UnknownUser, UnknownGroup, NotPermitted, BadLimit, ConsoleTerminal, SocketListen, SocketTaken,
+		WithoutEffect, Background}
 }
 
 // Finding is a warning about one place of a job.
@@ -121,6 +124,7 @@ func Check(jobs []Job, world World) []Finding {
 		from := len(s.out)
 		s.checkConditions(i, verdicts[i])
 		s.checkProcesses(i)
+		s.checkBackground(i)
 		s.checkSettings(i)
 		s.checkSockets(i)
 		found := s.out[from:]
@@ -187,6 +191,16 @@ func (s *set) stanza(i int, is func(job.Stand) bool) (path string, stand job.Sta
 // keywords gives the place of a stanza's keywords.
 func (s *set) keywords(i int, title string) spot {
 	path, stand, _ := s.stanza(i, titled(title))
+	return spot{path, stand.Line, stand.Col}
+}
+
+// keywordsOf gives the place of the keywords of the last stanza whose first
+// keyword is this.
+func (s *set) keywordsOf(i int, first string) spot {
+	path, stand, _ := s.stanza(i, func(stand job.Stand) bool {
+		keyword, _, _ := strings.Cut(stand.Title, " ")
+		return keyword == first
+	})
 	return spot{path, stand.Line, stand.Col}
 }
 

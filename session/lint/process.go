@@ -142,6 +142,9 @@ func (s *set) checkSettings(i int) {
 	s.checkEnvFiles(i, class)
 	s.checkIdentity(i, class)
 	s.checkLimits(i, class)
+	for _, name := range class.Inert {
+		s.warn(i, s.keywordsOf(i, name), WithoutEffect, named(name)+" is accepted and without effect here")
+	}
 	if !s.world.System && (class.Console == job.ConsoleOutput || class.Console == job.ConsoleOwner) {
 		s.warn(i, s.keywords(i, "console"), ConsoleTerminal, "'console "+class.Console.String()+
 			"' is the terminal that session-init was started on; without one it is 'console log'")

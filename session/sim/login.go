@@ -40,7 +40,7 @@ func (t *teller) session(verb string, rest []string) error {
 	if len(words) > 1 {
 		id = parseID(words[1])
 	}
-	if first == "" && verb != "end-session" {
+	if first == "" && verb != "end-session" && verb != "logged-out" && verb != "logged-in" {
 		return errUsage
 	}
 	if as == "" {
@@ -56,6 +56,8 @@ func (t *teller) session(verb string, rest []string) error {
 		t.world.Do(engine.SessionEnd{Call: t.call(as), By: by, ID: parseID(first)})
 	case "await-session":
 		t.world.Do(engine.SessionAwait{Call: t.call(as), ID: parseID(first)})
+	case "logged-out", "logged-in":
+		t.world.Do(engine.UntilLogout{Call: t.call(as), By: by, On: verb == "logged-out"})
 	case "lose-leader":
 		t.world.Do(engine.SessionLost{Leader: int(parseID(first)), Since: 1})
 	case "lose-display":

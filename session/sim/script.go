@@ -229,7 +229,7 @@ func (t *teller) do(words []string) error {
 		}
 		t.world.Do(engine.Shutdown{Type: rest[0]})
 		return nil
-	case "open-session", "begin-session", "end-session", "await-session", "lose-leader", "lose-display":
+	case "open-session", "begin-session", "end-session", "await-session", "logged-out", "logged-in", "lose-leader", "lose-display":
 		return t.session(verb, rest)
 	case "connect", "lack-socket", "listen-again":
 		return t.socket(verb, rest)

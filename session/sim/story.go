@@ -52,6 +52,8 @@ import (
 //	do end-session [ID] [in N]
 //	                         do await-session ID; each with "as NAME", too
 //	do lose-leader PID       do lose-display DISPLAY: it has ended
+//	do logged-out            the last login is over that is counted elsewhere
+//	do logged-in             there is one again
 //	do connect JOB ADDRESS   somebody waits at a socket of a job, which the
 //	                         daemon was to look at; do lack-socket JOB ADDRESS
 //	                         WORD… says why there is none; do listen-again

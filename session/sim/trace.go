@@ -118,6 +118,8 @@ func Format(effect engine.Effect, caller func(engine.CallID) string, proc func(e
 		text := caller(e.Call) + ": ok"
 		if e.Login != 0 {
 			text += fmt.Sprintf(" session %d", e.Login)
+		} else if e.Text != "" {
+			text += " " + e.Text
 		}
 		if e.Err != nil {
 			text = fmt.Sprintf("%s: %s: %s", caller(e.Call), errorNames[e.Err.Kind], e.Err.Msg)

@@ -234,6 +234,8 @@ func (w *World) expectReply(in engine.Input) {
 		call = in.Call
 	case engine.SessionAwait:
 		call = in.Call
+	case engine.UntilLogout:
+		call = in.Call
 	case engine.SetEnv:
 		call = in.Call
 	case engine.Abandon:

@@ -36,7 +36,7 @@ var register = sync.OnceFunc(func() {
 		"adopt": engine.Adopt{}, "tick": engine.Tick{}, "abandon": engine.Abandon{},
 		"connection": engine.Connection{}, "listening": engine.Listening{}, "listen-again": engine.ListenAgain{}, "shutdown": engine.Shutdown{},
 		"session-open": engine.SessionOpen{}, "session-begin": engine.SessionBegin{}, "session-end": engine.SessionEnd{},
-		"session-await": engine.SessionAwait{}, "session-lost": engine.SessionLost{},
+		"session-await": engine.SessionAwait{}, "session-lost": engine.SessionLost{}, "until-logout": engine.UntilLogout{},
 	} {
 		gob.RegisterName(name, in)
 	}

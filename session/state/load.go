@@ -79,6 +79,10 @@ func Replay(cfg engine.Config, snapshot engine.Snapshot, entries []Entry) (e *en
 		if e, at, err = replay(cfg, snapshot, entries); at < 0 || err != nil {
 			return e, left, err
 		}
+		if emit, ok := entries[at].Input.(engine.Emit); ok && emit.Startup {
+			// Else it would come again, and each daemon would die of it anew.
+			snapshot.StartupDue = false
+		}
 		// The engine is in no state to go on with: once more without it.
 		left = append(left, entries[at])
 		entries = slices.Delete(slices.Clone(entries), at, at+1)

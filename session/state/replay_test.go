@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/engine"
 )
 
@@ -43,6 +44,9 @@ func TestFirstVersion(t *testing.T) {
 	e, left, err := Replay(engine.Config{}, snapshot, entries[:1])
 	if err != nil || len(left) > 0 {
 		t.Fatal(err, left)
+	}
+	if e.View().StartupDue() {
+		t.Error("the startup event is due: a daemon of the first version had emitted it")
 	}
 	// The first instance is as it was: asked to start again, the end of its
 	// process waited for, which was followed to another pid.
@@ -102,5 +106,64 @@ func TestReplayLeavesOut(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join("testdata", "v1.state.new")); err == nil {
 		t.Error("a file that was not taken into use is left")
+	}
+}
+
+// TestStartupDue: it is due until it was emitted, or something runs that an
+// earlier daemon has started, or the last daemon died of it; over the file too.
+func TestStartupDue(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	define := engine.SetClass{Class: svc(t)}
+	for _, c := range []struct {
+		name string
+		in   []engine.Input
+		want bool
+	}{
+		{"nothing has happened", nil, true},
+		{"jobs were defined", []engine.Input{define}, true},
+		{"it was emitted", []engine.Input{define, engine.Emit{Name: "startup", Startup: true}}, false},
+		{"somebody else emitted it", []engine.Input{define, engine.Emit{Name: "startup"}}, true},
+		{"a process was found", []engine.Input{define, engine.Adopt{Class: "svc", Instance: "9", Pid: 77}}, false},
+		{"a process of an unknown job was found", []engine.Input{engine.Adopt{Class: "svc", Instance: "9", Pid: 77}}, false},
+	} {
+		e := engine.New(engine.Config{})
+		j, err := Create(path, boot, e.Snapshot())
+		if err != nil {
+			t.Fatal(err)
+		}
+		live(t, j, e, c.in)
+		j.Close()
+		snapshot, entries, err := Load(path, boot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, left, err := Replay(engine.Config{}, snapshot, entries)
+		if err != nil || len(left) > 0 {
+			t.Fatal(err, left)
+		}
+		after, err := engine.Restore(engine.Config{}, next.Snapshot())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for who, of := range map[string]*engine.Engine{"the engine": e, "the next": next, "one after that": after} {
+			if got := of.View().StartupDue(); got != c.want {
+				t.Errorf("%s: StartupDue of %s = %t; want %t", c.name, who, got, c.want)
+			}
+		}
+	}
+}
+
+// TestStartupLeftOut: a startup event that the engine dies of comes once, not to
+// each daemon anew.
+func TestStartupLeftOut(t *testing.T) {
+	broken := svc(t)
+	broken.StartOn = &events.Expr{Nodes: []events.Node{{Op: events.OpMatch, Match: &events.Match{Name: "startup"}}, {Op: events.OpAnd}}}
+	entries := []Entry{{0, engine.SetClass{Class: broken}}, {time.Second, engine.Emit{Name: "startup", Startup: true}}}
+	next, left, err := Replay(engine.Config{}, engine.New(engine.Config{}).Snapshot(), entries)
+	if err != nil || len(left) != 1 || left[0].Now != time.Second {
+		t.Fatalf("Replay leaves out %v, %v; want the event", left, err)
+	}
+	if next.View().StartupDue() {
+		t.Error("the event is due still")
 	}
 }

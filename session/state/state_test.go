@@ -72,6 +72,8 @@ func inputs(t testing.TB) []engine.Input {
 		engine.SessionAwait{Call: 7, ID: 1},
 		engine.SessionLost{Display: "wayland:/run/other"},
 		engine.SessionEnd{Call: 8, ID: 1},
+		engine.UntilLogout{Call: 10, On: true},
+		engine.UntilLogout{Call: 11},
 		engine.RunTransient{Call: 9, Definition: engine.SavedDefinition{Name: "once", Text: "linger\nexec once\n"}, Env: events.Env{"A=b"}, Wait: true},
 		engine.DropClass{Name: "svc"},
 		engine.Stop{Target: target},

@@ -127,6 +127,15 @@ func NeedRoot(t testing.TB) {
 	}
 }
 
+// NeedFilter skips a test where no filter of system calls can be set, as the error
+// of one who tried says.
+func NeedFilter(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Skip("missing: filters of system calls")
+	}
+}
+
 // NeedFile skips a test when no file is of one of the patterns.
 func NeedFile(t testing.TB, name string, patterns ...string) {
 	t.Helper()

@@ -70,6 +70,9 @@ type Message struct {
 	body cursor
 }
 
+// Size returns how many bytes the message has; 0 for one that was not parsed.
+func (m *Message) Size() int { return len(m.body.text) }
+
 // Size returns the length of a message of which the fixed part of the header
 // is there.
 func Size(head []byte) (int, error) {

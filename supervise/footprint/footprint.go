@@ -14,21 +14,29 @@ import (
 // GiveBack collects garbage, returns free memory to the kernel, and lets go of
 // the pages of our program, of which a start maps all: those that are used
 // again come back from the cache of files, one small fault for sixteen pages.
-// A debugger loses its breakpoints by that. It takes a millisecond or so, and
-// what the kernel refuses costs nothing but memory; see madvise(2).
+// It takes a millisecond or so, and what the kernel refuses, or does not tell,
+// costs nothing but memory; see madvise(2).
 func GiveBack() {
+	// Looked at first, since that is garbage, too.
+	ranges := ourRanges()
 	debug.FreeOSMemory()
-	program, err := os.Readlink("/proc/self/exe")
-	if err != nil {
-		return
-	}
-	maps, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		return
-	}
-	for _, r := range programRanges(string(maps), program) {
+	for _, r := range ranges {
 		unix.RawSyscallNoError(unix.SYS_MADVISE, r.from, r.to-r.from, unix.MADV_DONTNEED)
 	}
+}
+
+// ourRanges are the programRanges of this program; none where they are not to be
+// known.
+func ourRanges() []addresses {
+	program, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return nil
+	}
+	smaps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		return nil
+	}
+	return programRanges(string(smaps), program)
 }
 
 // Work gives back each time that it is asked, and returns when ended is closed.
@@ -48,12 +56,27 @@ func Work(ask, ended <-chan struct{}) {
 // addresses are those from from to below to.
 type addresses struct{ from, to uintptr }
 
-// programRanges returns the mappings of a file which cannot be written to, so
-// that they hold nothing but the file; see proc_pid_maps(5).
-func programRanges(maps, program string) (list []addresses) {
-	for line := range strings.Lines(maps) {
+// programRanges returns the mappings of a file which cannot be written to and
+// hold nothing but the file, as /proc/PID/smaps says; see proc_pid_smaps(5). What
+// is not writable any more may have been: the loader of a program that can lie
+// anywhere writes addresses into its constants before they become so, and what
+// the file has in that place is no program.
+func programRanges(smaps, program string) (list []addresses) {
+	var open bool // the last of the list may hold something else
+	for line := range strings.Lines(smaps) {
+		// Of a mapping, then of what it holds: "Anonymous:         4 kB".
 		// The path may hold blanks, and comes after five fields.
 		fields := strings.Fields(line)
+		if len(fields) == 3 && fields[2] == "kB" {
+			if open && fields[1] != "0" && (fields[0] == "Anonymous:" || fields[0] == "Swap:") {
+				list, open = list[:len(list)-1], false
+			}
+			continue
+		}
+		if len(fields) == 0 || !strings.Contains(fields[0], "-") {
+			continue
+		}
+		open = false
 		if len(fields) < 6 || !strings.HasSuffix(line, " "+program+"\n") || !strings.HasPrefix(fields[1], "r-") {
 			continue
 		}
@@ -61,7 +84,7 @@ func programRanges(maps, program string) (list []addresses) {
 		a, errA := strconv.ParseUint(from, 16, strconv.IntSize)
 		b, errB := strconv.ParseUint(to, 16, strconv.IntSize)
 		if errA == nil && errB == nil && a < b {
-			list = append(list, addresses{uintptr(a), uintptr(b)})
+			list, open = append(list, addresses{uintptr(a), uintptr(b)}), true
 		}
 	}
 	return list

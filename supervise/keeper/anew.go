@@ -76,13 +76,15 @@ func unblockHere(set sigset) {
 var forwarded = [...]syscall.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1}
 
 // listened are the signals that come in.
-func (k *keeper) listened() []syscall.Signal { return listened(k.cfg.First != nil) }
+func (k *keeper) listened() []syscall.Signal { return k.heeded }
 
-func listened(system bool) []syscall.Signal {
+// heeded returns the signals to listen to, at the beginning: of those of a user
+// not what was to be ignored already then, as nohup(1) and a shell's & want it.
+func heeded(system bool) []syscall.Signal {
 	if system {
 		return ending()
 	}
-	return forwarded[:]
+	return slices.DeleteFunc(slices.Clone(forwarded[:]), func(s syscall.Signal) bool { return signal.Ignored(s) })
 }
 
 func (k *keeper) signalSet() sigset { return setOf(k.listened()) }
@@ -200,6 +202,8 @@ func (k *keeper) execute(forced bool) error {
 	if !forced && (k.pid == 0 || k.link == nil) {
 		return errors.New("the daemon is gone")
 	}
+	// With the lock: what is told meanwhile the next image would tell again.
+	k.log.Flush(logPatience)
 	state, err := k.save()
 	if err != nil {
 		return err
@@ -339,7 +343,7 @@ func (k *keeper) load() bool {
 		case "faults":
 			fmt.Sscan(rest, &k.faults)
 		case "at-once":
-			k.atOnce = true
+			k.hurry(k.how)
 		case "tell":
 			if _, err := fmt.Sscan(rest, &number); err == nil {
 				k.cfg.Tell = os.NewFile(uintptr(number), "tell")

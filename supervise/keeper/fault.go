@@ -63,7 +63,7 @@ func caught(f func()) (p *panicked) {
 // failed.
 func (k *keeper) fault(where string, p *panicked) {
 	// Said first: if another goroutine is at it already, its image takes us along.
-	fmt.Fprintf(k.cfg.Log, "session-init: panic in the keeper (%s): %v: it executes itself anew\n%s", where, p, p.stack)
+	fmt.Fprintf(k.log, "session-init: panic in the keeper (%s): %v: it executes itself anew\n%s", where, p, p.stack)
 	k.faulting.Lock()
 	defer k.faulting.Unlock()
 	if time.Since(k.began) > longLife {
@@ -71,13 +71,13 @@ func (k *keeper) fault(where string, p *panicked) {
 	}
 	if k.faults++; k.faults > 1 {
 		// One that panics for ever must not take the processor with it.
-		pause(min(firstDelay<<min(k.faults-2, 10), lastDelay))
+		rest(min(firstDelay<<min(k.faults-2, 10), lastDelay))
 	}
 	err := errors.New("it panics on the way")
 	if again := caught(func() { err = k.replace(where == hearing, true) }); again != nil {
-		fmt.Fprintf(k.cfg.Log, "session-init: panic in the keeper: %v\n%s", again, again.stack)
+		fmt.Fprintf(k.log, "session-init: panic in the keeper: %v\n%s", again, again.stack)
 	}
-	fmt.Fprintf(k.cfg.Log, "session-init: the keeper goes on as it is: %v\n", err)
+	fmt.Fprintf(k.log, "session-init: the keeper goes on as it is: %v\n", err)
 }
 
 // hearing names the goroutine that takes signals.

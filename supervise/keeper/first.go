@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -74,7 +75,7 @@ func (k *keeper) mean(s syscall.Signal) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if how := k.cfg.First.AtOnce(s); how != "" {
-		k.how, k.atOnce = how, true
+		k.hurry(how)
 		if k.pid != 0 {
 			// The daemon or a shell: who waits for it goes on.
 			unix.Kill(k.pid, unix.SIGKILL)
@@ -105,54 +106,76 @@ func (k *keeper) keepFirst() int {
 		}
 		status, ok := syscall.WaitStatus(0), true
 		if daemon, _ := k.has(); !daemon {
-			pause(k.deaths.delay)
-			if err := k.spawn(max(k.deaths.unready, 0)); err != nil {
-				fmt.Fprintf(k.cfg.Log, "session-init: the keeper cannot start the daemon: %v\n", err)
+			k.pause(k.deaths.delay)
+			err := k.spawn(max(k.deaths.unready, 0))
+			if errors.Is(err, errAtOnce) {
+				continue
+			}
+			if err != nil {
+				fmt.Fprintf(k.log, "session-init: the keeper cannot start the daemon: %v\n", err)
 				ok = false
 			}
 		}
 		if ok {
 			var wasReady bool
 			status, wasReady = k.wait()
-			if wasReady {
-				k.deaths.unready = -1
-			}
+			k.died(wasReady)
 		}
 		how, now := k.wish()
 		if done := ok && status.Exited() && status.ExitStatus() == 0; now || done && (how != "" || f.Container) {
 			return k.finish(how, 0)
 		}
 		if ok && status.Exited() && status.ExitStatus() == GivesUp && f.Shell != nil {
-			deaths, k.deaths.delay = nil, 0
-			if !k.rescue() {
-				k.deaths.delay = lastDelay
-			}
+			deaths = nil
+			k.shellOrLater()
 			continue
 		}
 		if ok {
-			fmt.Fprintf(k.cfg.Log, "session-init: the daemon died (%s), starting it again: its jobs run on\n", describe(status))
+			fmt.Fprintf(k.log, "session-init: the daemon died (%s), starting it again: its jobs run on\n", describe(status))
 		}
-		k.deaths.unready++
-		deaths = append(deaths, time.Now())
-		if n := len(deaths) - seriesCount; n < 0 || deaths[len(deaths)-1].Sub(deaths[n]) > seriesTime {
-			k.deaths.delay = 0
-			if n >= 0 {
-				deaths = slices.Delete(deaths, 0, n)
-			}
-			if len(deaths) > 1 && time.Since(deaths[len(deaths)-2]) < longLife {
-				k.deaths.delay = firstDelay
-			}
+		var series bool
+		if deaths, series = k.count(deaths); !series {
 			continue
 		}
-		fmt.Fprintf(k.cfg.Log, "session-init: the daemon died %d times in %v\n", seriesCount, seriesTime)
-		deaths = nil
+		fmt.Fprintf(k.log, "session-init: the daemon died %d times in %v\n", seriesCount, seriesTime)
 		if f.Shell == nil {
 			return k.finish("", 1)
 		}
-		if !k.rescue() {
-			k.deaths.delay = lastDelay
-		}
+		k.shellOrLater()
 	}
+}
+
+// count adds a death to the last ones, and reports whether they are so many in so
+// short a time that a shell is of more use than another try. Else the pause before
+// that is set.
+func (k *keeper) count(last []time.Time) (deaths []time.Time, series bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.deaths.unready++
+	k.deaths.delay = 0
+	deaths = append(last, time.Now())
+	n := len(deaths) - seriesCount
+	if n >= 0 && deaths[len(deaths)-1].Sub(deaths[n]) <= seriesTime {
+		return nil, true
+	}
+	if n >= 0 {
+		deaths = slices.Delete(deaths, 0, n)
+	}
+	if len(deaths) > 1 && time.Since(deaths[len(deaths)-2]) < longLife {
+		k.deaths.delay = firstDelay
+	}
+	return deaths, false
+}
+
+// shellOrLater gives a shell; where there is none to be had the next try waits.
+func (k *keeper) shellOrLater() {
+	var delay time.Duration
+	if !k.rescue() {
+		delay = lastDelay
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.deaths.delay = delay
 }
 
 // wish tells how the machine is to end, and whether that is not to wait for the
@@ -167,14 +190,23 @@ func (k *keeper) wish() (how string, now bool) {
 func (k *keeper) ends(how string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.how, k.atOnce = how, true
+	k.hurry(how)
+}
+
+// hurry is ends with the lock.
+func (k *keeper) hurry(how string) {
+	k.how = how
+	if !k.atOnce {
+		k.atOnce = true
+		close(k.urgent)
+	}
 }
 
 // rescue gives a shell, and waits for its end. It reports false when there is
 // none to be had.
 func (k *keeper) rescue() bool {
 	if err := k.startShell(); err != nil {
-		fmt.Fprintf(k.cfg.Log, "session-init: cannot have an emergency shell: %v\n", err)
+		fmt.Fprintf(k.log, "session-init: cannot have an emergency shell: %v\n", err)
 		return false
 	}
 	k.wait()
@@ -185,7 +217,10 @@ func (k *keeper) rescue() bool {
 func (k *keeper) startShell() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.cfg.First.Shell == nil {
+	switch {
+	case k.atOnce:
+		return errAtOnce
+	case k.cfg.First.Shell == nil:
 		return os.ErrNotExist
 	}
 	// As for a daemon: a shell with Ctrl-C blocked is of little use.
@@ -203,13 +238,13 @@ func (k *keeper) startShell() error {
 func (k *keeper) finish(how string, status int) int {
 	k.ends(how)
 	if err := k.cfg.First.Finish(how); err != nil {
-		fmt.Fprintf(k.cfg.Log, "session-init: cannot %s: %v\n", how, err)
+		fmt.Fprintf(k.log, "session-init: cannot %s: %v\n", how, err)
 	}
 	if k.cfg.First.Container {
 		return status
 	}
 	// The kernel stops a machine whose first process ends.
 	for {
-		pause(time.Hour)
+		rest(time.Hour)
 	}
 }

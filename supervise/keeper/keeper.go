@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/supervise/footprint"
+	"github.com/session-init/session-init/supervise/sink"
 )
 
 const (
@@ -31,8 +32,14 @@ const (
 	maxUnready = 12
 	// linkPatience is how long a dead daemon's last words are waited for.
 	linkPatience = time.Second
-	// maxHeld bounds what a daemon can have held.
-	maxHeld = 1024
+	// maxHeld bounds what a daemon can have held, and spareDescriptors is what is
+	// left of the limit on descriptors: each daemon inherits all that is held.
+	maxHeld          = 1024
+	spareDescriptors = 32
+	// logSize bounds what of the log waits to be written, in bytes, and
+	// logPatience how long the end, and the next image, wait for that.
+	logSize     = 64 << 10
+	logPatience = time.Second
 )
 
 // Config says what to keep.
@@ -42,7 +49,7 @@ type Config struct {
 	Path string
 	Argv []string
 	Env  []string
-	// Log takes the keeper's few lines.
+	// Log takes the keeper's few lines, which are lost where it takes none.
 	Log io.Writer
 	// Tell, if there is one, gets a byte when the first daemon is ready, and
 	// is closed; it is the keeper's. Who waits sees it end without when there
@@ -60,6 +67,7 @@ type Config struct {
 // the link shares with the one that waits.
 type keeper struct {
 	cfg Config
+	log *sink.Sink
 
 	mu     sync.Mutex
 	pid    int // of the daemon; 0 when there is none
@@ -78,12 +86,19 @@ type keeper struct {
 	sent  int
 	more  *sync.Cond
 
+	heeded  []syscall.Signal
 	signals chan os.Signal
 	drained chan struct{}
 	// how is how the daemon wants the machine to end; see First. at once: it is
 	// not waited for.
 	how    string
 	atOnce bool
+	// urgent is closed when atOnce is set: whoever waits is not to any more.
+	urgent chan struct{}
+	// look asks for the next end of a child, and found answers; grace is how long
+	// a daemon may take to end by KILL.
+	look, found chan struct{}
+	grace       time.Duration
 	// shell: the process that is waited for is an emergency shell.
 	shell bool
 	// loaded: another image of this process has begun all this. deaths belongs
@@ -112,17 +127,20 @@ func Run(cfg Config) int {
 		fmt.Fprintf(cfg.Log, "session-init: the keeper cannot become a subreaper: %v\n", err)
 		return 1
 	}
-	k := &keeper{cfg: cfg, signals: make(chan os.Signal, 8), drained: make(chan struct{}, 1), began: time.Now()}
-	k.more = sync.NewCond(&k.mu)
+	k := newKeeper(cfg)
+	defer k.log.Close(logPatience)
 	k.loaded = k.load()
 	link := k.link
 	go k.do("telling", k.tell)
 	k.listen()
 	defer signal.Stop(k.signals)
 	go k.do(hearing, k.hear)
+	if cfg.First != nil {
+		go k.do("watching", k.watch)
+	}
 	if k.loaded {
 		if err := mask(unix.SIG_UNBLOCK, k.signalSet()); err != nil {
-			fmt.Fprintf(cfg.Log, "session-init: the keeper cannot unblock signals: %v\n", err)
+			fmt.Fprintf(k.log, "session-init: the keeper cannot unblock signals: %v\n", err)
 		}
 		if link != nil {
 			k.say("back")
@@ -138,6 +156,20 @@ func Run(cfg Config) int {
 		}
 	})
 	return status
+}
+
+// newKeeper returns one that has not begun but to write its log.
+func newKeeper(cfg Config) *keeper {
+	k := &keeper{cfg: cfg, heeded: heeded(cfg.First != nil), signals: make(chan os.Signal, 8), drained: make(chan struct{}, 1), began: time.Now(),
+		urgent: make(chan struct{}), look: make(chan struct{}, 1), found: make(chan struct{}), grace: killPatience}
+	k.more = sync.NewCond(&k.mu)
+	k.log = sink.New(cfg.Log, logSize, linesLost, func(run func()) { go k.do("writing", run) })
+	return k
+}
+
+// linesLost is the line that tells how many others were lost.
+func linesLost(lost int) string {
+	return fmt.Sprintf("session-init: the keeper's lines were not read in time: %d are lost\n", lost)
 }
 
 // fail passes a named point.
@@ -210,10 +242,10 @@ func (k *keeper) keep() int {
 	for {
 		began := time.Now()
 		if daemon, _ := k.has(); !daemon {
-			pause(k.deaths.delay)
+			k.pause(k.deaths.delay)
 			began = time.Now()
 			if err := k.spawn(k.deaths.unready); err != nil {
-				fmt.Fprintf(k.cfg.Log, "session-init: the keeper cannot start the daemon: %v\n", err)
+				fmt.Fprintf(k.log, "session-init: the keeper cannot start the daemon: %v\n", err)
 				if !k.deaths.ever || !k.goOn(began) {
 					return 1
 				}
@@ -230,7 +262,7 @@ func (k *keeper) keep() int {
 		case !ever:
 			return 1
 		}
-		fmt.Fprintf(k.cfg.Log, "session-init: the daemon died (%s), starting it again: its jobs run on\n", describe(status))
+		fmt.Fprintf(k.log, "session-init: the daemon died (%s), starting it again: its jobs run on\n", describe(status))
 		if !k.goOn(began) {
 			return 1
 		}
@@ -254,7 +286,7 @@ func (k *keeper) goOn(began time.Time) bool {
 	defer k.mu.Unlock()
 	d := &k.deaths
 	if d.unready++; d.unready > maxUnready {
-		fmt.Fprintf(k.cfg.Log, "session-init: the daemon died %d times before it was ready: giving up, its jobs run on\n", d.unready)
+		fmt.Fprintf(k.log, "session-init: the daemon died %d times before it was ready: giving up, its jobs run on\n", d.unready)
 		return false
 	}
 	if d.series++; time.Since(began) > longLife {
@@ -265,12 +297,22 @@ func (k *keeper) goOn(began time.Time) bool {
 	return true
 }
 
-// pause puts off the next try: a daemon that dies at once must not take the
-// machine with it.
-func pause(d time.Duration) {
+// rest puts off what would take the processor, and the machine, with it.
+func rest(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	<-timer.C
+}
+
+// pause is rest before the next try of a daemon that dies at once. What does not
+// wait for a daemon ends it.
+func (k *keeper) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-k.urgent:
+	}
 }
 
 func describe(status syscall.WaitStatus) string {
@@ -292,6 +334,10 @@ func (k *keeper) spawn(unready int) error {
 
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.atOnce {
+		link.Close()
+		return errAtOnce
+	}
 	files := []uintptr{0, 1, 2}
 	handed := []string{fmt.Sprint(unready), fmt.Sprint(os.Getpid())}
 	hand := func(name string, fd uintptr) {
@@ -393,7 +439,7 @@ func (k *keeper) serve(link *os.File) {
 			continue
 		}
 		if err := k.anew(); err != nil {
-			fmt.Fprintf(k.cfg.Log, "session-init: the keeper goes on as it is: %v\n", err)
+			fmt.Fprintf(k.log, "session-init: the keeper goes on as it is: %v\n", err)
 		}
 	}
 }
@@ -487,11 +533,18 @@ func (k *keeper) take(line string, oob []byte) {
 		k.held[i] = fd
 		return
 	}
-	if len(k.held) == maxHeld || name == "" || name == linkName || strings.ContainsAny(name, " =\x00") {
+	if len(k.held) == maxHeld || isScarce(fd) || name == "" || name == linkName || strings.ContainsAny(name, " =\x00") {
 		unix.Close(fd)
 		return
 	}
 	k.names, k.held = append(k.names, name), append(k.held, fd)
+}
+
+// isScarce tells whether a new descriptor, which has the lowest number that is
+// free, is one of the last.
+func isScarce(fd int) bool {
+	var limit unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(fd)+spareDescriptors >= limit.Cur
 }
 
 // received takes the one descriptor out of a control message; -1 for none.
@@ -506,58 +559,4 @@ func received(oob []byte) int {
 		}
 	}
 	return -1
-}
-
-// wait reaps until the daemon has ended. The end of a process that fell to
-// us is told to the daemon that is there, or kept for the next.
-func (k *keeper) wait() (status syscall.WaitStatus, wasReady bool) {
-	for {
-		// Whoever ended is left in the process table until it is on our
-		// list: a daemon that does not find a process any more must be able
-		// to rely on being told.
-		if err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
-			continue
-		}
-		status, served, over := k.reap()
-		if !over {
-			continue
-		}
-		if served != nil {
-			timer := time.NewTimer(linkPatience)
-			select {
-			case <-served:
-			case <-timer.C:
-				// A child of the daemon's that hangs before its exec
-				// may hold the link still.
-			}
-			timer.Stop()
-		}
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		wasReady, k.ready = k.ready, false
-		return status, wasReady
-	}
-}
-
-// reap takes one process that has ended. It reports whether that was the daemon,
-// of which all has been taken that it said when served is closed, or a shell.
-func (k *keeper) reap() (status syscall.WaitStatus, served <-chan struct{}, over bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.fail("keeper-waiting")
-	pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
-	switch {
-	case err != nil || pid == 0:
-	case pid != k.pid:
-		k.exits = append(k.exits, ended{pid, status})
-		k.more.Signal()
-	case k.shell:
-		k.pid, k.shell = 0, false
-		return status, nil, true
-	default:
-		k.pid = 0
-		k.over = status.Exited() && status.ExitStatus() == 0
-		return status, k.served, true
-	}
-	return status, nil, false
 }

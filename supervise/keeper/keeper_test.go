@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 		os.Setenv("KEEPER_TEST_ROLE", "daemon")
 		os.Exit(Run(Config{Path: "/proc/self/exe", Argv: os.Args[:1], Env: os.Environ(), Log: os.Stderr,
 			Fail: failPoints(os.Getenv("KEEPER_TEST_POINTS"))}))
+	case "first":
+		os.Setenv("KEEPER_TEST_ROLE", "daemon")
+		os.Exit(Run(Config{Path: "/proc/self/exe", Argv: os.Args[:1], Env: os.Environ(), Log: os.Stderr, First: testFirst()}))
 	case "daemon":
 		os.Exit(daemon())
 	}
@@ -52,8 +55,11 @@ func daemon() int {
 		say("no link: %v", err)
 		return 9
 	}
-	if os.Getenv("KEEPER_TEST_FAIL") != "" {
-		return 7
+	if path := os.Getenv("KEEPER_TEST_FAIL"); path != "" {
+		// A file: for as long as it is there.
+		if _, err := os.Stat(path); err == nil || !strings.HasPrefix(path, "/") {
+			return 7
+		}
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGHUP)
@@ -155,8 +161,14 @@ type kept struct {
 
 func start(t *testing.T, env ...string) *kept {
 	t.Helper()
+	return startTo(t, nil, env...)
+}
+
+// startTo is start with a file for standard error; nil: it is kept for the test.
+func startTo(t *testing.T, log *os.File, env ...string) *kept {
+	t.Helper()
 	k := &kept{t: t, cmd: exec.Command("/proc/self/exe")}
-	k.cmd.Env = append(append(os.Environ(), env...), "KEEPER_TEST_ROLE=keeper")
+	k.cmd.Env = append(append(os.Environ(), "KEEPER_TEST_ROLE=keeper"), env...)
 	var err error
 	if k.in, err = k.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -166,7 +178,9 @@ func start(t *testing.T, env ...string) *kept {
 		t.Fatal(err)
 	}
 	k.out = bufio.NewScanner(out)
-	k.cmd.Stderr = &k.errs
+	if k.cmd.Stderr = &k.errs; log != nil {
+		k.cmd.Stderr = log
+	}
 	if err := k.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -59,10 +59,10 @@ var (
 )
 
 // Signals has the signals come in that are to be passed on, from now on. What
-// the terminal sends to the whole group is taken, so that it does not end us,
-// and passed on only where there is no terminal. A signal that was ignored is
-// ignored by both.
-func Signals(terminal bool) (signals <-chan os.Signal, stop func()) {
+// the terminal sends to the whole group is taken, so that it does not end us:
+// with a terminal it comes in aside, and is not to be passed on. A signal that
+// was ignored is ignored by both.
+func Signals(terminal bool) (signals, byTerminal <-chan os.Signal, stop func()) {
 	in := make(chan os.Signal, 8)
 	aside := make(chan os.Signal, 1)
 	for _, s := range passed {
@@ -79,7 +79,7 @@ func Signals(terminal bool) (signals <-chan os.Signal, stop func()) {
 			signal.Notify(in, s)
 		}
 	}
-	return in, func() {
+	return in, aside, func() {
 		signal.Stop(in)
 		signal.Stop(aside)
 	}

@@ -1,12 +1,15 @@
 package login
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // A daemon that a login starts is nobody's child, so that it lives on when the
@@ -25,8 +28,9 @@ const (
 )
 
 // Launch starts a daemon: the program, with log for its standard streams. It
-// returns when that is ready, or says that it has ended before.
-func Launch(path string, argv, env []string, log *os.File) error {
+// returns when that is ready, or says that it has ended before, or that it was
+// not ready when ctx was done: then it goes on.
+func Launch(ctx context.Context, path string, argv, env []string, log *os.File) error {
 	ready, tell, err := os.Pipe()
 	if err != nil {
 		return err
@@ -47,8 +51,12 @@ func Launch(path string, argv, env []string, log *os.File) error {
 	if status := wait(pid); status != 0 {
 		return fmt.Errorf("its start failed with status %d", status)
 	}
+	defer context.AfterFunc(ctx, func() { _ = ready.SetReadDeadline(time.Unix(1, 0)) })()
 	var word [1]byte
-	if _, err := io.ReadFull(ready, word[:]); err != nil {
+	switch _, err := io.ReadFull(ready, word[:]); {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("it was not ready in time")
+	case err != nil:
 		return fmt.Errorf("it ended before it was ready")
 	}
 	return nil

@@ -5,13 +5,16 @@ package notice
 import "errors"
 
 // Notice is a change of a file, or of a directory that is watched. All false is
-// a name that has come.
+// a name that has come, with a file that may have just been opened.
 type Notice struct {
 	Path string
 	// Gone: it was removed, or has another name now.
 	Gone bool
-	// Written: its content has changed, and nothing else.
+	// Written: its content has changed, and nothing else. Who writes may go on.
 	Written bool
+	// Whole: who wrote it has closed it, if Written, and else it has come by
+	// another name that it had.
+	Whole bool
 	// Mode: its mode or owner, or how many names it has.
 	Mode bool
 }

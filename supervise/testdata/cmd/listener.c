@@ -57,6 +57,10 @@ static void listen_on(const char *address)
 		a.in6.sin6_family = AF_INET6;
 		a.in6.sin6_addr = in6addr_loopback;
 		size = sizeof a.in6;
+	} else if (*address != '/' && *address != '@') {
+		/* What is left of a name with a comma would be a file where we are. */
+		fprintf(stderr, "%s: no address\n", address);
+		_exit(4);
 	} else {
 		a.un.sun_family = AF_UNIX;
 		strncpy(a.un.sun_path, address, sizeof a.un.sun_path - 1);

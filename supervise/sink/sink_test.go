@@ -1,4 +1,4 @@
-package session
+package sink
 
 import (
 	"bytes"
@@ -8,6 +8,12 @@ import (
 	"testing"
 	"time"
 )
+
+const size = 1 << 20
+
+func newSink(out io.Writer) *Sink {
+	return New(out, size, func(lost int) string { return fmt.Sprintf("%d lines are lost\n", lost) }, func(run func()) { go run() })
+}
 
 // stuck blocks every write until it is let go.
 type stuck struct {
@@ -25,36 +31,40 @@ func (s *stuck) Write(p []byte) (int, error) {
 // that something is missing.
 func TestSinkStuck(t *testing.T) {
 	out := &stuck{begun: make(chan struct{}, 16), let: make(chan struct{})}
-	s := newSink(out, nil)
+	s := newSink(out)
 	io.WriteString(s, "first\n")
 	<-out.begun
 	line := strings.Repeat("x", 1023) + "\n"
-	for range sinkSize/len(line) + 5 {
+	for range size/len(line) + 5 {
 		io.WriteString(s, line)
 	}
-	s.flush(time.Millisecond) // gives up
+	if s.Flush(time.Millisecond) {
+		t.Error("Flush = true while nothing can be written; want false")
+	}
 	close(out.let)
-	s.flush(time.Minute)
+	if !s.Flush(time.Minute) {
+		t.Error("Flush = false; want true once all is written")
+	}
 	got := out.text.String()
-	if want := 6 + sinkSize; !strings.HasPrefix(got, "first\nxxx") || strings.Count(got, "x") != (want-6)/len(line)*1023 {
+	if want := 6 + size; !strings.HasPrefix(got, "first\nxxx") || strings.Count(got, "x") != (want-6)/len(line)*1023 {
 		t.Errorf("written %d bytes, %d of them x; want what fits", len(got), strings.Count(got, "x"))
 	}
-	if want := `msg="the log was not read in time: 5 lines are lost"` + "\n"; !strings.HasSuffix(got, want) {
+	if want := `5 lines are lost` + "\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("written ...%s; want at the end %s", got[max(0, len(got)-120):], want)
 	}
-	s.close(time.Minute)
+	s.Close(time.Minute)
 }
 
 // TestSinkOrder: lines come out in their order, also around close.
 func TestSinkOrder(t *testing.T) {
 	var out bytes.Buffer
-	s := newSink(&out, nil)
+	s := newSink(&out)
 	var want strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(s, "%d\n", i)
 		fmt.Fprintf(&want, "%d\n", i)
 		if i == 900 {
-			s.close(time.Minute)
+			s.Close(time.Minute)
 		}
 	}
 	if out.String() != want.String() {
