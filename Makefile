@@ -37,15 +37,18 @@ LINKS = initctl start stop restart reload status emit
 # Those of System V, in a directory of their own: another init may have them, and
 # "start" stands in the path of every job. init is session-init itself.
 SYSTEM_LINKS = shutdown halt poweroff reboot telinit runlevel
+PROGRAMS = bin/session-init bin/sctl
 # Where install-system puts them.
 SBINDIR ?= /sbin
 
-.PHONY: all build run test fuzz quick check lint bench bench-session soak desktop mutate man completions pictures qemu install install-system clean help
+.PHONY: all build run test fuzz quick check lint bench bench-session soak desktop mutate man completions pictures qemu install install-data uninstall install-system uninstall-system dist clean help
 
 all: build
 
+# A program that can lie anywhere is larger in memory, each time that it runs;
+# distributions ask for that in GOFLAGS, and may have it by go build.
 build: ## build bin/session-init and bin/sctl, static
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/ ./cmd/session-init ./cmd/sctl
+	CGO_ENABLED=0 go build -buildmode=default -trimpath -ldflags "-s -w" -o bin/ ./cmd/session-init ./cmd/sctl
 
 run: build ## start a session on share/examples and watch it; Ctrl-C ends it
 	@exec bin/session-init --confdir share/examples --runtime-dir auto --logdir bin/log --verbose
@@ -98,9 +101,18 @@ pictures: build ## make the pictures of README anew, of a session on share/examp
 qemu: ## boot Debian in a virtual machine, to the login and back; and with sysvinit, to compare (QEMU=-kvm, QEMU=-only=NAME)
 	@.ci/qemu
 
-install: build ## install below PREFIX (and DESTDIR)
-	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man7 $(mandir)/man8 $(docdir)/examples $(docdir)/share/doc $(linkdir) $(xmldir) $(servicedir) $(schemadir) $(bashdir) $(zshdir) $(fishdir)
-	install -m 755 bin/session-init bin/sctl $(bindir)
+$(PROGRAMS):
+	@echo "there is no $@: run make first"; exit 1
+
+# As root, after make: nothing is built or fetched here.
+install: $(PROGRAMS) install-data ## install what make has built below PREFIX (and DESTDIR)
+	install -m 755 $(PROGRAMS) $(bindir)
+
+# What a file says of /usr/local is true of PREFIX then.
+at_prefix = sed -e 's,=/usr/local/bin/,=$(PREFIX)/bin/,' -e 's,/usr/local/libexec/,$(PREFIX)/libexec/,' -e 's,@bindir@,$(PREFIX)/bin,'
+
+install-data: # all but the programs
+	install -d $(bindir) $(mandir)/man1 $(mandir)/man5 $(mandir)/man7 $(mandir)/man8 $(docdir)/examples $(linkdir) $(xmldir) $(servicedir) $(schemadir) $(bashdir) $(zshdir) $(fishdir)
 	for name in $(LINKS); do ln -sf ../../bin/sctl $(linkdir)/$$name || exit; done
 	install -d $(systemlinkdir) $(policydir)
 	for name in $(SYSTEM_LINKS); do ln -sf ../../../bin/sctl $(systemlinkdir)/$$name || exit; done
@@ -112,13 +124,17 @@ install: build ## install below PREFIX (and DESTDIR)
 	install -m 755 share/login/session-init-session $(bindir)
 	install -m 644 share/login/sway-session-init.desktop $(waylanddir)
 	install -m 644 share/login/openbox-session-init.desktop $(xsessiondir)
-	install -m 644 share/doc/login.md $(docdir)
-	for file in 55session-init session-init.dinit session-init.service; do install -m 644 share/login/$$file $(docdir)/login || exit; done
-	for file in turnstile pam-session-init session-init.openrc session-init.runit session-init.s6; do install -m 755 share/login/$$file $(docdir)/login || exit; done
-	install -m 644 README.md CHANGELOG.md LICENSE $(docdir)
-	install -m 644 share/doc/*.svg $(docdir)/share/doc
+	for file in 55session-init session-init.dinit; do install -m 644 share/login/$$file $(docdir)/login || exit; done
+	for file in turnstile session-init.openrc session-init.runit session-init.s6; do install -m 755 share/login/$$file $(docdir)/login || exit; done
+	install -m 644 share/login/session-init.service $(docdir)/login
+	$(at_prefix) share/login/session-init.service >$(docdir)/login/session-init.service
+	install -m 755 share/login/pam-session-init $(linkdir)
+	$(at_prefix) share/login/pam-session-init >$(linkdir)/pam-session-init
+	install -m 644 README.md CHANGELOG.md HACKING.md DECISIONS.md LICENSE $(docdir)
+	sed 's,(share/doc/,(,g' README.md >$(docdir)/README.md
+	install -m 644 share/doc/login.md share/doc/coming-from.md share/doc/*.svg $(docdir)
 	install -m 644 share/dbus-1/interfaces/*.xml $(xmldir)
-	for file in share/dbus-1/services/*.in; do sed 's,@bindir@,$(PREFIX)/bin,' $$file >$(servicedir)/$$(basename $$file .in) || exit; done
+	for file in share/dbus-1/services/*.in; do name=$(servicedir)/$$(basename $$file .in); install -m 644 $$file $$name && $(at_prefix) $$file >$$name || exit; done
 	install -m 644 share/schema/*.json $(schemadir)
 	install -d $(systemdir)
 	install -m 644 share/system/*.conf $(systemdir)
@@ -127,6 +143,14 @@ install: build ## install below PREFIX (and DESTDIR)
 	install -m 644 share/completions/sctl.bash $(bashdir)/sctl
 	install -m 644 share/completions/sctl.zsh $(zshdir)/_sctl
 	install -m 644 share/completions/sctl.fish $(fishdir)/sctl.fish
+
+# What is to go is what would come, seen in a directory of its own; directories
+# of ours go when nobody has put anything else there.
+uninstall: ## remove what install has put there
+	@stage=$$(mktemp -d) && trap 'rm -rf "$$stage"' EXIT && $(MAKE) -s install-data DESTDIR="$$stage" && cd "$$stage" && \
+		find . ! -type d | while read -r file; do rm -f "$(DESTDIR)/$$file"; done && \
+		rm -f $(PROGRAMS:bin/%=$(bindir)/%) && \
+		find . -depth -type d -path '*/session-init*' | while read -r dir; do rmdir "$(DESTDIR)/$$dir" 2>/dev/null || :; done
 
 # The daemon of the machine looks there for its jobs, and the system bus for our
 # policy, wherever the programs are.
@@ -144,6 +168,19 @@ install-system: install ## install, and take the names of System V in SBINDIR (/
 	[ $(policydir) = $(machinepolicydir) ] || { install -d $(machinepolicydir) && install -m 644 share/dbus-1/system.d/*.conf $(machinepolicydir); }
 	for name in $(SYSTEM_LINKS); do ln -s $(PREFIX)/bin/sctl $(DESTDIR)$(SBINDIR)/$$name || exit; done
 	ln -s $(PREFIX)/bin/session-init $(DESTDIR)$(SBINDIR)/init
+
+uninstall-system: ## take the links of install-system away; another init must be there before the next boot
+	for name in init $(SYSTEM_LINKS); do \
+		file=$(DESTDIR)$(SBINDIR)/$$name; \
+		case $$(readlink $$file) in $(PREFIX)/bin/sctl|$(PREFIX)/bin/session-init) rm $$file || exit ;; esac; \
+	done
+	[ $(systemdir) = $(machinedir) ] || { for file in share/system/*.conf; do rm -f $(machinedir)/$$(basename $$file); done; rmdir $(machinedir) $(dir $(machinedir)) 2>/dev/null || :; }
+	[ $(policydir) = $(machinepolicydir) ] || for file in share/dbus-1/system.d/*.conf; do rm -f $(machinepolicydir)/$$(basename $$file); done
+
+dist: ## bin/session-init-VERSION.tar.gz of what is committed, with the modules that it needs: it builds without a network
+	@name=session-init-$$(sed -n 's/^const Version = "\(.*\)"/\1/p' session/api/version.go) && rm -rf bin/$$name && mkdir -p bin && \
+		git archive --prefix=$$name/ HEAD | tar -x -C bin && (cd bin/$$name && go mod vendor) && \
+		tar -C bin --owner=0 --group=0 --numeric-owner -czf bin/$$name.tar.gz $$name && rm -rf bin/$$name && echo bin/$$name.tar.gz
 
 clean: ## remove what build made
 	rm -rf bin

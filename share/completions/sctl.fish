@@ -14,6 +14,8 @@ function __sctl_complete
 	end
 end
 
-for name in sctl initctl start stop restart reload status emit
+# status and emit are fish's own, with completions of its own, which would be
+# mixed with ours.
+for name in sctl initctl start stop restart reload
 	complete -c $name -f -a '(__sctl_complete)'
 end
