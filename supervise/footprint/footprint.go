@@ -7,8 +7,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // GiveBack collects garbage, returns free memory to the kernel, and lets go of
@@ -21,7 +20,7 @@ func GiveBack() {
 	ranges := ourRanges()
 	debug.FreeOSMemory()
 	for _, r := range ranges {
-		unix.RawSyscallNoError(unix.SYS_MADVISE, r.from, r.to-r.from, unix.MADV_DONTNEED)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_MADVISE, r.from, r.to-r.from, syscall.MADV_DONTNEED)
 	}
 }
 

@@ -58,7 +58,7 @@ func TestGiveBack(t *testing.T) {
 // hold what the file does. It lives on, too.
 func TestGiveBackRelocated(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "relocated")
-	build := exec.Command("go", "build", "-buildmode=pie", "-o", program, "./testdata/cmd/relocated")
+	build := exec.Command("go", "build", "-buildvcs=false", "-buildmode=pie", "-o", program, "./testdata/cmd/relocated")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the program: %v\n%s", err, out)
