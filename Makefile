@@ -147,10 +147,10 @@ install-data: # all but the programs
 # What is to go is what would come, seen in a directory of its own; directories
 # of ours go when nobody has put anything else there.
 uninstall: ## remove what install has put there
-	@stage=$$(mktemp -d) && trap 'rm -rf "$$stage"' EXIT && $(MAKE) -s install-data DESTDIR="$$stage" && cd "$$stage" && \
-		find . ! -type d | while read -r file; do rm -f "$(DESTDIR)/$$file"; done && \
-		rm -f $(PROGRAMS:bin/%=$(bindir)/%) && \
-		find . -depth -type d -path '*/session-init*' | while read -r dir; do rmdir "$(DESTDIR)/$$dir" 2>/dev/null || :; done
+	rm -f $(PROGRAMS:bin/%=$(bindir)/%)
+	@stage=$$(mktemp -d) && trap 'rm -rf "$$stage"' EXIT && $(MAKE) -s install-data DESTDIR="$$stage" && \
+		(cd "$$stage" && find . ! -type d) | while read -r file; do rm -f "$(DESTDIR)/$$file"; done && \
+		(cd "$$stage" && find . -depth -type d -path '*/session-init*') | while read -r dir; do rmdir "$(DESTDIR)/$$dir" 2>/dev/null || :; done
 
 # The daemon of the machine looks there for its jobs, and the system bus for our
 # policy, wherever the programs are.

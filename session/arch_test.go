@@ -17,7 +17,6 @@ const (
 	root   = ".."
 	module = "github.com/session-init/session-init"
 
-	xdg  = "github.com/adrg/xdg"
 	unix = "golang.org/x/sys/unix"
 )
 
@@ -40,7 +39,6 @@ var directions = []direction{
 	{"session/state", in("events", "guard", "session/job", "session/engine"), "what survives us is the engine's state and nothing else"},
 	{"session/utmp", []string{unix}, "a record in a file means the same to the daemon and to its client"},
 	{"session/socket", append(in("guard", "session/job"), unix), "it listens and says that somebody calls; who is started for that is decided above"},
-	{"session/login", append(in("events", "session/job"), xdg), "login sessions become classes and events; they do not act by themselves"},
 	{"session/display", in("session/api", "session/display/variable", "session/wire"), "what a display is, is known without jobs; what follows from its end is decided by the engine"},
 	{"session/display/variable", nil, "the names are the same for who sends them and who uses them"},
 	{"session/conf", append(in("guard", "session/conf/notice", "session/desktop", "session/job"), unix), "loading files ends in definitions; it does not know what becomes of them"},
@@ -53,7 +51,7 @@ var directions = []direction{
 	{"supervise/began", nil, "what reads the state before Go changed it must be initialised before everything else"},
 	{"supervise/logtime", []string{unix}, "the form of the notes about logs is the same for who writes and who reads them"},
 	{"supervise/cgroup", []string{unix}, "directories and who is in them: what follows from that is decided above"},
-	{"supervise/footprint", []string{unix}, "it serves any process, the keeper's above all"},
+	{"supervise/footprint", nil, "it serves any process, the keeper's above all"},
 	{"supervise/keeper", append(in("supervise/footprint", "supervise/sink"), unix), "what must not fail must be small"},
 	{"supervise/login", []string{unix}, "what runs beside every desktop must be small, and starts before there is a daemon"},
 	{"supervise/sink", nil, "the daemon and the keeper above it write their lines in one way, and neither waits for who reads them"},

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,10 @@ func (d *Daemon) begunWithin(limit time.Duration) bool {
 	case <-done:
 	case <-d.ended:
 	case <-timer.C:
+		// Else each step would look for it, as long as the jobs take.
+		d.Read(func(engine.View) {
+			d.beginner.wait = slices.DeleteFunc(d.beginner.wait, func(c chan struct{}) bool { return c == done })
+		})
 		return false
 	}
 	return true

@@ -246,8 +246,9 @@ func (d *Daemon) begin(log *slog.Logger) error {
 			log.Error(err.Error())
 		}
 	}
+	had := opts.Keeper.Pid()
 	d.processes, err = supervise.New(supervise.Options{Terminal: terminal, TakeTerminal: d.IsSystem() && !opts.System.Container, SlotFile: d.slotPath(),
-		Keeper: opts.Keeper.Pid(), Holder: opts.Keeper, Adopting: d.resumed || d.lost, Groups: supervise.DelegatedGroups, Renumbered: !d.resumed, Fail: opts.Fail, Guard: d.guard, Turn: l.turn, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
+		Keeper: had, Holder: opts.Keeper, Adopting: d.resumed || d.lost, Groups: supervise.DelegatedGroups, Renumbered: !d.resumed, Fail: opts.Fail, Guard: d.guard, Turn: l.turn, Seed: fmt.Sprintf("%s %s %d", bootID(), d.runtime.own, d.runtime.pid)}, l.supervised)
 	if err != nil {
 		return err
 	}
@@ -273,7 +274,7 @@ func (d *Daemon) begin(log *slog.Logger) error {
 		d.resumeSchedule()
 	}
 	if opts.Keeper != nil {
-		d.guard.Go("link to the keeper", d.hearKeeper)
+		d.guard.Go("link to the keeper", func() { d.hearKeeper(had) })
 	}
 
 	dirs := opts.dirs()

@@ -47,8 +47,7 @@ type heldDisplay struct {
 }
 
 // OpenSession watches a leader and lets its login session begin, after the user's
-// own jobs if these are quick; see
-// bus.LoginKeeper.
+// own jobs if these are quick; see bus.LoginKeeper.
 func (d *Daemon) OpenSession(in engine.SessionOpen) {
 	d.guard.Go("beginning of a login session", func() {
 		leader, err := supervise.WatchLeader(in.Leader)

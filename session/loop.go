@@ -80,7 +80,8 @@ type Loop struct {
 	defined func(*job.Class)
 	// stepDone is called after each step; nil: nothing is.
 	stepDone func(engine.View)
-	// ending is called when the end of the session begins; nil: nothing is.
+	// ending is called once, when the end of the session has begun; nil: nothing
+	// is.
 	ending func()
 	// open: turns may begin; what is above and below is the loop's from then
 	// on. ended is closed when there will be no more.
@@ -224,15 +225,12 @@ func (l *Loop) step(in engine.Input) {
 	if len(l.awaited) > 0 {
 		l.stepped(in)
 	}
-	switch in := in.(type) {
-	case engine.Shutdown, engine.UntilLogout:
-		if l.ending != nil && l.engine.ViewAt(now).Ending() {
-			l.ending()
-		}
-	case engine.SetClass:
-		if l.defined != nil {
-			l.defined(in.Class)
-		}
+	if l.ending != nil && l.engine.ViewAt(now).Ending() {
+		l.ending()
+		l.ending = nil
+	}
+	if set, ok := in.(engine.SetClass); ok && l.defined != nil {
+		l.defined(set.Class)
 	}
 	l.at("after-step")
 	l.journal.taken()
@@ -292,9 +290,6 @@ func (l *Loop) perform(effect engine.Effect) {
 	case engine.SessionOver:
 		if l.sessionOver != nil {
 			l.sessionOver(effect)
-		}
-		if effect.Last && l.ending != nil {
-			l.ending()
 		}
 	case engine.Quit:
 		l.quit = true

@@ -167,6 +167,44 @@ func TestLoopOrder(t *testing.T) {
 	})
 }
 
+// However the end of the session comes, it is told once, when it has begun.
+func TestLoopTellsEnd(t *testing.T) {
+	over := engine.UntilLogout{On: true}
+	start, stop := engine.Start{Target: svc}, engine.Stop{Target: svc}
+	opened, lost := engine.SessionOpen{Leader: 7, Since: 1}, engine.SessionLost{Leader: 7, Since: 1}
+	for name, inputs := range map[string][]engine.Input{
+		"somebody says so":                  {start, engine.Shutdown{Type: "logout"}},
+		"the last login is over":            {over},
+		"the last login session is over":    {opened, over, lost},
+		"the last that lingers has stopped": {start, over, stop},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(func(c *job.Class) { c.Linger = true })
+			w.loop.ending = func() { w.note("the end") }
+			told := func() (n int) {
+				for _, line := range w.lines() {
+					if line == "the end" {
+						n++
+					}
+				}
+				return n
+			}
+			go w.run()
+			for i, in := range inputs {
+				if n := told(); n != 0 {
+					t.Errorf("%s: told %d times after %d inputs; want not yet", name, n, i)
+				}
+				w.loop.Step(in)
+				synctest.Wait()
+			}
+			if n := told(); n != 1 {
+				t.Errorf("%s: told %d times; want once", name, n)
+			}
+			w.end() // for a loop that goes on
+		})
+	}
+}
+
 func TestLoopDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(func(c *job.Class) { c.KillTimeout = 3 * time.Second })

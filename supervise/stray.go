@@ -58,22 +58,24 @@ func (s *Supervisor) Strays() []Stray {
 	return strays
 }
 
-// WaitGone waits until none of these is there any more, and reports false
-// when that takes longer than timeout.
-func WaitGone(strays []Stray, timeout time.Duration) bool {
+// WaitGone waits until none of these is there any more, or timeout is over. One
+// that cannot be watched, for lack of descriptors, has all of that time.
+func WaitGone(strays []Stray, timeout time.Duration) {
 	deadline := time.Now().Add(timeout)
 	for _, stray := range strays {
 		fd, err := unix.PidfdOpen(stray.Pid, 0)
-		if err != nil {
-			continue // it has been waited for
+		if err == unix.ESRCH || err == unix.EINVAL {
+			continue // it has been waited for, or is at this moment
 		}
+		// Of -1 nothing is told.
 		gone := pollGone(fd, deadline)
-		unix.Close(fd)
+		if err == nil {
+			unix.Close(fd)
+		}
 		if !gone {
-			return false
+			return
 		}
 	}
-	return true
 }
 
 func pollGone(fd int, deadline time.Time) bool {

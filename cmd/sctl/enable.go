@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -50,22 +51,50 @@ func (c *command) switchAll(action, now string, one func(*command, *jobFile) err
 	if c.options.json {
 		c.options.json, c.options.quiet = false, true
 	}
-	for _, name := range names {
+	var failed error
+	for i, name := range names {
 		c.args = []string{name}
 		run := stopJob
-		if now == "start" {
+		switch {
+		case now == "start":
 			run = startJob
+		case files[i].class.Instance != "":
+			run = stopInstances
 		}
 		err := run(c)
 		if api.IsName(err, api.ErrAlreadyStarted, api.ErrAlreadyStopped, api.ErrUnknownInstance) {
 			// One of the others may have started it, a moment ago.
 			err = showStatus(c)
 		}
-		if err != nil {
+		var refused *api.Error
+		switch {
+		case len(names) > 1 && errors.As(err, &refused):
+			// The others are wanted all the same.
+			c.out.Flush()
+			failed = statusError(c.report(err))
+		case err != nil:
 			return err
 		}
 	}
-	return nil
+	return failed
+}
+
+// stopInstances stops all that there are of a job, whichever variables they were
+// started with, and shows what came of it.
+func stopInstances(c *command) error {
+	name := c.args[0]
+	c.doing = "stop '" + name + "'"
+	paths, err := c.callStrings(api.JobPath(name), api.JobInterface, "GetAllInstances")
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		_, err := c.callFor("for '"+name+"' to stop", path, api.InstanceInterface, "Stop", true)
+		if err != nil && !api.IsName(err, api.ErrAlreadyStopped, api.ErrUnknownInstance, api.ErrUnknownObject) {
+			return err
+		}
+	}
+	return showStatus(c)
 }
 
 // hintNow says on a terminal how what was enabled is started before its time
@@ -136,19 +165,18 @@ func (c *command) enable(f *jobFile) error {
 	return c.wrote(f.name, f.ownOverride, again+why)
 }
 
-// nextTime says when what starts with the session or with a login does so next;
-// nothing of others.
+// nextTime says when what starts with the session or with a login, and with
+// nothing else, does so next; nothing of others.
 func nextTime(class *job.Class) string {
-	for _, node := range class.StartOn.Nodes {
-		if node.Op != events.OpMatch {
-			continue
-		}
-		switch node.Match.Name {
-		case "startup":
-			return " when session-init starts next"
-		case sessionStart:
-			return " when a login session begins next"
-		}
+	nodes := class.StartOn.Nodes
+	if len(nodes) != 1 || nodes[0].Op != events.OpMatch {
+		return ""
+	}
+	switch nodes[0].Match.Name {
+	case startupEvent:
+		return " when session-init starts next"
+	case sessionStart:
+		return " when a login session begins next"
 	}
 	return ""
 }

@@ -25,10 +25,7 @@ func (c *command) again(line string) string {
 	case c.options.system:
 		which = " --system"
 	}
-	if rest, ours := strings.CutPrefix(line, "sctl "); ours && which != "" {
-		return "sctl" + which + " " + rest
-	}
-	return line
+	return "sctl" + which + strings.TrimPrefix(line, "sctl")
 }
 
 // hint says what to type next after a refusal, or nothing. It is for people:

@@ -207,10 +207,13 @@ const maxRelated = 16
 
 // relate says of the jobs that missing operands name what they do now.
 func (q *whyQuestion) relate(w *whyJob) {
-	if w.StartOn == nil || len(w.Instances) > 0 {
+	if len(w.Instances) > 0 {
 		return
 	}
 	q.relateLogins(w)
+	if w.StartOn == nil {
+		return
+	}
 	w.relateStartup()
 	var names []string
 	var requests []api.Request

@@ -50,15 +50,19 @@ const (
 const noDisplay = "no login session has a display"
 
 // relateLogins says of a session-start that has not come whether there is a login
-// session that would have it.
+// session that would have it. A job that "manual" keeps from it needs one as well.
 func (q *whyQuestion) relateLogins(w *whyJob) {
 	awaits := func(o whyOperand) bool { return len(o.Words) > 0 && o.Words[0] == sessionStart && !o.Came }
-	if !slices.ContainsFunc(w.StartOn.Operands, awaits) {
+	if w.StartOn != nil && !slices.ContainsFunc(w.StartOn.Operands, awaits) || w.StartOn == nil && !w.keptFromLogins {
 		return
 	}
 	logins, err := q.logins()
 	if err != nil || slices.ContainsFunc(logins, func(s loginInfo) bool { return s.state == "begun" }) {
 		return // it is an addition
+	}
+	w.displayless = !q.haveDisplay()
+	if w.StartOn == nil {
+		return
 	}
 	for i := range w.StartOn.Operands {
 		if o := &w.StartOn.Operands[i]; awaits(*o) {
@@ -67,20 +71,26 @@ func (q *whyQuestion) relateLogins(w *whyJob) {
 	}
 }
 
+// haveDisplay tells whether all jobs have been given a display, as by a
+// session-init that was started in a desktop.
+func (q *whyQuestion) haveDisplay() bool {
+	for _, key := range [...]string{"WAYLAND_DISPLAY", "DISPLAY"} {
+		value, err := q.callString(api.ManagerPath, api.ManagerInterface, "GetEnv", []string{}, key)
+		if err == nil && value != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // relateStartup says of a startup that has not come when it does: before, it came
 // to those that waited for it.
 func (w *whyJob) relateStartup() {
 	for i := range w.StartOn.Operands {
 		if o := &w.StartOn.Operands[i]; o.Last == nil && len(o.Words) > 0 && o.Words[0] == startupEvent {
-			o.About = "session-init emits it when it starts, and then next"
+			o.About = "session-init emits it once, when it starts"
 		}
 	}
-}
-
-// displayless tells whether a job waits for the display of a login session, and
-// none has one: then it is not started by hand either.
-func (w *whyJob) displayless() bool {
-	return w.StartOn != nil && slices.ContainsFunc(w.StartOn.Operands, func(o whyOperand) bool { return o.About == noDisplay })
 }
 
 // maxWaiters bounds the jobs that are told of.

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/conf"
 	"github.com/session-init/session-init/session/job"
@@ -113,6 +114,9 @@ func (q *whyQuestion) readPlaces(w *whyJob) {
 		w.StartOn.Place = w.places["start on"]
 	} else {
 		w.Manual = w.places["manual"]
+		w.keptFromLogins = inForce.Manual != nil && slices.ContainsFunc(inForce.Manual.Nodes, func(n events.Node) bool {
+			return n.Op == events.OpMatch && n.Match.Name == sessionStart
+		})
 	}
 }
 

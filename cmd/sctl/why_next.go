@@ -98,7 +98,7 @@ func (w *whyJob) nextAtRest(n *nexts) {
 	if w.Manual != "" && strings.HasSuffix(strings.TrimRight(w.Manual, ":0123456789"), ".override") {
 		n.add("sctl enable "+shellWord(w.Job), "lets it start by itself")
 	}
-	if w.displayless() {
+	if w.displayless {
 		n.add("session-init -- COMMAND", "runs a desktop and begins its login session")
 		n.add("sctl session begin", "begins one, in the desktop's start-up file")
 		return

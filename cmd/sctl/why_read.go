@@ -49,6 +49,10 @@ type whyJob struct {
 	definition  definition
 	places      map[string]string
 	otherReason string
+	// keptFromLogins: "manual" has taken a session-start away. displayless: it
+	// waits for the display of a login session, or would; none has one, and then
+	// it is not started by hand either.
+	keptFromLogins, displayless bool
 }
 
 type whyCondition struct {

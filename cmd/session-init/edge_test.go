@@ -245,7 +245,7 @@ func TestLoginJoinTime(t *testing.T) {
 	r.write("hangs", "#!/bin/sh\nsleep 600 &\necho $! > $W/hanging\n")
 	l := &loginRun{parsed: &parsed{}, program: filepath.Join(r.dir, "hangs"), argv: []string{"hangs"}, environ: r.env, rest: r.env, stderr: r.stderr}
 	join := func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		return l.join(ctx)
 	}

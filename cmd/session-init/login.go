@@ -401,9 +401,11 @@ func (l *loginRun) finish(ctx context.Context) (ends, known bool) {
 	// The other connection waits for the end.
 	client, err := api.Dial(ctx, l.address)
 	if err != nil {
-		// One that has died keeps its socket, and goes on.
-		_, err := os.Lstat(filepath.Join(l.base, "session-init", "socket"))
-		return true, errors.Is(err, fs.ErrNotExist)
+		// One that has died keeps its socket, and goes on while its keeper, which
+		// has the lock then, is there to start it.
+		own := filepath.Join(l.base, "session-init")
+		_, err := os.Lstat(filepath.Join(own, "socket"))
+		return true, errors.Is(err, fs.ErrNotExist) || !l.held(filepath.Join(own, "lock"))
 	}
 	defer client.Close()
 	// That it is over already is as good.

@@ -94,6 +94,7 @@ func (l *loginRun) join(ctx context.Context) error {
 	lock := filepath.Join(own, "lock")
 	pause := time.NewTicker(joinPause)
 	defer pause.Stop()
+	launched := 0
 	var locked error // what was waited for last, if not the daemon itself
 	for {
 		err := l.open(ctx)
@@ -105,7 +106,6 @@ func (l *loginRun) join(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return fmt.Errorf("cannot begin a login session: the daemon has not answered in time")
 		}
-		started := false
 		locked = nil
 		if !l.held(lock) {
 			switch busy := unix.Flock(int(turn.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
@@ -118,13 +118,15 @@ func (l *loginRun) join(ctx context.Context) error {
 				if err := l.launch(ctx); err != nil {
 					return err
 				}
-				started = true
+				launched++
+				if launched == 1 {
+					// It is ready: nothing is to be waited for, unless it has gone again.
+					_ = unix.Flock(int(turn.Fd()), unix.LOCK_UN)
+					continue
+				}
 			}
 			// Who is stopped, or waits, is in nobody's way.
 			_ = unix.Flock(int(turn.Fd()), unix.LOCK_UN)
-		}
-		if started {
-			continue
 		}
 		// There is a daemon that begins, or that ends.
 		select {

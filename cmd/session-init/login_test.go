@@ -400,6 +400,25 @@ func TestLoginKilled(t *testing.T) {
 	stay.logout(0)
 }
 
+// When keeper and daemon are dead nobody comes back, and a logout waits for
+// neither, though their socket is there.
+func TestLogoutOfNobody(t *testing.T) {
+	r := newLoginRig(t)
+	l := r.login("one")
+	keeper, daemon := r.keeperOf(), r.loginDaemon()
+	unix.Kill(daemon, unix.SIGSTOP) // it must not get over the keeper's end
+	for _, pid := range []int{keeper, daemon} {
+		unix.Kill(pid, unix.SIGKILL)
+		r.until("its end", func() bool {
+			_, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			return err != nil
+		})
+	}
+	if status := l.logout(4); status != 4 || strings.Contains(l.out.String(), "in time") {
+		t.Errorf("the login's status is %d; want 4, and no wait:\n%s", status, l.out)
+	}
+}
+
 // A daemon that was started alone stays when the last login ends.
 func TestLoginJoins(t *testing.T) {
 	r := newRig(t)

@@ -146,7 +146,9 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 		// As nohup(1) and a shell's & want it.
 		heeded = slices.DeleteFunc(heeded, signal.Ignored)
 	}
-	signal.Notify(signals, heeded...)
+	for _, s := range heeded {
+		signal.Notify(signals, s) // of none at once it would take all
+	}
 	defer signal.Stop(signals)
 
 	daemon, err := session.Start(opts)

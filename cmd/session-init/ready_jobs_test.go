@@ -135,13 +135,15 @@ func TestReadyBurst(t *testing.T) {
 
 // TestEnableNow: jobs that are enabled with --now run, also those that the first of
 // them starts; a client sees which are off. What is made for login sessions is
-// refused, with what to do, and enabled all the same.
+// refused, with what to do, and enabled all the same. disable --now stops whatever
+// runs of a job.
 func TestEnableNow(t *testing.T) {
 	r := newRig(t)
 	for name, on := range map[string]string{"first": "startup", "second": "started first", "panel": "session-start"} {
 		r.write("etc/session-init/"+name+".conf", "start on "+on+"\n"+service(name)+"\n")
 		r.write("etc/session-init/"+name+".override", "manual\n")
 	}
+	r.write("etc/session-init/many.conf", "start on many\ninstance $N\n"+service("many")+"\n")
 	r.args = []string{"--logdir", r.logs}
 	r.address = ""
 	r.start()
@@ -152,14 +154,22 @@ func TestEnableNow(t *testing.T) {
 			return strings.HasPrefix(r.command("status", name).out, name+" running (start), process ")
 		})
 	}
-	got := r.command("sctl", "enable", "--now", "panel")
-	if got.status != 1 || !strings.Contains(got.out, "panel starts by itself") || !strings.Contains(got.errOut, "It belongs to a login session, and none has a display") {
-		t.Errorf("enable --now panel = %+v; want it enabled, and refused", got)
+	r.ok("stop", "second")
+	got := r.command("sctl", "enable", "--now", "panel", "second")
+	if got.status != 1 || !strings.Contains(got.out, "panel starts by itself") || !strings.Contains(got.out, "\nsecond running (start), process ") || !strings.Contains(got.errOut, "It belongs to a login session, and none has a display") {
+		t.Errorf("enable --now panel second = %+v; want both enabled, panel refused, and second running", got)
 	}
 	if out := r.ok("sctl", "list", "--json"); strings.Contains(out, `"manual": true`) {
 		t.Errorf("all are enabled, and list says %s", out)
 	}
 	r.ok("sctl", "disable", "--now", "first", "panel")
 	r.until("first to be stopped", func() bool { return r.command("status", "first").out == "first waiting (stop)\n" })
+	r.ok("start", "many", "N=1")
+	r.ok("start", "many", "N=2")
+	for range 2 {
+		if out := r.ok("sctl", "disable", "--now", "many"); !strings.HasSuffix(out, "\nmany waiting (stop)\n") {
+			t.Errorf("disable --now many says %q; want both stopped", out)
+		}
+	}
 	r.end()
 }

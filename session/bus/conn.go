@@ -275,8 +275,6 @@ func (c *conn) authenticate() error {
 	}
 	if c.public {
 		c.in.most, c.in.hurry = maxPublicMessage, c.hurry
-	}
-	if c.public {
 		// For the others this is dear: see sendLateAway.
 		if err := c.setDeadline(time.Now().Add(saslTime)); err != nil {
 			return err

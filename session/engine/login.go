@@ -98,8 +98,6 @@ type SessionOver struct {
 	Display    string
 	Bus        string
 	Activation events.Env
-	// Last: the end of all has begun, as Config.UntilLogout or UntilLogout has it.
-	Last bool
 }
 
 // login is a login session.
@@ -472,14 +470,14 @@ func (e *Engine) loginOver(ev *events.Event) {
 		over.Activation = e.others(s.layer)
 	}
 	e.rewatchAll()
-	over.Last = e.lastLogout()
-	if e.endsByLogout() && len(e.logins) == 0 && !over.Last {
+	last := e.lastLogout()
+	if e.endsByLogout() && len(e.logins) == 0 && !last {
 		e.logf(Info, nil, "The last login session is over, session-init stays for what lingers: %s", e.lingering())
 	}
 	e.do(over)
 	e.moveJobs(s)
 	e.answerAll(s)
-	if over.Last {
+	if last {
 		e.shutdown(Shutdown{Type: "logout"})
 	}
 }

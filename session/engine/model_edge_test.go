@@ -215,9 +215,6 @@ func (v *watcher) logins(in engine.Input, effects []engine.Effect) {
 				continue
 			}
 			v.open, v.over = slices.Delete(v.open, at, at+1), append(v.over, e.ID)
-			if e.Last && !v.ending {
-				v.ending, v.endAt = true, v.world.Now()+v.stopTimeout
-			}
 		}
 	}
 	var have []uint64

@@ -95,7 +95,7 @@ func (v *watcher) fail(format string, args ...any) {
 
 func (v *watcher) observe(in engine.Input, effects []engine.Effect) {
 	v.fed = append(v.fed, feed{v.world.Now(), in})
-	if _, ok := in.(engine.Shutdown); ok && !v.ending {
+	if v.world.Engine.View().Ending() && !v.ending {
 		v.ending, v.endAt = true, v.world.Now()+v.stopTimeout
 	}
 	v.news(in)

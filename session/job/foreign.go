@@ -41,7 +41,7 @@ var foreign = [...]struct{ word, instead string }{
 	{"OnFailure", "'start on stopped JOB RESULT=failed'"},
 	{"command", "'exec' is the main process"},
 	{"stop-command", "'pre-stop exec' runs before 'kill signal' is sent"},
-	{"type", "'exec' alone is a process, with 'task' a scripted service, with 'expect fork' a bgprocess"},
+	{"type", "'exec' alone is a process, with 'expect fork' a bgprocess; 'pre-start' and 'post-stop' without it are scripted"},
 	{"restart", "'respawn', and 'normal exit' for the ends after which not"},
 	{"smooth-recovery", "'respawn'"},
 	{"depends-on", "'start on started JOB' and 'stop on stopping JOB'; a start pulls nothing in"},

@@ -291,7 +291,9 @@ func (p *parser) unknown(name word) {
 		return
 	}
 	instead := ""
-	if assigned || p.peek(false) == "=" {
+	if dependency, ok := strings.CutSuffix(name.text, ":"); ok {
+		instead = foreignKey(dependency) // dinit's
+	} else if assigned || p.peek(false) == "=" {
 		instead = foreignKey(key)
 	}
 	switch best := nearest(name.text, names); {

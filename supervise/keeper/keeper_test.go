@@ -115,7 +115,9 @@ func daemon() int {
 		case "exec":
 			say("executing %v", link.Exec(0, "/proc/self/exe", os.Args[:1], os.Environ(), nil, nil))
 		case "signals":
-			text, _ := os.ReadFile("/proc/self/status")
+			// Not of the first thread: it may be Go's own for signals, with a mask
+			// of its own.
+			text, _ := os.ReadFile("/proc/thread-self/status")
 			for line := range strings.Lines(string(text)) {
 				if strings.HasPrefix(line, "SigBlk") || strings.HasPrefix(line, "SigIgn") {
 					say("%s", strings.Join(strings.Fields(line), " "))

@@ -20,8 +20,9 @@ var errAtOnce = errors.New("all is to end at once")
 // awaitEnd returns when a child has ended. Whoever that is is left in the process
 // table until it is on our list: a daemon that does not find a process any more
 // must be able to rely on being told. It returns false when all is to end at once
-// and grace is over, for which the first process asks on another goroutine.
-func (k *keeper) awaitEnd() bool {
+// and the limit is over, which is set then, for which the first process asks on
+// another goroutine.
+func (k *keeper) awaitEnd(limit *<-chan time.Time) bool {
 	if k.cfg.First == nil {
 		anyEnd()
 		return true
@@ -32,12 +33,13 @@ func (k *keeper) awaitEnd() bool {
 		return true
 	case <-k.urgent:
 	}
-	timer := time.NewTimer(k.grace)
-	defer timer.Stop()
+	if *limit == nil {
+		*limit = time.After(k.grace)
+	}
 	select {
 	case <-k.found:
 		return true
-	case <-timer.C:
+	case <-*limit:
 		return false
 	}
 }
@@ -60,8 +62,9 @@ func anyEnd() {
 // of a process that fell to us is told to the daemon that is there, or kept for
 // the next.
 func (k *keeper) wait() (status syscall.WaitStatus, wasReady bool) {
+	var limit <-chan time.Time // one for all that end until then
 	for {
-		if !k.awaitEnd() {
+		if !k.awaitEnd(&limit) {
 			fmt.Fprintf(k.log, "session-init: the daemon, or the shell in its place, does not end even by KILL: it is not waited for\n")
 			return 0, false
 		}
