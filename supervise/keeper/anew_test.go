@@ -50,19 +50,29 @@ func TestAnew(t *testing.T) {
 	second := k.expect("child %d <nil>")
 	daemon, keeper := k.daemon, k.cmd.Process.Pid
 	k.say("exec")
-	k.lines("daemon unready 0", exit, exit)
+	k.lines("daemon unready 0", exit)
+	// The keeper tells it to the next image, and may be executed anew, and tell it
+	// itself, before or after that.
+	k.again = exit
 	if k.daemon != daemon || k.cmd.Process.Pid != keeper {
 		t.Errorf("the daemon is %d; want %d", k.daemon, daemon)
 	}
 	until(t, "the keeper to be executed anew", func() bool { _, anew := environ(keeper, keptVariable); return anew })
+	// It answers when it takes signals.
+	k.say("sync")
+	k.expect("done")
 	k.cmd.Process.Signal(unix.SIGHUP)
 	k.lines("signal 1")
 
 	// It reaps, holds, and starts the next, with the signal passed on again.
 	unix.Kill(k.daemon, unix.SIGKILL)
-	k.lines("held one", "daemon unready 0", exit, "signal 1")
+	k.agains = 0
+	k.lines("held one", "daemon unready 0", "signal 1")
 	goOn(t, second)
 	k.lines(fmt.Sprintf("exit %d %d", second, 5<<8))
+	if k.agains == 0 {
+		t.Error("the next daemon was not told of the first end")
+	}
 	k.say("signals")
 	if now := [2]string{k.line(), k.line()}; now != [2]string{blocked, ignored} {
 		t.Errorf("the next daemon has %q; want %q", now, [2]string{blocked, ignored})

@@ -156,9 +156,13 @@ type kept struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Scanner
+	pipe *os.File // below out
 	errs bytes.Buffer
 	// daemon is the pid of the one that spoke last.
 	daemon int
+	// again is a line that may come once or more; agains is how often it came.
+	again  string
+	agains int
 }
 
 func start(t *testing.T, env ...string) *kept {
@@ -170,6 +174,7 @@ func start(t *testing.T, env ...string) *kept {
 func startTo(t *testing.T, log *os.File, env ...string) *kept {
 	t.Helper()
 	k := &kept{t: t, cmd: exec.Command("/proc/self/exe")}
+	k.cmd.WaitDelay = 10 * time.Second // what a failed test leaves has its standard error
 	k.cmd.Env = append(append(os.Environ(), "KEEPER_TEST_ROLE=keeper"), env...)
 	var err error
 	if k.in, err = k.cmd.StdinPipe(); err != nil {
@@ -179,7 +184,7 @@ func startTo(t *testing.T, log *os.File, env ...string) *kept {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.out = bufio.NewScanner(out)
+	k.out, k.pipe = bufio.NewScanner(out), out.(*os.File)
 	if k.cmd.Stderr = &k.errs; log != nil {
 		k.cmd.Stderr = log
 	}
@@ -202,10 +207,7 @@ func startTo(t *testing.T, log *os.File, env ...string) *kept {
 // that is returned.
 func (k *kept) expect(format string) (number int) {
 	k.t.Helper()
-	if !k.out.Scan() {
-		k.t.Fatalf("the daemon says nothing; expected %q\n%s", format, k.errs.String())
-	}
-	line := k.out.Text()
+	line := k.line()
 	if !strings.Contains(format, "%d") {
 		if line != format {
 			k.t.Fatalf("the daemon says %q; expected %q", line, format)
@@ -245,10 +247,16 @@ func TestDaemonFailsAtOnce(t *testing.T) {
 // line reads the next line, whatever it is.
 func (k *kept) line() string {
 	k.t.Helper()
-	if !k.out.Scan() {
-		k.t.Fatalf("the daemon says nothing\n%s", k.errs.String())
+	for {
+		k.pipe.SetReadDeadline(time.Now().Add(time.Minute))
+		if !k.out.Scan() {
+			k.t.Fatalf("the daemon says nothing: %v\n%s", k.out.Err(), k.errs.String())
+		}
+		if k.again == "" || k.out.Text() != k.again {
+			return k.out.Text()
+		}
+		k.agains++
 	}
-	return k.out.Text()
 }
 
 // lines reads as many lines as are wanted and compares them, in any order.
