@@ -3,6 +3,7 @@ package supervise
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -169,10 +170,12 @@ func TestKillAll(t *testing.T) {
 // and what is started later is spared.
 func TestKillAllTerm(t *testing.T) {
 	w := newWorld(t, Options{})
+	release := filepath.Join(t.TempDir(), "release")
 	spec, log := w.sh(1, `
-		trap 'echo outer; exit 0' TERM
-		setsid sh -c 'trap "echo inner; exit 0" TERM; echo 1; while :; do sleep 0.01; done' &
-		echo 2; while :; do sleep 0.01; done`)
+		trap 'echo outer' TERM
+		setsid sh -c 'trap "echo inner" TERM; echo 1; until [ -e "$RELEASE" ]; do sleep 0.01; done' &
+		echo 2; until [ -e "$RELEASE" ]; do sleep 0.01 || :; done; wait`)
+	spec.Env = append(spec.Env, "RELEASE="+release)
 	w.Start(spec)
 	pidsIn(t, log, 2)
 	w.KillAll(unix.SIGTERM)
@@ -182,16 +185,15 @@ func TestKillAllTerm(t *testing.T) {
 		text, _ := os.ReadFile(log)
 		return strings.Contains(string(text), "outer") && strings.Contains(string(text), "inner")
 	})
-	w.exited(1)
-	// All may have ended before the later one began.
-	since := func(all []Event) []Event {
-		return all[slices.IndexFunc(all, func(ev Event) bool { one, is := ev.(Spawned); return is && one.ID == 2 }):]
+	if err := os.WriteFile(release, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if all := w.events(); gone(later) || count[Childless](since(all)) != 0 {
+	w.exited(1)
+	if all := w.events(); gone(later) || count[Childless](all) != 0 {
 		t.Errorf("later one gone: %v; events %+v", gone(later), all)
 	}
 	w.Kill(2, unix.SIGTERM, false)
-	w.await("childless", func(all []Event) bool { return count[Childless](since(all)) == 1 })
+	w.await("childless", func(all []Event) bool { return count[Childless](all) == 1 })
 }
 
 // TestSteady: a list that leaves one out, since another was waited for while it
