@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/session-init/session-init/supervise/scarce"
 )
 
 // A daemon that takes over finds the processes of the one before it. After a
@@ -283,7 +285,7 @@ func (s *Supervisor) watchForeign(p *process) {
 	p.foreign = true
 	s.abroad = s.keeper() != 0
 	s.pin(p)
-	if fd := p.follow.watch; fd != 0 && s.keeper() != 0 && isScarce(fd) {
+	if fd := p.follow.watch; fd != 0 && s.keeper() != 0 && scarce.Descriptor(fd) {
 		// The keeper tells as well.
 		s.unpin(p)
 	}

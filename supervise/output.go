@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/guard"
+	"github.com/session-init/session-init/supervise/scarce"
 )
 
 // The process holds its log itself, opened for appending: what it writes
@@ -115,24 +116,13 @@ func (o *outputs) stop() <-chan struct{} {
 	return done
 }
 
-// spareDescriptors are left for what cannot do without: processes and clients, and
-// the next daemon, which inherits all terminals.
-const spareDescriptors = 32
-
-// isScarce tells whether a new descriptor, which has the lowest number that is
-// free, is one of the last.
-func isScarce(fd int) bool {
-	var limit unix.Rlimit
-	return unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(fd)+spareDescriptors >= limit.Cur
-}
-
 // makeTerminal puts a terminal in front of the log of a process to be made,
 // and a copier behind it, which ends by itself when no process comes of it.
 // Without a terminal the process gets the log itself, and it is said; slave
 // is -1 then.
 func (s *Supervisor) makeTerminal(spec *Spec, c *child) (slave int) {
 	t, slave, err := openPTY(spec.ID)
-	if err == nil && isScarce(t.fd) {
+	if err == nil && scarce.Descriptor(t.fd) {
 		t.close()
 		unix.Close(slave)
 		err = unix.EMFILE

@@ -34,6 +34,7 @@ type capper struct {
 	report func(Event) // from any goroutine
 	guard  *guard.Guard
 	pace   time.Duration
+	delay  time.Duration // wakeTime, but for tests
 
 	mu    sync.Mutex
 	mail  []watchedLog // not yet fetched
@@ -74,7 +75,7 @@ type watchedLog struct {
 
 func newCapper(report func(Event)) *capper {
 	return &capper{
-		report: report, pace: capPace, inotify: -1,
+		report: report, pace: capPace, delay: wakeTime, inotify: -1,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}),
 		byPath: make(map[string]*watchedLog), byWatch: make(map[int32]*watchedLog),
 		full: make(map[string]bool), made: time.Now(),

@@ -13,6 +13,7 @@ import (
 
 // capperOf is a capper that a test drives, and what it has reported.
 func capperOf(t *testing.T) (c *capper, reported func() []Event) {
+	t.TempDir() // is removed when the capper has ended; see newWorld
 	var mu sync.Mutex
 	var all []Event
 	c = newCapper(func(ev Event) {
@@ -20,7 +21,8 @@ func capperOf(t *testing.T) (c *capper, reported func() []Event) {
 		defer mu.Unlock()
 		all = append(all, ev)
 	})
-	c.pace = time.Millisecond
+	// The test may be held up for longer than a machine that is in use is.
+	c.pace, c.delay = time.Millisecond, patience
 	c.start()
 	t.Cleanup(func() { <-c.stop() })
 	return c, func() []Event {

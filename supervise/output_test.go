@@ -163,15 +163,20 @@ func checkLines(t *testing.T, log string, parts int) int {
 }
 
 // writeNumbered is a fixture that writes numbered lines as fast as it can
-// until it is told to stop by a file.
+// until it is told to stop by a file. It waits while the log, its first argument,
+// is so far beyond its limit that who cuts it cannot have had the processor: a
+// small disk would be full before there are parts enough.
 func writeNumbered() {
-	stop := os.Args[len(os.Args)-1]
+	const most = 1 << 20
+	log, stop := os.Args[1], os.Args[2]
 	for i := 1; ; i++ {
 		os.Stdout.WriteString(numberedLine(i))
-		if i%500 == 0 {
+		for pause := i%500 == 0; pause; time.Sleep(time.Millisecond) {
 			if _, err := os.Stat(stop); err == nil {
 				return
 			}
+			var st unix.Stat_t
+			pause = unix.Stat(log, &st) == nil && st.Blocks*512 > most
 		}
 	}
 }
@@ -204,7 +209,7 @@ func TestCapUnderWriter(t *testing.T) {
 				log := filepath.Join(dir, fmt.Sprintf("%d.log", output))
 				stop := filepath.Join(dir, fmt.Sprintf("stop%d", output))
 				limit := LogLimit{Size: 100_000, Count: 1000}
-				w.Start(Spec{ID: 1, Path: self, Argv: []string{self, stop}, Output: output, LogPath: log, LogLimit: limit,
+				w.Start(Spec{ID: 1, Path: self, Argv: []string{self, log, stop}, Output: output, LogPath: log, LogLimit: limit,
 					Env: []string{"SUPERVISE_FIXTURE=numbered", "GOCOVERDIR=" + t.TempDir()}})
 				w.spawned(1)
 				parts := 0

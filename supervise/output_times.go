@@ -167,7 +167,7 @@ func (c *capper) mindClock(now time.Time) {
 // log that was watched; zero when the clock does not tell.
 func (c *capper) earliest(now time.Time) time.Time {
 	c.mindClock(now)
-	window := 2*c.pace + wakeTime
+	window := 2*c.pace + c.delay
 	if now.Sub(c.leapt) < window {
 		return time.Time{}
 	}

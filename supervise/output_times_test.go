@@ -3,6 +3,7 @@ package supervise
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,8 +87,10 @@ func TestNotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	appendTo(t, log, "six\n")
-	if b := notesOf(t, log); len(b.Notes) != 1 || b.Notes[0].Size != 4 {
-		t.Errorf("after it was emptied: %+v; want one note", b)
+	// It may have been looked at while it was empty.
+	notes = slices.DeleteFunc(notesOf(t, log).Notes, func(n logtime.Note) bool { return n.Size == 0 })
+	if len(notes) != 1 || notes[0].Size != 4 {
+		t.Errorf("after it was emptied: %+v; want one note", notes)
 	}
 	if err := os.Remove(log); err != nil {
 		t.Fatal(err)

@@ -74,13 +74,17 @@ func TestRetryClaimed(t *testing.T) {
 	}
 	spec := sleeper(1)
 	spec.Owner, spec.Notify = 1, name
-	w.Start(spec)
-	poll(t, "the first try", func() bool {
-		tried := make(chan bool)
-		w.send(func() { tried <- w.isPostponed(1) })
-		return <-tried
+	tried := make(chan bool, 1)
+	w.atOnce(func() {
+		w.Start(spec)
+		w.send(func() {
+			tried <- w.isPostponed(1)
+			unix.Close(fd)
+		})
 	})
-	unix.Close(fd)
+	if !<-tried {
+		t.Error("it is not to be tried again")
+	}
 	w.spawned(1)
 	if said := retrying(w.events(), 1); len(said) > 0 {
 		t.Errorf("it was said: %q; want nothing", said)
@@ -128,12 +132,14 @@ func TestRetryDescriptors(t *testing.T) {
 	}
 	restore := func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &was) }
 	t.Cleanup(restore)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: was.Max}); err != nil {
-		t.Fatal(err)
-	}
-	w.Start(sleeper(1))
+	w.atOnce(func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: was.Max}); err != nil {
+			t.Error(err)
+		}
+		w.Start(sleeper(1))
+		w.send(restore)
+	})
 	w.await("first try to fail", func(all []Event) bool { return len(retrying(all, 1)) > 0 })
-	restore()
 	w.spawned(1)
 	if said, want := retrying(w.events(), 1), "cannot make a pipe: too many open files: trying again"; said[0] != want {
 		t.Errorf("it said %q; want %q", said, want)
@@ -182,20 +188,24 @@ func TestRetryCalledOff(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, Options{})
 			w.refuse(-1, failWith(unix.EAGAIN))
-			w.Start(sleeper(1))
-			w.await("first try to fail", func(all []Event) bool { return len(retrying(all, 1)) > 0 })
-			taken := make(chan bool)
-			w.send(func() { taken <- w.isPostponed(1) && !w.isPostponed(2) })
+			taken, over := make(chan bool, 1), make(chan bool, 1)
+			w.atOnce(func() {
+				w.Start(sleeper(1))
+				w.send(func() { taken <- w.isPostponed(1) && !w.isPostponed(2) })
+				c.end(w)
+				w.send(func() { over <- len(w.postponed) == 0 })
+			})
 			if !<-taken {
 				t.Error("it is not to be tried again")
 			}
-			c.end(w)
+			if !<-over {
+				t.Error("it is to be tried again still")
+			}
 			if why := w.failed(1); why.Errno != unix.EAGAIN {
 				t.Errorf("it failed with %v", why)
 			}
-			w.send(func() { taken <- len(w.postponed) == 0 })
-			if !<-taken {
-				t.Error("it is to be tried again still")
+			if said := retrying(w.events(), 1); len(said) != 1 {
+				t.Errorf("it was said: %q; want that it is tried again", said)
 			}
 		})
 	}

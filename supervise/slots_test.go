@@ -396,15 +396,19 @@ func TestKilledDaemon(t *testing.T) {
 			if len(children) == 0 {
 				break
 			}
-			list, err := ReadSlots(path)
-			if err != nil {
-				t.Fatal(err)
-			}
 			for _, pid := range children {
-				at := slices.IndexFunc(list, func(s Slot) bool { return s.Pid == pid || s.Helper == pid })
-				if at < 0 {
-					t.Errorf("process %d is not recorded", pid)
-				} else if s := list[at]; s.Pid == pid {
+				var list []Slot
+				at := -1
+				// The kernel lists a child that another makes a moment before it
+				// writes down the number.
+				poll(t, fmt.Sprintf("process %d to be recorded", pid), func() bool {
+					if list, err = ReadSlots(path); err != nil {
+						t.Fatal(err)
+					}
+					at = slices.IndexFunc(list, func(s Slot) bool { return s.Pid == pid || s.Helper == pid })
+					return at >= 0
+				})
+				if s := list[at]; s.Pid == pid {
 					if !s.Is(startTime(t, pid)) {
 						t.Errorf("%+v is not process %d that began at %d", s, pid, startTime(t, pid))
 					}

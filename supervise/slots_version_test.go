@@ -106,11 +106,12 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("the earlier daemon's record is gone before Adopted: %d bytes", len(text))
 	}
 	asked := time.Duration(st.start) * clockTick
+	const nobody = 1 << 30 // more than any pid can be
 	w.Adopt(Adoptee{Slot: Slot{ID: 1, State: SlotRunning, Pid: pid, Asked: asked}})
 	// One that ended with us unaware.
-	w.Adopt(Adoptee{Slot: Slot{ID: 2, State: SlotEnded, Pid: 999999, Status: 3 << 8}})
+	w.Adopt(Adoptee{Slot: Slot{ID: 2, State: SlotEnded, Pid: nobody, Status: 3 << 8}})
 	// One whose set-up failed when nobody was there.
-	w.Adopt(Adoptee{Slot: Slot{ID: 3, State: SlotInFlight, Pid: 999998, Step: StepChdir, Errno: unix.ENOENT}, Spec: &Spec{Dir: "/nowhere"}})
+	w.Adopt(Adoptee{Slot: Slot{ID: 3, State: SlotInFlight, Pid: nobody + 1, Step: StepChdir, Errno: unix.ENOENT}, Spec: &Spec{Dir: "/nowhere"}})
 	// One whose pid is a stranger's by now.
 	w.Adopt(Adoptee{Slot: Slot{ID: 4, State: SlotRunning, Pid: os.Getppid(), Asked: time.Hour * 1e4}})
 	w.Adopted()

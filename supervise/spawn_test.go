@@ -145,11 +145,12 @@ func TestNoDescriptors(t *testing.T) {
 // TestHangingChild has children hang in their set-up, in the open of a FIFO
 // that nobody reads: nobody else may feel it.
 func TestHangingChild(t *testing.T) {
-	fifo := filepath.Join(t.TempDir(), "log")
+	dir := t.TempDir()
+	fifo, slots := filepath.Join(dir, "log"), filepath.Join(dir, "slots")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t, Options{})
+	w := newWorld(t, Options{SlotFile: slots})
 	for _, leader := range []bool{false, true} {
 		base := ProcID(10)
 		if leader {
@@ -159,18 +160,14 @@ func TestHangingChild(t *testing.T) {
 		hanging.Output, hanging.LogPath, hanging.Leader = OutputFile, fifo, leader
 		w.Start(hanging)
 		w.Start(sleeper(base + 1))
-		other := w.spawned(base + 1)
+		w.spawned(base + 1)
 		runtime.GC()
 
 		// It holds nothing of ours: null device and pipe.
-		poll(t, "the child to hang", func() bool {
-			for _, pid := range childrenOf(os.Getpid()) {
-				if pid != other && len(fdsOf(pid)) == 4 && fdsOf(pid)[0] == "0 "+os.DevNull {
-					return true
-				}
-			}
-			return false
-		})
+		pid := inFlightAt(t, slots, base, StepOutput).Pid
+		if fds := fdsOf(pid); len(fds) != 4 || fds[0] != "0 "+os.DevNull {
+			t.Errorf("the child that hangs has open: %q; want the null device and a pipe", fds)
+		}
 		w.Kill(base+1, unix.SIGTERM, true)
 		if end := w.exited(base + 1); end.Signal != unix.SIGTERM {
 			t.Errorf("the other ended with %+v", end)
@@ -240,12 +237,16 @@ func endChildren(t *testing.T) {
 }
 
 func TestCloseBounded(t *testing.T) {
-	block := make(chan struct{})
-	s, err := New(Options{}, func([]Event) { <-block })
+	reporting, block := make(chan struct{}, 16), make(chan struct{})
+	s, err := New(Options{}, func([]Event) {
+		reporting <- struct{}{}
+		<-block
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Start(Spec{ID: 1, Path: "/nonexistent"})
+	<-reporting
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := s.Close(ctx); !errors.Is(err, context.Canceled) {

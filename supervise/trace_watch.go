@@ -92,14 +92,22 @@ func (s *Supervisor) isAlive(p *process) bool {
 // table tells while its parent has not waited for it, and the pidfd from then
 // on, since Linux 6.15. It is false when neither does.
 func endOf(pidfd, pid int) (syscall.WaitStatus, bool) {
-	if ws, ok := endInTable(pid); ok && unix.PidfdSendSignal(pidfd, 0, nil, 0) == nil {
-		return ws, true
+	for last := false; ; {
+		if ws, ok := endInTable(pid); ok && unix.PidfdSendSignal(pidfd, 0, nil, 0) == nil {
+			return ws, true
+		}
+		info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
+		if unix.IoctlPidfdInfo(pidfd, &info) == nil && info.Mask&unix.PIDFD_INFO_EXIT != 0 {
+			return syscall.WaitStatus(info.Exit_code), true
+		}
+		// While its parent is about to wait for it the table tells no more, and
+		// the pidfd not yet.
+		st, there := statOf(pid)
+		if last || there && st.state != 'X' {
+			return 0, false
+		}
+		last = !there
 	}
-	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
-	if unix.IoctlPidfdInfo(pidfd, &info) == nil && info.Mask&unix.PIDFD_INFO_EXIT != 0 {
-		return syscall.WaitStatus(info.Exit_code), true
-	}
-	return 0, false
 }
 
 // endInTable reads the status of a zombie from /proc/PID/stat. The kernel

@@ -51,6 +51,9 @@ type world struct {
 // time: two would take each other's children.
 func newWorld(t *testing.T, opts Options) *world {
 	t.Helper()
+	// The first makes the directory that holds all of the test's: so it is removed
+	// when nobody writes there any more, which a removal does not bear.
+	t.TempDir()
 	fds, goroutines := openFDs(t), runtime.NumGoroutine()
 	w := &world{t: t, news: make(chan struct{}, 1)}
 	s, err := New(opts, func(batch []Event) {
@@ -80,11 +83,10 @@ func newWorld(t *testing.T, opts Options) *world {
 		poll(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
 		// Go's own monitor looks into /sys now and then.
 		var left []string
-		for range 100 {
-			if left = openFDs(t); slices.Equal(left, fds) {
+		for late := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+			if left = openFDs(t); slices.Equal(left, fds) || time.Now().After(late) {
 				break
 			}
-			time.Sleep(10 * time.Millisecond)
 		}
 		if !slices.Equal(left, fds) {
 			t.Errorf("descriptors before %q, after %q", fds, left)
@@ -122,6 +124,19 @@ func (w *world) await(what string, done func([]Event) bool) []Event {
 			w.t.Fatalf("no %s; events: %+v", what, all)
 		}
 	}
+}
+
+// atOnce has the thread carry out the commands that f gives in one go, before it
+// tries anything again: as many as fit in a batch.
+func (w *world) atOnce(f func()) {
+	begun, given := make(chan struct{}), make(chan struct{})
+	defer close(given)
+	w.send(func() {
+		close(begun)
+		<-given
+	})
+	<-begun
+	f()
 }
 
 // spawned waits for the outcome of a start and returns the pid.

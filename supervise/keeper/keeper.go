@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/session-init/session-init/supervise/footprint"
+	"github.com/session-init/session-init/supervise/scarce"
 	"github.com/session-init/session-init/supervise/sink"
 )
 
@@ -32,10 +33,8 @@ const (
 	maxUnready = 12
 	// linkPatience is how long a dead daemon's last words are waited for.
 	linkPatience = time.Second
-	// maxHeld bounds what a daemon can have held, and spareDescriptors is what is
-	// left of the limit on descriptors: each daemon inherits all that is held.
-	maxHeld          = 1024
-	spareDescriptors = 32
+	// maxHeld bounds what a daemon can have held: each inherits all of it.
+	maxHeld = 1024
 	// logSize bounds what of the log waits to be written, in bytes, and
 	// logPatience how long the end, and the next image, wait for that.
 	logSize     = 64 << 10
@@ -51,7 +50,7 @@ type Config struct {
 	Env  []string
 	// Log takes the keeper's few lines, which are lost where it takes none.
 	Log io.Writer
-	// Tell, if there is one, gets a byte when the first daemon is ready, and
+	// Tell, if there is one, gets a newline when the first daemon is ready, and
 	// is closed; it is the keeper's. Who waits sees it end without when there
 	// will be none.
 	Tell *os.File
@@ -494,7 +493,7 @@ func (k *keeper) take(line string, oob []byte) {
 		k.ready = true
 		if tell := k.cfg.Tell; tell != nil {
 			k.cfg.Tell = nil
-			_, _ = tell.Write([]byte{1})
+			_, _ = tell.Write([]byte{'\n'})
 			tell.Close()
 		}
 		// From here on there is nothing to do until something dies.
@@ -533,18 +532,11 @@ func (k *keeper) take(line string, oob []byte) {
 		k.held[i] = fd
 		return
 	}
-	if len(k.held) == maxHeld || isScarce(fd) || name == "" || name == linkName || strings.ContainsAny(name, " =\x00") {
+	if len(k.held) == maxHeld || scarce.Descriptor(fd) || name == "" || name == linkName || strings.ContainsAny(name, " =\x00") {
 		unix.Close(fd)
 		return
 	}
 	k.names, k.held = append(k.names, name), append(k.held, fd)
-}
-
-// isScarce tells whether a new descriptor, which has the lowest number that is
-// free, is one of the last.
-func isScarce(fd int) bool {
-	var limit unix.Rlimit
-	return unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(fd)+spareDescriptors >= limit.Cur
 }
 
 // received takes the one descriptor out of a control message; -1 for none.
