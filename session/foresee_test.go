@@ -54,7 +54,7 @@ const (
 	// has no end, is not done.
 	worldLines = 600
 	// worldPatience bounds every wait; running into it is a failure.
-	worldPatience = 30 * time.Second
+	worldPatience = 3 * time.Minute
 )
 
 // programs of the worlds: they say that they are ready, wait for their turn,

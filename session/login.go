@@ -288,7 +288,7 @@ func (d *Daemon) leftSession(over engine.SessionOver) {
 	}
 	if len(over.Activation) > 0 {
 		d.guard.Go("activation environment", func() {
-			if address := display.BusAddress(lookupIn(events.Env{"DBUS_SESSION_BUS_ADDRESS=" + over.Bus, "XDG_RUNTIME_DIR=" + d.runtime.base})); address != "" {
+			if address := display.BusAddress(lookupIn(events.Env{variable.Bus + "=" + over.Bus, "XDG_RUNTIME_DIR=" + d.runtime.base})); address != "" {
 				_ = d.activate(address, over.Activation)
 			}
 		})
@@ -365,7 +365,7 @@ func LoginVariables(environ []string) (layer, rest []string) {
 	for _, entry := range environ {
 		// The bus is mostly the user's, and the daemon is on it, too.
 		key, _, _ := strings.Cut(entry, "=")
-		if key == "DBUS_SESSION_BUS_ADDRESS" || !slices.Contains(own, key) {
+		if key == variable.Bus || !slices.Contains(own, key) {
 			rest = append(rest, entry)
 		}
 	}

@@ -144,7 +144,7 @@ func (s *stage) turn() {
 
 func (s *stage) until(what string, ok func() bool) {
 	s.t.Helper()
-	for late := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(late) {
 			s.t.Fatalf("in vain waited for %s: %+v", what, s.inbox())
 		}

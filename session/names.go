@@ -207,7 +207,7 @@ func (d *Daemon) busAddresses() []string {
 		return []string{cmp.Or(d.opts.getenv("DBUS_SYSTEM_BUS_ADDRESS"), systemBus)}
 	}
 	var out []string
-	if address := d.opts.getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" {
+	if address := d.opts.getenv(variable.Bus); address != "" {
 		out = append(out, address)
 	}
 	if address := api.UnixAddress(filepath.Join(d.runtime.base, "bus")); len(out) == 0 || out[0] != address {

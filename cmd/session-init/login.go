@@ -158,9 +158,8 @@ func (l *loginRun) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	body, err := client.Call(ctx, api.ManagerPath, api.ManagerExtension, "OpenSession", l.layer)
+	body, err := l.opened(ctx, client)
 	if err != nil {
-		client.Close()
 		return fmt.Errorf("cannot begin a login session: %w", err)
 	}
 	id, ok := body[0].(uint32)
@@ -170,6 +169,40 @@ func (l *loginRun) open(ctx context.Context) error {
 	}
 	l.client, l.id = client, id
 	return nil
+}
+
+// opened asks for a login session, and returns the answer. Once the daemon has been
+// asked nothing takes that back: a session that begins when ctx is done, which
+// would last as long as this process, is ended. The client is closed after an error.
+func (l *loginRun) opened(ctx context.Context, client *api.Client) ([]any, error) {
+	type answer struct {
+		body []any
+		err  error
+	}
+	answers := make(chan answer)
+	var start *guard.Guard
+	start.Go("open a login session", func() {
+		body, err := client.Call(context.Background(), api.ManagerPath, api.ManagerExtension, "OpenSession", l.layer)
+		if err != nil {
+			client.Close()
+		}
+		select {
+		case answers <- answer{body, err}:
+		case <-ctx.Done():
+			if err == nil && len(body) > 0 {
+				end, cancel := context.WithTimeout(context.Background(), l.parsed.options.StopTimeout+leaveTime)
+				defer cancel()
+				_, _ = client.Call(end, api.ManagerPath, api.ManagerExtension, "EndSession", body[0])
+			}
+			client.Close()
+		}
+	})
+	select {
+	case a := <-answers:
+		return a.body, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // held reports whether a daemon, or its keeper, has the lock.

@@ -8,10 +8,8 @@ import (
 
 	"github.com/session-init/session-init/session"
 	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/display/variable"
 )
-
-// busVariable is where the session bus is.
-const busVariable = "DBUS_SESSION_BUS_ADDRESS"
 
 // tableTime is how long the daemon is waited for to tell them: it has just let the
 // session begin, and who waits looks at a dark screen.
@@ -52,7 +50,7 @@ func (l *loginRun) table(have []string) []string {
 	}
 	var out []string
 	for i, entry := range rest {
-		if strings.HasPrefix(entry, busVariable+"=") || wasSet(replies[i]) {
+		if strings.HasPrefix(entry, variable.Bus+"=") || wasSet(replies[i]) {
 			out = append(out, entry)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 // it keeps and is spared.
 func TestLoginEnvironment(t *testing.T) {
 	r := newLoginRig(t)
-	r.userJob("agent", "start on startup\npre-start script\n    sleep 0.2\n    initctl set-env --global AGENT_SOCK=/run/agent\n"+
-		"    initctl set-env --global OWN=table\n    initctl set-env --global DISPLAY=:77\nend script\n"+service("agent"))
+	r.userJob("agent", "start on startup\npre-start script\n    sleep 0.2\n    initctl set-env --global AGENT_SOCK=/run/agent OWN=table DISPLAY=:77\n"+
+		"end script\n"+service("agent"))
 	one := r.login("one", "OWN=one", "ONLY_ONE=1")
 	two := r.login("two")
 	for _, test := range []struct {
@@ -45,6 +45,7 @@ func TestLoginHeldUp(t *testing.T) {
 	r.until("the respawn to be waited for", func() bool {
 		return strings.Contains(r.command("sctl", "status", "fails").out, "respawning in")
 	})
+	r.traced("hangs")
 	r.ok("sctl", "stop", "--no-wait", "hangs")
 	if got := l.sctl([]string{"WAYLAND_DISPLAY=wayland-7"}, "session", "begin"); got.status != 0 || strings.Contains(got.out+got.errOut, "fails") {
 		t.Errorf("session begin = %+v; want no word about the job that failed", got)

@@ -35,16 +35,21 @@ func (l *loginRun) joinUnless(signals, typed <-chan os.Signal) (early []unix.Sig
 	defer cancel()
 	j := &joining{login: *l}
 	j.login.stderr = &j.said
-	done := make(chan struct{})
+	// Who has joined hands the session over, or leaves it when nobody waits any more:
+	// done is taken or over is closed, and in no instant both.
+	done, over := make(chan struct{}), make(chan struct{})
+	defer close(over)
 	var start *guard.Guard
 	start.Go("join the daemon", func() {
 		j.err = j.login.join(ctx)
-		if j.err == nil && ctx.Err() != nil {
-			// Nobody waits for it any more.
+		select {
+		case done <- struct{}{}:
+		case <-over:
 			j.login.leave()
-			j.err = ctx.Err()
+			if j.login.client != nil {
+				j.login.client.Close()
+			}
 		}
-		close(done)
 	})
 	err := errors.New("cannot begin a login session: nothing answers")
 	late := time.NewTimer(joinTime + joinGrace)

@@ -22,22 +22,38 @@ const (
 	acceptDelay = 100 * time.Millisecond
 
 	cannotAccept = "cannot accept a client"
-	// maxSaid bounds what is remembered of the log.
-	maxSaid = 64
+	// maxSaid bounds what is remembered of the log, and sayAgain is how long the
+	// same is not said again: not for each client of a flood, but of a pid that has
+	// come to another process meanwhile.
+	maxSaid  = 64
+	sayAgain = time.Minute
 )
+
+// sayings are what was said already, and when.
+type sayings map[string]time.Time
+
+// due tells whether something is to be said now, and notes that it is.
+func (s sayings) due(what string, now time.Time) bool {
+	if at, ok := s[what]; ok && now.Sub(at) < sayAgain {
+		return false
+	}
+	if len(s) >= maxSaid {
+		clear(s)
+	}
+	s[what] = now
+	return true
+}
 
 // accept lets clients in until the listener ends.
 func (s *Server) accept(listener *net.UnixListener) {
-	// What was said already: once, not for each client of a flood.
-	said := map[string]bool{}
+	said := sayings{}
 	for {
 		socket, err := listener.AcceptUnix()
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
 		if err != nil {
-			if !said[cannotAccept] {
-				said[cannotAccept] = true
+			if said.due(cannotAccept, time.Now()) {
 				s.log.Warn(cannotAccept, "error", err)
 			}
 			s.at("bus-not-accepting")
@@ -49,19 +65,11 @@ func (s *Server) accept(listener *net.UnixListener) {
 			continue
 		}
 		s.at("bus-accepting")
-		why := s.add(socket, listener == s.readOnly)
-		switch {
-		case why == "" && len(said) > 0:
-			delete(said, cannotAccept)
-			delete(said, s.fullText())
+		switch why := s.add(socket, listener == s.readOnly); {
 		case why == "":
 		case listener == s.readOnly && why != s.fullText():
 			s.log.Debug("a client is sent away: " + why)
-		case !said[why]:
-			if len(said) > maxSaid {
-				clear(said)
-			}
-			said[why] = true
+		case said.due(why, time.Now()):
 			s.log.Warn("a client is sent away: " + why)
 		}
 	}

@@ -37,6 +37,8 @@ func errorName(kind engine.ErrorKind) string {
 		return api.ErrJobFailed
 	case engine.EventFailed:
 		return api.ErrEventFailed
+	case engine.LimitsExceeded:
+		return api.ErrLimitsExceeded
 	}
 	return api.ErrFailed
 }

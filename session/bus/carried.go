@@ -29,9 +29,9 @@ func (c *call) carriesTooMuch(m *method) *failure {
 	for i, a := range m.in {
 		var texts []string
 		switch a {
-		case arg{"env", "as"}:
+		case arg{"env", "as"}, arg{"vars", "as"}, arg{"names", "as"}:
 			texts = c.in.Texts(i)
-		case arg{"name", "s"}:
+		case arg{"name", "s"}, arg{"var", "s"}:
 			texts = []string{c.in.Text(i)}
 		}
 		for _, text := range texts {
@@ -40,7 +40,7 @@ func (c *call) carriesTooMuch(m *method) *failure {
 				continue
 			}
 			what := "its name"
-			if a.name == "env" {
+			if a.name != "name" {
 				key, _, _ := strings.Cut(text, "=")
 				what = "the variable " + key[:min(len(key), 64)]
 			}

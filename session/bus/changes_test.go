@@ -105,7 +105,11 @@ func TestWatchersGo(t *testing.T) {
 	}
 	_ = q.conn.Close()
 	_ = p.conn.Close()
-	eventually(t, "the watcher to be forgotten", func() bool { return s.watchers.Load() == 0 })
+	// Under the lock under which both are forgotten.
+	eventually(t, "the watchers to be forgotten", func() bool { return s.Connections() == 0 })
+	if got := s.watchers.Load(); got != 0 {
+		t.Errorf("watchers = %d when all have gone; want 0", got)
+	}
 	l.do(func() {
 		l.apply(engine.Stop{Target: engine.Target{Class: "svc"}})
 		if len(s.watched.objects) != 0 || s.watched.all != 0 {

@@ -144,7 +144,7 @@ try:
     j.Start([], True)
 except dbus.DBusException as e:
     print(e.get_dbus_name())
-m.SetEnv([], 'K=' + 'v' * 300000, True)
+m.SetEnv([], 'K=' + 'v' * 100000, True)
 print(len(m.GetEnv([], 'K')))
 c.close()
 `
@@ -153,7 +153,7 @@ func TestPythonDBus(t *testing.T) {
 	program := testkit.NeedPython(t, "dbus")
 	_, s := serve(t, service("svc"))
 	out, ok := run(t, program, "-c", pythonClient, s.Address())
-	want := fmt.Sprintf("%s running\n%s\n300000\n", api.InstancePath("svc", ""), api.ErrAlreadyStarted)
+	want := fmt.Sprintf("%s running\n%s\n100000\n", api.InstancePath("svc", ""), api.ErrAlreadyStarted)
 	if !ok || out != want {
 		t.Errorf("python3-dbus = %v, %q; want %q", ok, out, want)
 	}

@@ -65,6 +65,12 @@ func managerExtension() *iface {
 			}},
 			// Whether the end of all has begun.
 			{name: "ending", sig: "b", get: func(_ *Server, v engine.View, _ object) any { return v.Ending() }},
+			// Whether that comes with the last login, as of one that a login has
+			// started, and the instances that linger, for which it waits.
+			{name: "until_logout", sig: "b", get: func(_ *Server, v engine.View, _ object) any { return v.Stay().UntilLogout }},
+			{name: "lingering", sig: "as", get: func(_ *Server, v engine.View, _ object) any {
+				return append([]string{}, v.Stay().Lingering...)
+			}},
 			// The jobs that wait for each other, a sentence a cycle: "a waits
 			// for starting b, b waits for starting a".
 			{name: "blocked_cycles", sig: "as", get: func(_ *Server, v engine.View, _ object) any {

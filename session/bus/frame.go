@@ -35,8 +35,10 @@ type frames struct {
 	buf  []byte
 	// buf[start:end] is read and not consumed.
 	start, end int
-	// most bounds a message, in bytes.
-	most int
+	// most bounds a message, in bytes. skips: what is larger is passed over, and
+	// not the end.
+	most  int
+	skips bool
 	// fds came in and belong to no message yet.
 	fds []int
 	oob []byte
@@ -152,6 +154,9 @@ func (f *frames) next() ([]byte, error) {
 		pending := f.pending()
 		if len(pending) >= wire.FixedHeader {
 			size, err := frameSize(pending, f.most)
+			if err != nil && f.skips && size > 0 {
+				return nil, f.skip(size)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -210,14 +215,19 @@ func (s *Server) takeBack(c *conn) {
 }
 
 // frameSize returns the length of a message of which the fixed part of the
-// header is there; most bounds it.
+// header is there; most bounds it. Of one that is larger the length comes with the
+// error.
 func frameSize(head []byte, most int) (int, error) {
 	size, err := wire.Size(head)
 	if err != nil {
 		return 0, fmt.Errorf("cannot read a message: %w", err)
 	}
 	if size > most {
-		return 0, fmt.Errorf("a message has %d bytes, more than %d", size, most)
+		return size, tooLarge(size, most)
 	}
 	return size, nil
+}
+
+func tooLarge(size, most int) error {
+	return fmt.Errorf("a message has %d bytes, more than %d", size, most)
 }

@@ -89,7 +89,7 @@ func (l *link) called(m wire.Message, fds []int) {
 	g := l.guests[m.Sender]
 	if g == nil {
 		name := strings.Clone(m.Sender)
-		g = &guest{conn: &conn{server: l.server, link: l, name: name, waiting: map[engine.CallID]struct{}{}}}
+		g = l.stranger(name)
 		if len(l.guests) >= maxGuests {
 			g.known, g.denied = true, failf(api.ErrLimitsExceeded, "too many clients on the bus: %d", maxGuests)
 		} else {
@@ -108,6 +108,11 @@ func (l *link) called(m wire.Message, fds []int) {
 	default:
 		l.server.handle(g.conn, m, fds)
 	}
+}
+
+// stranger is a connection to the bus of which nothing is known yet.
+func (l *link) stranger(name string) *guest {
+	return &guest{conn: &conn{server: l.server, link: l, name: name, waiting: map[engine.CallID]struct{}{}}}
 }
 
 func (l *link) refuse(g *guest, m wire.Message, fail *failure) {

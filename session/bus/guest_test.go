@@ -120,7 +120,10 @@ func (b *fakeBus) send(h wire.Header, fd int, values ...any) {
 		b.t.Error(err)
 		return
 	}
-	_, _, _ = b.conn.WriteMsgUnix(w.Bytes(), rights, nil)
+	// The kernel takes as much at once as there is room for.
+	if n, _, err := b.conn.WriteMsgUnix(w.Bytes(), rights, nil); err == nil {
+		_, _ = b.conn.Write(w.Bytes()[n:])
+	}
 }
 
 // call is a call of ours by somebody on the bus.
@@ -226,6 +229,55 @@ func TestProcessFD(t *testing.T) {
 		}
 		_ = unix.Close(owner.Pidfd)
 	}
+}
+
+// What is larger than we take costs nobody the connection to the bus: who calls so
+// is refused, once it is whole, with what came with it, and the next is answered.
+func TestGuestsLarge(t *testing.T) {
+	type answer struct {
+		to, text string
+	}
+	answers := make(chan answer, 10)
+	b := newFakeBus(t, func(b *fakeBus, m wire.Message) {
+		switch {
+		case m.Kind == wire.MethodCall && m.Member == "GetConnectionCredentials":
+			b.send(wire.Header{Kind: wire.MethodReply, ReplyTo: m.Serial, Signature: "a{sv}"}, -1, map[string]wire.Variant{
+				"UnixUserID": wire.MakeVariant(uint32(os.Getuid())), "ProcessID": wire.MakeVariant(uint32(os.Getpid()))})
+		case m.Kind == wire.MethodReply:
+			answers <- answer{m.Destination, "ok"}
+		case m.Kind == wire.Error:
+			answers <- answer{m.Destination, m.ErrorName + ": " + strings.Clone(m.Text(0))}
+		}
+	})
+	_, s := serve(t)
+	if _, err := s.Join(RemoteOptions{Addresses: []string{api.UnixAddress(b.path)}, Names: bothNames, Insist: true, Owner: (&owners{}).tell}); err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Repeat("x", maxMessage)
+	emit := wire.Header{Kind: wire.MethodCall, Sender: ":1.2", Destination: api.BusName, Path: api.ManagerPath,
+		Interface: api.ManagerInterface, Member: "GetJobByName", Signature: "s"}
+	quiet, signal := emit, emit
+	quiet.Flags = wire.NoReplyExpected
+	signal.Kind = wire.Signal
+	// A descriptor that came with it is closed.
+	r, w := pipe(t)
+	fd, err := copyFD(int(w.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	b.send(emit, fd, large)
+	b.send(quiet, -1, large)
+	b.send(signal, -1, large)
+	b.call(":1.2", api.ManagerPath, api.PeerInterface, "Ping", "")
+	got := within(t, "an answer to the large call", answers)
+	if got.to != ":1.2" || !strings.HasPrefix(got.text, api.ErrLimitsExceeded+": cannot call GetJobByName: a message has ") {
+		t.Errorf("a call of more than %d bytes is answered %+v", maxMessage, got)
+	}
+	if got := within(t, "an answer to the next call", answers); got != (answer{":1.2", "ok"}) {
+		t.Errorf("the next call is answered %+v", got)
+	}
+	ends(t, r)
 }
 
 // What a bus sends that is no message ends the connection to it, and nothing

@@ -200,6 +200,35 @@ func TestConnectionsOfProcess(t *testing.T) {
 	connect(t, s)
 }
 
+// What is said of clients that are sent away is said again after its time, and no
+// more is remembered of it than there is room for.
+func TestSayings(t *testing.T) {
+	said, now := sayings{}, time.Now()
+	for i, test := range []struct {
+		after time.Duration
+		what  string
+		want  bool
+	}{
+		{0, "process 7", true},
+		{0, "process 7", false},
+		{0, "process 8", true},
+		{sayAgain - 1, "process 7", false},
+		{sayAgain, "process 7", true},
+		{sayAgain + 1, "process 7", false},
+		{sayAgain + 1, "process 8", true},
+		{2 * sayAgain, "process 7", true},
+	} {
+		if got := said.due(test.what, now.Add(test.after)); got != test.want {
+			t.Errorf("%d: due(%s) after %v = %v; want %v", i, test.what, test.after, got, test.want)
+		}
+	}
+	for i := range 3 * maxSaid {
+		if said.due(fmt.Sprint(i), now); len(said) > maxSaid {
+			t.Fatalf("%d sayings are remembered; want %d at the most", len(said), maxSaid)
+		}
+	}
+}
+
 // That no client can be let in is said once.
 func TestCannotAccept(t *testing.T) {
 	log, tries := &logText{}, atomic.Int32{}
@@ -234,7 +263,7 @@ func TestCannotAccept(t *testing.T) {
 		t.Fatalf("connect: %v, %v; tried %d times; want 3", err, restored, tries.Load())
 	}
 	eventually(t, "the client to be let in", func() bool { return s.Connections() == 1 })
-	s.Close(0)
+	s.Close(patience)
 	if got := strings.Count(log.buf.String(), cannotAccept); got != 1 {
 		t.Errorf("%q is in the log %d times; want once", cannotAccept, got)
 	}
@@ -438,7 +467,8 @@ func TestCallsThatCarryTooMuch(t *testing.T) {
 		{job, api.JobExtension, "Change", []any{"start", []string{"I=1", long}, true}, refused("Change: the variable V")},
 		{manager, api.ManagerExtension, "DefineTransient", []any{"new", "exec true", []string{long}, true}, refused("DefineTransient: the variable V")},
 		{manager, api.ManagerExtension, "BeginSession", []any{uint32(99), many}, "error " + api.ErrInvalidArgs + " "},
-		{manager, api.ManagerInterface, "SetEnv", []any{[]string{}, "BIG=" + x, true}, "reply"},
+		{manager, api.ManagerInterface, "SetEnv", []any{[]string{}, "BIG=" + x, true}, refused("SetEnv: the variable BIG has 131076 bytes, and a process can be given 131071 at most")},
+		{manager, api.ManagerInterface, "UnsetEnvList", []any{[]string{}, []string{x}}, refused("UnsetEnvList: the variable " + x[:64] + " has 131072 bytes")},
 	} {
 		serial := p.send(test.path, test.face, test.member, test.args...)
 		msg := p.receive()

@@ -47,6 +47,7 @@ type link struct {
 	unique  string         // our name there
 	bus     *events.Caller // the bus, when it hands its services over; see activate.go
 	early   []wire.Message // came before the answers of the beginning
+	large   []*oversize    // likewise, and were not taken
 	guests  map[string]*guest
 	held    int // calls of guests that are not known yet
 	// heldFiles counts the descriptors of these.
@@ -100,6 +101,7 @@ func (r *Remote) dialSocket(address, socket string) (*link, error) {
 	l := &link{remote: r, server: r.server, address: address,
 		guests: map[string]*guest{}, calls: map[uint32]func(*wire.Message){}}
 	l.conn = newConn(r.server, one.(*net.UnixConn), 0)
+	l.conn.in.skips = true
 	if err := l.begin(); err != nil {
 		l.conn.in.closeFDs(2 * maxHeldFDs)
 		_ = one.Close()
@@ -172,6 +174,12 @@ func (l *link) begin() error {
 	}
 	for missing > 0 {
 		m, _, err := l.next()
+		var large *oversize
+		if errors.As(err, &large) {
+			l.large = append(l.large, large)
+			c.in.settle(int(large.head.FDs))
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -222,17 +230,28 @@ func (l *link) serve() error {
 	for _, m := range l.early {
 		l.take(m, nil) // what came with it is closed
 	}
-	l.early = nil
+	for _, large := range l.large {
+		l.refuseLarge(large)
+	}
+	l.early, l.large = nil, nil
 	// Who listens there is not known to us.
 	l.server.backend.Read(func(v engine.View) { l.server.watch(c, nil, v) })
 	var err error
 	for {
 		var m wire.Message
 		var size int
-		if m, size, err = l.next(); err != nil {
+		m, size, err = l.next()
+		var large *oversize
+		switch {
+		case errors.As(err, &large):
+			l.refuseLarge(large)
+			m.FDs, err = large.head.FDs, nil
+		case err == nil:
+			l.take(m, c.in.fds[:m.FDs])
+		}
+		if err != nil {
 			break
 		}
-		l.take(m, c.in.fds[:m.FDs])
 		c.in.settle(int(m.FDs))
 		if !c.pace(size) {
 			err = errGone

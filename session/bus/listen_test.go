@@ -174,9 +174,8 @@ func TestCloseLeavesTheMute(t *testing.T) {
 	p := connect(t, s)
 	announce(l, 3000)
 	s.Close(50 * time.Millisecond)
-	if got := s.Connections(); got != 0 {
-		t.Errorf("Connections() after Close = %d; want 0", got)
-	}
+	// On a busy machine the end of its goroutines may take longer than Close waits.
+	eventually(t, "the client to be forgotten", func() bool { return s.Connections() == 0 })
 	p.gone()
 }
 

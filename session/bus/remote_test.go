@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -404,7 +403,7 @@ func TestBusClientsVanish(t *testing.T) {
 		t.Errorf("Ping() after all = %v", err)
 	}
 	_ = conn.Close()
-	s.Close(time.Second)
+	s.Close(patience)
 	if n := len(l1.guests); n > 2 {
 		t.Errorf("%d clients are remembered that have gone", n)
 	}

@@ -394,8 +394,11 @@ func TestBigEndianClient(t *testing.T) {
 func TestLargeMessagesInPieces(t *testing.T) {
 	_, s := serve(t)
 	p := connect(t, s)
-	big := strings.Repeat("v", 3<<20)
-	message := encodeCall(t, 60, api.ManagerPath, api.ManagerInterface, "SetEnv", []string{}, "BIG="+big, true)
+	var big []string
+	for i := range 14 {
+		big = append(big, fmt.Sprintf("BIG%02d=%s", i, strings.Repeat("v", 100<<10)))
+	}
+	message := encodeCall(t, 60, api.ManagerPath, api.ManagerInterface, "SetEnvList", []string{}, big, true)
 	go func() {
 		for len(message) > 0 {
 			n := min(len(message), 70001)
@@ -404,10 +407,50 @@ func TestLargeMessagesInPieces(t *testing.T) {
 		}
 	}()
 	if msg := p.receive(); replyTo(msg) != 60 || msg.Type != dbus.TypeMethodReply {
-		t.Fatalf("SetEnv = %.200s", story(msg))
+		t.Fatalf("SetEnvList = %.200s", story(msg))
 	}
-	if got := p.mustCall(api.ManagerPath, api.ManagerInterface, "GetEnv", []string{}, "BIG"); got[0] != big {
-		t.Errorf("GetEnv(BIG) has %d bytes; want %d", len(got[0].(string)), len(big))
+	all := p.mustCall(api.ManagerPath, api.ManagerInterface, "ListEnv", []string{})[0].([]string)
+	if n := len(all) - len(big); n < 0 || !slices.Equal(all[n:], big) {
+		t.Errorf("ListEnv has %d variables, and not at its end the %d that were set", len(all), len(big))
+	}
+}
+
+// What is set for all jobs is bounded, each variable and all together; what was
+// there before stays, and can become less.
+func TestEnvironmentBounded(t *testing.T) {
+	_, s := serve(t)
+	p := connect(t, s)
+	call := func(member string, args ...any) string {
+		t.Helper()
+		p.write(encodeCall(t, 61, api.ManagerPath, api.ManagerInterface, member, args...))
+		return story(p.receive())
+	}
+	none := []string{}
+	if got := call("SetEnv", none, "BIG="+strings.Repeat("v", 128<<10), true); !strings.Contains(got, api.ErrLimitsExceeded+" cannot call SetEnv: the variable BIG has 131076 bytes") {
+		t.Errorf("SetEnv of a variable of 128 KiB = %.300s", got)
+	}
+	value := strings.Repeat("v", 100<<10)
+	set := 0
+	for ; set < 30; set++ {
+		got := call("SetEnv", none, fmt.Sprintf("K%02d=%s", set, value), true)
+		if strings.Contains(got, api.ErrLimitsExceeded+" cannot change the environment: its variables would have ") {
+			break
+		}
+		if !strings.HasPrefix(got, "reply") {
+			t.Fatalf("SetEnv number %d = %.300s", set, got)
+		}
+	}
+	if set != 20 {
+		t.Errorf("%d variables of 100 KiB were taken; want 20", set)
+	}
+	if got := call("GetEnv", none, "K20"); !strings.HasPrefix(got, "error ") {
+		t.Errorf("GetEnv of what was refused = %.100s", got)
+	}
+	if got := call("UnsetEnv", none, "K00"); !strings.HasPrefix(got, "reply") {
+		t.Errorf("UnsetEnv = %.300s", got)
+	}
+	if got := call("SetEnv", none, "K20="+value, true); !strings.HasPrefix(got, "reply") {
+		t.Errorf("SetEnv after another was unset = %.300s", got)
 	}
 }
 

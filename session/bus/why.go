@@ -42,6 +42,10 @@ const whyVersion = 1
 //	instances    aa{sv}   INSTANCE
 //	blocking     aa{sv}   INSTANCE: those that they wait for, in the end
 //	cycles       as       those that an instance of the job is in
+//	lingers      b        of a job with "linger" that has instances; and until_logout b
+//	                      (the end of all comes with the last login), logins u (how
+//	                      many login sessions there are), lingering as (the
+//	                      instances that linger, of other jobs too)
 //	machine      s        of a job that waits for ":sys:" events: why they do not come;
 //	                      from the machine's own daemon: the end that is under way
 //
@@ -117,6 +121,7 @@ func why(c *call) {
 		}
 		t := teller{v, c.server.backend}
 		d := t.class(answer)
+		t.stay(d, answer)
 		put(d, "machine", c.server.tellMachine(v, answer.Class))
 		put(d, "wall", time.Duration(time.Now().UnixNano()))
 		return []any{d}, nil
@@ -127,6 +132,18 @@ func why(c *call) {
 type teller struct {
 	view    engine.View
 	backend Backend
+}
+
+// stay tells of a job that lingers what that keeps the daemon for.
+func (t teller) stay(d dict, why engine.ClassWhy) {
+	if !why.Class.Linger || len(why.Instances) == 0 {
+		return
+	}
+	stay := t.view.Stay()
+	put(d, "lingers", true)
+	put(d, "until_logout", stay.UntilLogout)
+	put(d, "logins", uint32(stay.Logins))
+	put(d, "lingering", stay.Lingering)
 }
 
 func (t teller) class(why engine.ClassWhy) dict {

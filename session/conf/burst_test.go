@@ -3,9 +3,9 @@ package conf
 import (
 	"fmt"
 	"os"
-	"sync/atomic"
+	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,18 +16,39 @@ func exchange(t *testing.T, a, b string) {
 	must(t, unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE))
 }
 
+// readings counts how often each file was read, by its path below the root.
+type readings struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (r *readings) read(path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.of[path]++
+}
+
+// take returns what was counted, and begins anew.
+func (r *readings) take() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := r.of
+	r.of = make(map[string]int)
+	return of
+}
+
 // crowd opens a Watcher of a directory with n jobs, and counts what it reads.
-func crowd(t *testing.T, n int) (*desk, *atomic.Int64) {
+func crowd(t *testing.T, n int) (*desk, *readings) {
 	t.Helper()
-	reads := new(atomic.Int64)
-	d := openWith(t, Options{reads: func(string) { reads.Add(1) }}, tempDir(t), "1", "2")
+	root, reads := tempDir(t), &readings{of: make(map[string]int)}
+	d := openWith(t, Options{reads: func(path string) { reads.read(strings.TrimPrefix(path, root+"/")) }}, root, "1", "2")
 	for i := range n {
 		d.put(member(i), "first")
 	}
 	settle(t, d.path(member(n-1)))
 	d.live()
-	if len(d.jobs) != n || reads.Load() != int64(n) {
-		t.Fatalf("%d jobs of %d files that were read; want %d of as many", len(d.jobs), reads.Load(), n)
+	if got := len(reads.take()); len(d.jobs) != n || got != n {
+		t.Fatalf("%d jobs of %d files that were read; want %d of as many", len(d.jobs), got, n)
 	}
 	return d, reads
 }
@@ -44,16 +65,13 @@ func settle(t *testing.T, path string) {
 
 func member(i int) string { return fmt.Sprintf("1/group%d/j%d.conf", i%10, i) }
 
-// all waits until every job has the text.
+// all waits until every job has the text, as long as changes go on coming.
 func (d *desk) all(text string, n int) {
 	d.t.Helper()
-	late := time.After(patience)
 	for done := 0; done < n; {
-		select {
-		case batch := <-d.batches:
-			d.take(batch)
-		case <-late:
-			d.t.Fatalf("in vain waited for %d jobs to say %q", n, text)
+		d.take(within(d.t, fmt.Sprintf("%d jobs to say %q, of which %d do", n, text, done), d.batches))
+		for len(d.batches) > 0 {
+			d.take(<-d.batches)
 		}
 		done = 0
 		for i := range n {
@@ -68,29 +86,43 @@ func (d *desk) all(text string, n int) {
 func TestOneAmongMany(t *testing.T) {
 	const n = 2000
 	d, reads := crowd(t, n)
+	const j7 = "group7/j7"
+	// How often each file was read, and may be: what was written in two steps may
+	// be read in between, and again, which may be after that is known.
+	got, most := make(map[string]int), make(map[string]int)
+	parsed, files := d.parsed.Load(), 0
 	for _, c := range []struct {
-		name  string
-		do    func()
-		reads int64
+		name      string
+		do        func()
+		reads     string // the file; "" for none
+		job, want string // what comes of it, "" for no job
 	}{
-		{"written", func() { d.put(member(7), "written") }, 1},
-		{"renamed over", func() { d.swap(member(7), "renamed") }, 1},
-		{"removed", func() { d.drop(member(7)) }, 0},
-		{"made", func() { d.put(member(7), "made") }, 1},
-		{"removed and made", func() { d.drop(member(7)); d.put(member(7), "anew") }, 1},
-		{"a directory with one", func() { d.put("1/new/x.conf", "x") }, 1},
-		{"the directory moved", func() { d.move("1/new", "1/old") }, 1},
-		{"a whole directory before it", func() { d.put("2/new/x.conf", "x") }, 1},
+		{"written", func() { d.put(member(7), "written") }, member(7), j7, "written"},
+		{"renamed over", func() { d.swap(member(7), "renamed") }, member(7), j7, "renamed"},
+		{"removed", func() { d.drop(member(7)) }, "", j7, ""},
+		{"made", func() { d.put(member(7), "made") }, member(7), j7, "made"},
+		{"removed and made", func() { d.drop(member(7)); d.put(member(7), "anew") }, member(7), j7, "anew"},
+		{"a directory with one", func() { d.put("1/new/x.conf", "x") }, "1/new/x.conf", "new/x", "x"},
+		{"the directory moved", func() { d.move("1/new", "1/old") }, "1/old/x.conf", "old/x", "x"},
+		{"a whole directory before it", func() { d.put("2/new/x.conf", "y") }, "2/new/x.conf", "new/x", "y"},
 	} {
-		before, parsed := reads.Load(), d.parsed.Load()
 		c.do()
-		d.take(<-d.batches)
-		// What was written in two steps may be read in between, and again.
-		if got := reads.Load() - before; got > 2*c.reads {
-			t.Errorf("%s: %d files were read; want %d", c.name, got, c.reads)
+		want := ""
+		if c.want != "" {
+			want = c.reads + ": " + c.want
+			most[c.reads] += 2
+			files++
 		}
-		if got := d.parsed.Load() - parsed; got > 2*c.reads {
-			t.Errorf("%s: %d files were parsed; want %d", c.name, got, c.reads)
+		for d.jobs[c.job] != want {
+			d.take(within(t, c.name, d.batches))
+		}
+		for path, n := range reads.take() {
+			if got[path] += n; got[path] > most[path] {
+				t.Errorf("%s: %s was read %d times by now; want %d at most", c.name, path, got[path], most[path])
+			}
+		}
+		if n := d.parsed.Load() - parsed; n > int64(2*files) {
+			t.Errorf("%s: %d files were parsed by now; want %d at most", c.name, n, 2*files)
 		}
 	}
 }

@@ -16,13 +16,21 @@ type work struct {
 	// every file to be read, whatever it looks like.
 	walk, reread bool
 	// names holds files, by their path below the search directory as the
-	// user sees it, that have changed for certain; true for those that are to
-	// count as they are, even if they look as if just begun.
-	names map[string]bool
+	// user sees it, that have changed for certain.
+	names map[string]standing
 	// writing holds files that somebody is writing: they go on to count as
 	// they did.
 	writing map[string]bool
 }
+
+// standing is what was told of a file that has changed.
+type standing uint8
+
+const (
+	unsaid  standing = iota // nothing of whether it is whole
+	another                 // it is another than before, which may have just been begun
+	entire                  // it is to count as it is, even if it looks as if just begun
+)
 
 func (w *work) empty() bool {
 	return !w.walk && !w.reread && len(w.names) == 0
@@ -32,13 +40,14 @@ func (w *work) empty() bool {
 func (w *work) merge(later work) {
 	w.walk = w.walk || later.walk
 	w.reread = w.reread || later.reread
-	for name, whole := range later.names {
-		w.name(name, whole)
+	for name, s := range later.names {
+		w.name(name, s)
 	}
 	w.writing = later.writing
 }
 
-func (w *work) name(path string, whole bool) {
+// name adds a file. What was told before holds on, unless it was of another file.
+func (w *work) name(path string, s standing) {
 	if w.reread {
 		return
 	}
@@ -47,9 +56,12 @@ func (w *work) name(path string, whole bool) {
 		return
 	}
 	if w.names == nil {
-		w.names = make(map[string]bool)
+		w.names = make(map[string]standing)
 	}
-	w.names[path] = w.names[path] || whole
+	if s == unsaid {
+		s = w.names[path]
+	}
+	w.names[path] = s
 }
 
 // change is what has happened to a file.
@@ -63,6 +75,17 @@ const (
 	written               // and who does may go on
 	altered               // its mode or owner
 )
+
+// standing is what that says of the file.
+func (c change) standing() standing {
+	switch c {
+	case whole:
+		return entire
+	case came, went, lost:
+		return another
+	}
+	return unsaid
+}
 
 // dirt collects work from the notices of the kernel until it is time to do
 // it. It is safe for concurrent use.
@@ -128,7 +151,7 @@ func (d *dirt) mark(t target, what change) {
 	if t.path == "" {
 		d.trees[t.index].walk = true
 	} else {
-		d.trees[t.index].name(t.path, what == whole)
+		d.trees[t.index].name(t.path, what.standing())
 	}
 	d.touch()
 }
@@ -160,7 +183,7 @@ func (d *dirt) begun(index int, paths []string) {
 	for _, path := range paths {
 		t := target{index, path}
 		if _, heard := d.trees[index].names[path]; !heard && !d.await(t) {
-			d.trees[index].name(path, true)
+			d.trees[index].name(path, entire)
 			d.touch()
 		}
 	}
@@ -227,7 +250,7 @@ func (d *dirt) take() []work {
 	for t, w := range d.writing {
 		if !w.ends(d.idle).After(now) {
 			delete(d.writing, t)
-			d.trees[t.index].name(t.path, true)
+			d.trees[t.index].name(t.path, entire)
 		}
 	}
 	for t := range d.writing {

@@ -139,7 +139,7 @@ func TestHangingDirectory(t *testing.T) {
 	gate := make(chan struct{})
 	root := tempDir(t)
 	d := openWith(t, Options{
-		Patience: time.Second, // long enough for the other on a busy machine
+		Patience: time.Second,
 		before: func(dir Dir) {
 			if strings.HasSuffix(dir.Path, "/hangs") {
 				<-gate
@@ -150,17 +150,18 @@ func TestHangingDirectory(t *testing.T) {
 	d.put("2/a.conf", "two")
 	d.put("2/b.conf", "two")
 	d.live()
-	d.want("a = 2/a.conf: two", "b = 2/b.conf: two")
+	// On a busy machine the other may be late as well.
+	d.until("a = 2/a.conf: two", "b = 2/b.conf: two")
 	d.put("2/b.conf", "changed")
 	d.until("a = 2/a.conf: two", "b = 2/b.conf: changed")
 	d.load() // done at once, though that directory is at work
 	d.put("hangs/c.conf", "after")
-	if n := d.times("does not answer"); n != 1 {
+	if n := d.times(d.path("hangs") + " yet: the file system does not answer"); n != 1 {
 		t.Errorf("it is said %d times; want once:\n%s", n, d.log)
 	}
 	close(gate)
 	d.until("a = hangs/a.conf: hung", "b = 2/b.conf: changed", "c = hangs/c.conf: after")
-	if !d.says("can be read again") {
+	if !d.says(d.path("hangs") + " can be read again") {
 		t.Errorf("the log does not say so:\n%s", d.log)
 	}
 }
@@ -191,11 +192,10 @@ func TestNothingIsLeft(t *testing.T) {
 	for range 10 {
 		once()
 	}
-	// A goroutine that has handed over its last finding is still about to end.
+	// A goroutine that has handed over its last finding, or was not waited for, is
+	// still about to end.
 	eventually(t, "the goroutines to end", func() bool { return goroutines() <= threads })
-	if n := descriptors(t); n > files {
-		t.Errorf("%d descriptors after Close; %d before New", n, files)
-	}
+	eventually(t, "the descriptors to be closed", func() bool { return descriptors(t) <= files })
 }
 
 func goroutines() int { return runtime.NumGoroutine() }

@@ -20,7 +20,7 @@ import (
 
 // patience is how long a test waits for what must come; it never waits for
 // what must not.
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // tempDir returns a directory by its real path.
 func tempDir(t testing.TB) string {
@@ -152,6 +152,10 @@ func openWith(t *testing.T, opts Options, root string, dirs ...string) *desk {
 		// What counts before is not held back.
 		opts.Writing = time.Hour
 	}
+	if opts.Patience == 0 {
+		// Nothing hangs here, however busy the machine is.
+		opts.Patience = time.Hour
+	}
 	opts.Parse = func(name, path string, text []byte) (*job.Class, []job.Problem) {
 		d.parsed.Add(1)
 		return parseFake(name, path, text)
@@ -250,15 +254,16 @@ func (d *desk) list() []string {
 	return list
 }
 
-// until waits for all that is defined to be just that.
+// until waits for all that is defined to be just that, as long as changes go on
+// coming.
 func (d *desk) until(jobs ...string) {
 	d.t.Helper()
-	late := time.After(patience)
-	for !slices.Equal(d.list(), jobs) {
+	// The list of many is not made for each of many batches.
+	for len(d.jobs) != len(jobs) || !slices.Equal(d.list(), jobs) {
 		select {
 		case batch := <-d.batches:
 			d.take(batch)
-		case <-late:
+		case <-time.After(patience):
 			d.want(jobs...)
 			d.t.FailNow()
 		}
@@ -284,5 +289,17 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		case <-late:
 			t.Fatalf("in vain waited for: %s", what)
 		}
+	}
+}
+
+// within takes the next batch of changes that are due for a reason.
+func within(t *testing.T, what string, batches <-chan []Change) []Change {
+	t.Helper()
+	select {
+	case batch := <-batches:
+		return batch
+	case <-time.After(patience):
+		t.Fatalf("in vain waited for: %s", what)
+		return nil
 	}
 }

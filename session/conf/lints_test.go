@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/session-init/session-init/session/conf"
 	"github.com/session-init/session-init/session/job"
@@ -34,6 +35,7 @@ func TestLintsAreLogged(t *testing.T) {
 		var set []string
 		w := conf.New([]conf.Dir{{Path: dir}}, conf.Options{
 			Logger: slog.New(slog.NewTextHandler(&log, nil)), Parse: job.Parse, Apply: job.Apply,
+			Patience: time.Hour,
 		}, func(changes []conf.Change) {
 			for _, c := range changes {
 				if c.Set != nil {

@@ -280,7 +280,7 @@ func TestRescanOrder(t *testing.T) {
 	dir := tempDir(t)
 	put(t, dir+"/a.conf", "a")
 	var applied []string // by the Watcher's goroutine only, until done
-	w := New([]Dir{{Path: dir}}, Options{Notifier: inotify.Open, Parse: parseFake, Apply: applyFake}, func(changes []Change) {
+	w := New([]Dir{{Path: dir}}, Options{Notifier: inotify.Open, Parse: parseFake, Apply: applyFake, Patience: time.Hour}, func(changes []Change) {
 		for _, c := range changes {
 			applied = append(applied, c.Name())
 		}
@@ -313,9 +313,13 @@ func TestLiveBurst(t *testing.T) {
 	d := openWith(t, Options{Debounce: 200 * time.Millisecond}, tempDir(t), "1")
 	d.mkdir("1")
 	d.live()
+	// They are heard at once, however long it takes to write them.
+	watch := d.w.trees[0].watch
+	watch.mu.Lock()
 	for i := range n {
 		d.put(fmt.Sprintf("1/job%d.conf", i), "x")
 	}
+	watch.mu.Unlock()
 	batches := 0
 	for len(d.jobs) < n {
 		d.take(<-d.batches)

@@ -388,7 +388,7 @@ func (k *walker) read(path, real string) {
 	}
 	switch sum := sumOf(k.seed, text); {
 	case k.known(path, sum, false, stamp.mark(k.seed)):
-	case k.reader.begun && !k.work.reread && !k.work.names[path]:
+	case k.reader.begun && !k.work.reread && k.work.names[path] != entire:
 		k.keep(path)
 		k.begun = append(k.begun, path)
 	default:

@@ -16,6 +16,22 @@ func (d *desk) slow(name, text string) *os.File {
 	return f
 }
 
+// half opens a file as a shell's > does, and writes to it once that is noticed, by
+// the path under which the file is a job's: a write at the moment at which the new
+// file is read may be taken for all of it.
+func (d *desk) half(name, job, text string) *os.File {
+	d.t.Helper()
+	f := d.slow(name, "")
+	eventually(d.t, name+" to be waited for", func() bool {
+		d.w.dirt.mu.Lock()
+		defer d.w.dirt.mu.Unlock()
+		_, waited := d.w.dirt.writing[target{0, d.path(job)}]
+		return waited
+	})
+	more(d.t, f, text)
+	return f
+}
+
 func more(t *testing.T, f *os.File, text string) {
 	t.Helper()
 	_, err := f.WriteString(text)
@@ -37,11 +53,11 @@ func TestHalfWritten(t *testing.T) {
 	d.want(want...)
 
 	half := map[string]*os.File{
-		"1/a.conf":     d.slow("1/a.conf", "ha"),
-		"1/b.override": d.slow("1/b.override", "ha"),
-		"1/new.conf":   d.slow("1/new.conf", "ha"),
+		"1/a.conf":     d.half("1/a.conf", "1/a.conf", "ha"),
+		"1/b.override": d.half("1/b.override", "1/b.override", "ha"),
+		"1/new.conf":   d.half("1/new.conf", "1/new.conf", "ha"),
 		"1/empty.conf": d.slow("1/empty.conf", ""),
-		"store/linked": d.slow("store/linked", "ha"),
+		"store/linked": d.half("store/linked", "1/linked.conf", "ha"),
 	}
 	notices := d.times("broken")
 	d.put("1/z.conf", "one")
@@ -187,14 +203,14 @@ func TestDirtOfWriters(t *testing.T) {
 	if wait, ok := d.due(time.Millisecond); !ok || wait != 0 {
 		t.Errorf("due = %v, %t; want now", wait, ok)
 	}
-	if got := d.take()[0]; !got.names["/a"] || got.writing["/a"] || !got.writing["/b"] {
+	if got := d.take()[0]; got.names["/a"] != entire || got.writing["/a"] || !got.writing["/b"] {
 		t.Errorf("work = %+v; want the one that takes too long as it is", got)
 	}
 
 	// What was heard is stronger than what it looks like.
 	d.mark(a, whole)
 	d.begun(0, []string{"/a", "/c"})
-	if got := d.take()[0]; !got.names["/a"] || len(got.names) != 1 || got.writing["/a"] || !got.writing["/c"] {
+	if got := d.take()[0]; got.names["/a"] != entire || len(got.names) != 1 || got.writing["/a"] || !got.writing["/c"] {
 		t.Errorf("work = %+v; want the closed file", got)
 	}
 	d.markAll()
@@ -217,9 +233,9 @@ func TestDirtOfWriters(t *testing.T) {
 	}
 
 	// The later says who writes now.
-	w := work{names: map[string]bool{"/a": true}, writing: map[string]bool{"/b": true}}
-	w.merge(work{names: map[string]bool{"/a": false}, writing: map[string]bool{"/c": true}})
-	if !w.names["/a"] || w.writing["/b"] || !w.writing["/c"] {
+	w := work{names: map[string]standing{"/a": entire}, writing: map[string]bool{"/b": true}}
+	w.merge(work{names: map[string]standing{"/a": unsaid}, writing: map[string]bool{"/c": true}})
+	if w.names["/a"] != entire || w.writing["/b"] || !w.writing["/c"] {
 		t.Errorf("work = %+v", w)
 	}
 	for range 2 * maxNames {
@@ -227,5 +243,42 @@ func TestDirtOfWriters(t *testing.T) {
 	}
 	if len(d.writing) > maxNames {
 		t.Errorf("%d files are waited for; want %d", len(d.writing), maxNames)
+	}
+}
+
+// Whether a file is whole is what was told of it last: of the file that was there
+// before it says nothing, also when both came in one batch.
+func TestStanding(t *testing.T) {
+	a := target{0, "/a"}
+	for _, test := range []struct {
+		before, later []change // two batches
+		want          standing
+	}{
+		{[]change{came}, nil, another},
+		{[]change{came, whole}, nil, entire},
+		{[]change{whole, altered}, nil, entire},
+		{[]change{altered}, nil, unsaid},
+		{[]change{whole, went}, nil, another},
+		{[]change{whole, went, came}, nil, another},
+		{[]change{whole, lost, came}, nil, another},
+		{[]change{whole, went, came, altered}, nil, another},
+		{[]change{whole, went, came, whole}, nil, entire},
+		{[]change{whole}, []change{altered}, entire},
+		{[]change{whole}, []change{went, came}, another},
+		{[]change{came}, []change{whole}, entire},
+		{[]change{went, came}, []change{altered}, another},
+	} {
+		d := newDirt(1, time.Hour)
+		for _, c := range test.before {
+			d.mark(a, c)
+		}
+		w := d.take()[0]
+		for _, c := range test.later {
+			d.mark(a, c)
+		}
+		w.merge(d.take()[0])
+		if got := w.names["/a"]; got != test.want {
+			t.Errorf("after %v and %v the file's standing = %v; want %v", test.before, test.later, got, test.want)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package display
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -78,6 +79,9 @@ func Activate(ctx context.Context, address string, env []string) (untold []strin
 		Member: "UpdateActivationEnvironment", Args: []any{told}}})
 	if err == nil && replies[0].Err != nil {
 		err = replies[0].Err
+	}
+	if errors.Is(err, api.ErrDisconnected) {
+		err = errors.New("it has closed the connection") // no session-init is there
 	}
 	if err != nil {
 		return untold, fmt.Errorf("cannot tell the bus at %s of the variables: %w", address, err)

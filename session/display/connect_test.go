@@ -15,7 +15,7 @@ import (
 	"github.com/session-init/session-init/session/display/variable"
 )
 
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 func within(t *testing.T) context.Context {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A socket comes, and then somebody listens on it; what is another's, or no
@@ -111,7 +112,12 @@ func TestBelow(t *testing.T) {
 			t.Errorf("Below(%d, %d) = %t; want %t", test.pid, test.ancestor, got, test.want)
 		}
 	}
-	if got, want := InUse("wayland:/d/wayland-1", "OTHER=x"), []string{"WAYLAND_DISPLAY=/d/wayland-1", "SWAYSOCK=/s"}; !slices.Equal(got, want) {
+	// Its environment is there a moment after its exec is known of.
+	got, want := []string(nil), []string{"WAYLAND_DISPLAY=/d/wayland-1", "SWAYSOCK=/s"}
+	for late := time.Now().Add(patience); got == nil && time.Now().Before(late); time.Sleep(time.Millisecond) {
+		got = InUse("wayland:/d/wayland-1", "OTHER=x")
+	}
+	if !slices.Equal(got, want) {
 		t.Errorf("InUse = %q; want %q", got, want)
 	}
 	if got := InUse("wayland:/d/wayland-2", "OTHER=x"); got != nil {

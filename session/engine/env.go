@@ -234,19 +234,37 @@ func (e *Engine) setEnv(msg SetEnv) {
 }
 
 func (e *Engine) changeEnv(msg SetEnv) *Error {
+	if err := overweight(0, msg.weight()); err != nil {
+		return err // before there is any work with it
+	}
 	if msg.Class != "" {
 		in, err := e.find(Target{Class: msg.Class, Instance: msg.Target, ByName: true}, nil)
 		if err != nil {
 			return err
 		}
+		// An edit makes the list anew.
+		edits, had := in.edits, weight(in.edits)
 		e.editInstance(in, msg)
+		if err := overweight(had, weight(in.edits)); err != nil {
+			in.edits = edits
+			return err
+		}
 		e.rewatch(in)
 		return nil
+	}
+	had := e.tableWeight()
+	table, origins := e.table, e.origins
+	if had+2*msg.weight() > maxTable { // each variable, and who set it
+		e.table, e.origins = table.Clone(), slices.Clone(origins)
 	}
 	if msg.Reset {
 		e.table, e.origins = e.firstTable.Clone(), nil
 	}
 	e.editTable(msg)
+	if err := overweight(had, e.tableWeight()); err != nil {
+		e.table, e.origins = table, origins
+		return err
+	}
 	e.rewatchAll()
 	return nil
 }

@@ -15,6 +15,7 @@ const (
 	NotRunning
 	JobFailed
 	EventFailed
+	LimitsExceeded
 )
 
 // Error is a refusal or failure of a call. Msg is the sentence that clients

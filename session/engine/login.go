@@ -261,24 +261,33 @@ func beginsWith(def *job.Class) bool {
 // displayless refuses to start a job that is made for login sessions while none
 // has a display: it would run without one, and the session that comes next would
 // find it so. Who gives it a display himself, or has given all jobs one, is not
-// refused.
+// refused, nor is who says by an empty one that it needs none, which its definition
+// cannot tell.
 func (e *Engine) displayless(t Target, env events.Env) *Error {
 	c := e.classes[t.Class]
 	if t.ByName || e.loginOf(env) != nil || slices.ContainsFunc(e.logins, func(s *login) bool { return s.began && s.stop == nil }) {
 		return nil
 	}
-	if _, err := e.instanceName(c, env); !beginsWith(c.def) && (err == nil || !ofEach(c.def)) {
+	_, nameless := e.instanceName(c, env)
+	if !beginsWith(c.def) && (nameless == nil || !ofEach(c.def)) {
 		return nil
 	}
 	for _, key := range [...]string{"WAYLAND_DISPLAY", "DISPLAY"} {
-		for _, layer := range [...]events.Env{env, c.def.Env, e.table} {
+		if _, said := env.Get(key); said {
+			return nil
+		}
+		for _, layer := range [...]events.Env{c.def.Env, e.table} {
 			if value, _ := layer.Get(key); value != "" {
 				return nil
 			}
 		}
 	}
+	without := "; with DISPLAY= it starts without one"
+	if nameless != nil {
+		without = "" // nor is it known whose it would be
+	}
 	return errorf(InvalidArgs, "It belongs to a login session, and none has a display: "+
-		"'session-init -- COMMAND' begins one, or 'sctl session begin' in the desktop's start-up file")
+		"'session-init -- COMMAND' begins one, or 'sctl session begin' in the desktop's start-up file%s", without)
 }
 
 func (e *Engine) newLogin(by *events.Caller) *login {
@@ -472,7 +481,7 @@ func (e *Engine) loginOver(ev *events.Event) {
 	e.rewatchAll()
 	last := e.lastLogout()
 	if e.endsByLogout() && len(e.logins) == 0 && !last {
-		e.logf(Info, nil, "The last login session is over, session-init stays for what lingers: %s", e.lingering())
+		e.logf(Info, nil, "The last login session is over, session-init stays for what lingers: %s", strings.Join(e.lingering(), ", "))
 	}
 	e.do(over)
 	e.moveJobs(s)

@@ -52,7 +52,7 @@ func (e *Engine) endsByLogout() bool { return e.cfg.UntilLogout || e.loggedOut }
 // lastLogout reports whether there is no login session left, nor anything that
 // lingers, and the end of all is to come with the last of them.
 func (e *Engine) lastLogout() bool {
-	return e.endsByLogout() && len(e.logins) == 0 && e.lingering() == ""
+	return e.endsByLogout() && len(e.logins) == 0 && len(e.lingering()) == 0
 }
 
 // staying names what keeps a daemon that is to end with the last login; empty
@@ -62,19 +62,34 @@ func (e *Engine) staying() string {
 	for _, s := range e.logins {
 		out = append(out, fmt.Sprintf("login session %d", s.id))
 	}
-	if names := e.lingering(); names != "" {
-		out = append(out, "what lingers: "+names)
+	if names := e.lingering(); len(names) > 0 {
+		out = append(out, "what lingers: "+strings.Join(names, ", "))
 	}
 	return strings.Join(out, ", ")
 }
 
 // lingering names the instances that keep the daemon.
-func (e *Engine) lingering() string {
+func (e *Engine) lingering() []string {
 	var out []string
 	for _, c := range e.order {
 		for in := c.first; c.def.Linger && in != nil; in = in.next {
 			out = append(out, in.label())
 		}
 	}
-	return strings.Join(out, ", ")
+	return out
+}
+
+// Stay is what the end of a daemon by the last logout waits for.
+type Stay struct {
+	// UntilLogout: the end of all comes with the last login, and has not begun.
+	UntilLogout bool
+	// Logins is how many login sessions there are, Lingering the instances that
+	// linger, as labels, by class and age.
+	Logins    int
+	Lingering []string
+}
+
+// Stay returns what keeps the daemon, or would if it were to end by a logout.
+func (v View) Stay() Stay {
+	return Stay{UntilLogout: v.e.endsByLogout() && !v.e.ending.begun, Logins: len(v.e.logins), Lingering: v.e.lingering()}
 }

@@ -147,6 +147,13 @@ func (n *naive) connected(c *nClass, address string) {
 	}
 }
 
+// serveNobody shuts the sockets of a job that a connection names no instance of.
+func (n *naive) serveNobody(c *nClass, names []string) {
+	if slices.Contains(names, job.SocketEvent) && len(c.instances) == 0 && !c.sockets.shut && len(n.listens(c)) > 0 {
+		c.sockets.shut, c.sockets.count = true, 0
+	}
+}
+
 func (c *nClass) listenAgain() {
 	if c.sockets.shut || c.sockets.faulty {
 		c.sockets.shut, c.sockets.count = false, 0

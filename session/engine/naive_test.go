@@ -174,6 +174,8 @@ func (n *naive) startIfTrue(c *nClass) {
 			in.next, in.after, in.hasNext = env, names, true
 			n.want(in, 0, evs, true)
 		}
+	} else {
+		n.serveNobody(c, names)
 	}
 	c.half.drop() // (42)
 }

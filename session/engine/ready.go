@@ -50,7 +50,7 @@ func (e *Engine) lacks(msg Lacks) {
 		return
 	}
 	in.ready.Lacks = msg.What
-	if in.state > InSpawned && msg.What != "" {
+	if in.state > InSpawned && in.goal == GoalStart && msg.What != "" {
 		e.logf(Warn, in, "%s is ready no longer: %s; it runs on", in.label(), msg.What)
 	}
 }

@@ -71,8 +71,9 @@ func TestWaiting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer probe.Close()
+	silence(t, probe)
 	at := probe.Addr().(*net.TCPAddr).AddrPort()
-	probe.Close()
 	tcp := job.Socket{Proto: job.ProtoInet, Addr: at.Addr(), Port: at.Port()}
 	w.Listen("svc", []job.Socket{path, abstracted, tcp})
 	w.hears("opened svc []")

@@ -19,7 +19,7 @@ import (
 	"github.com/session-init/session-init/session/job"
 )
 
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // holder is a keeper for tests.
 type holder struct {
@@ -148,6 +148,19 @@ func (w *world) path(name string) job.Socket {
 	return job.Socket{Proto: job.ProtoUnix, Path: filepath.Join(w.dir, name), Mode: 0o640}
 }
 
+// silence has a listener listen no more and keep its port, which is given to
+// nobody who wants any port, and to those who ask for this one.
+func silence(t *testing.T, listener net.Listener) {
+	t.Helper()
+	raw, err := listener.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if controlErr := raw.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_RDWR) }); controlErr != nil || err != nil {
+		t.Fatal(controlErr, err)
+	}
+}
+
 // dial connects, and the connection stays in the queue.
 func (w *world) dial(network, address string) {
 	w.t.Helper()
@@ -259,7 +272,7 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	// What was in the way has gone.
-	taken.Close()
+	silence(t, taken)
 	w.Listen("svc", []job.Socket{{Proto: job.ProtoInet, Addr: takenAt.Addr(), Port: takenAt.Port()}})
 	w.hears("opened svc []")
 	w.dial("tcp", takenAt.String())

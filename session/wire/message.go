@@ -119,36 +119,12 @@ func (m *Message) parse(text string) Fault {
 		return CutShort
 	}
 	c := checker{cursor: cursor{text: text, big: text[0] == 'B'}}
-	m.Kind, m.Flags = Kind(text[1]), text[2]
-	c.pos = 4
-	length := c.uint32()
-	m.Serial = c.uint32()
-	switch {
-	case m.Kind == 0:
-		return BadKind
-	case m.Serial == 0:
-		return BadSerial
-	case m.Kind > Signal:
-		return okay
-	}
-	fields := c.uint32()
-	c.text = text[:FixedHeader+int(fields)]
-	f := m.fields(&c)
-	if f == CutShort && len(c.text) < len(text) {
-		f = ArrayOverrun
-	}
-	if f != okay {
-		return f
-	}
-	c.text = text
-	if f := c.padding(8); f != okay {
+	length, f := m.head(&c)
+	if f != okay || m.Kind > Signal {
 		return f
 	}
 	if uint32(len(text)-c.pos) != length {
 		return CutShort
-	}
-	if f := m.complete(); f != okay {
-		return f
 	}
 	m.body = c.cursor
 	c.fds = m.FDs
@@ -160,6 +136,63 @@ func (m *Message) parse(text string) Fault {
 	}
 	m.NUL, m.NotUTF8 = c.nul, c.notUTF8
 	return okay
+}
+
+// HeaderSize returns the length of a header of which the fixed part is there.
+func HeaderSize(head []byte) (int, error) {
+	if _, f := fixed(string(head[:FixedHeader])); f != okay {
+		return 0, f
+	}
+	c := cursor{text: string(head[:FixedHeader]), pos: 12, big: head[0] == 'B'}
+	return FixedHeader + (int(c.uint32())+7)&^7, nil
+}
+
+// ParseHeader reads a header, which is the whole text: HeaderSize bytes of a
+// message. The error is a Fault.
+func ParseHeader(text string) (Header, error) {
+	var m Message
+	if len(text) < FixedHeader {
+		return m.Header, CutShort
+	}
+	if n, err := HeaderSize([]byte(text)); err != nil {
+		return m.Header, err
+	} else if n != len(text) {
+		return m.Header, CutShort
+	}
+	_, f := m.head(&checker{cursor: cursor{text: text, big: text[0] == 'B'}})
+	return m.Header, f.err()
+}
+
+// head reads the header, up to where the body begins, and returns the body's
+// length. Of a message whose type is not known only the fixed part is read.
+func (m *Message) head(c *checker) (body uint32, f Fault) {
+	text := c.text
+	m.Kind, m.Flags = Kind(text[1]), text[2]
+	c.pos = 4
+	body = c.uint32()
+	m.Serial = c.uint32()
+	switch {
+	case m.Kind == 0:
+		return 0, BadKind
+	case m.Serial == 0:
+		return 0, BadSerial
+	case m.Kind > Signal:
+		return body, okay
+	}
+	fields := c.uint32()
+	c.text = text[:FixedHeader+int(fields)]
+	f = m.fields(c)
+	if f == CutShort && len(c.text) < len(text) {
+		f = ArrayOverrun
+	}
+	if f != okay {
+		return 0, f
+	}
+	c.text = text
+	if f := c.padding(8); f != okay {
+		return 0, f
+	}
+	return body, m.complete()
 }
 
 // fields reads the header's fields: an array of structures of a byte and a
