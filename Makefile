@@ -81,7 +81,7 @@ soak: ## fuzz each target for a minute, live through random sessions (STEPS=), s
 	SOAK=1 go test -count=1 -timeout 60m -run 'TestKilled|TestRandom|TestForesee$$|TestReal|TestDesktop|TestLiveEqualsLoad' ./cmd/session-init ./session ./session/conf
 	SOAK=1 go test -count=1 -timeout 12h -run 'TestMillion$$' -v ./cmd/session-init
 
-desktop: ## log in to sway and to openbox, with all ready jobs, and out again (needs 40 MB of packages: .ci/desktop install)
+desktop: ## log in to sway and to openbox, with all ready jobs, and out again (needs 100 MB of packages: .ci/desktop install)
 	@.ci/desktop
 
 mutate: ## change the code of events, job and the engine in small ways: which changes do their tests not notice?
@@ -101,8 +101,13 @@ pictures: build ## make the pictures of README anew, of a session on share/examp
 qemu: ## boot Debian in a virtual machine, to the login and back; and with sysvinit, to compare (QEMU=-kvm, QEMU=-only=NAME)
 	@.ci/qemu
 
+# Asked for together, as by make -j build install, one comes after the other.
+ifneq ($(filter all build,$(MAKECMDGOALS)),)
+$(PROGRAMS): build ;
+else
 $(PROGRAMS):
 	@echo "there is no $@: run make first"; exit 1
+endif
 
 # As root, after make: nothing is built or fetched here.
 install: $(PROGRAMS) install-data ## install what make has built below PREFIX (and DESTDIR)
@@ -128,6 +133,7 @@ install-data: # all but the programs
 	for file in turnstile session-init.openrc session-init.runit session-init.s6; do install -m 755 share/login/$$file $(docdir)/login || exit; done
 	install -m 644 share/login/session-init.service $(docdir)/login
 	$(at_prefix) share/login/session-init.service >$(docdir)/login/session-init.service
+	$(at_prefix) share/login/turnstile >$(docdir)/login/turnstile
 	install -m 755 share/login/pam-session-init $(linkdir)
 	$(at_prefix) share/login/pam-session-init >$(linkdir)/pam-session-init
 	install -m 644 README.md CHANGELOG.md HACKING.md DECISIONS.md LICENSE $(docdir)

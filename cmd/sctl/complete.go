@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/session-init/session-init/session/api"
 	"github.com/session-init/session-init/session/job"
@@ -13,9 +12,6 @@ import (
 // completeVerb is what the completion scripts of the shells call. It is no verb
 // of the table: nobody types it.
 const completeVerb = "__complete"
-
-// completionTime bounds what a press of the tab key may take.
-const completionTime = 2 * time.Second
 
 // What a line of the answer says that is no candidate: names of files, or of
 // directories alone, can stand here, which the shell knows best.
@@ -46,7 +42,7 @@ func (c *command) complete(words []string) error {
 	if len(words) < 2 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, completionTime)
+	ctx, cancel := context.WithTimeout(c.ctx, c.waits.completion)
 	defer cancel()
 	c.ctx, c.options.quiet = ctx, true
 	q := &completion{command: c, word: words[len(words)-1]}

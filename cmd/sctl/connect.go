@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/display/variable"
 )
 
 // noDaemonError says that there is no daemon to talk to, and where it was
@@ -15,9 +16,6 @@ import (
 type noDaemonError struct{ why string }
 
 func (e *noDaemonError) Error() string { return e.why }
-
-// busVariable names the variable with the address of the session bus.
-const busVariable = "DBUS_SESSION_BUS_ADDRESS"
 
 // startHint names the command that makes a daemon.
 const startHint = "start one with: session-init"
@@ -117,7 +115,7 @@ func (c *command) absent(why string) error {
 func (c *command) dialBus() (*api.Client, error) {
 	address := c.options.address
 	if address == "" {
-		address = c.getenv(busVariable)
+		address = c.getenv(variable.Bus)
 	}
 	if address == "" {
 		address = api.UnixAddress(filepath.Join(c.runtimeDir(), "bus"))
@@ -162,6 +160,11 @@ func (c *command) dialSessions(dir string, sessions []api.Session) error {
 	case 1:
 		return nil
 	case 0:
+		// The files go by the keeper: a daemon whose keeper was killed has its socket.
+		if client, err := api.Dial(c.ctx, api.UnixAddress(filepath.Join(c.runtimeDir(), "session-init", "socket"))); err == nil {
+			c.client = client
+			return nil
+		}
 		if dead == "" {
 			dead = ", " + dir + " has no session of a live process"
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/display/variable"
 )
 
 // emitEvent emits an event. A process of a job does not wait for it: it may
@@ -97,7 +98,7 @@ func notifyCGroupManager(c *command) error {
 func notifyBus(c *command) error {
 	c.doing = "say where the session bus is"
 	var address string
-	for _, from := range []string{strings.Join(c.args, ""), c.getenv("DBUS_STARTER_ADDRESS"), c.getenv(busVariable)} {
+	for _, from := range []string{strings.Join(c.args, ""), c.getenv("DBUS_STARTER_ADDRESS"), c.getenv(variable.Bus)} {
 		if address == "" {
 			address = from
 		}

@@ -38,11 +38,8 @@ func (c *command) switchAll(action, now string, one func(*command, *jobFile) err
 			return err
 		}
 	}
-	for i, name := range names {
-		doing(name)
-		if err := one(c, files[i]); err != nil {
-			return err
-		}
+	if err := c.writeAll(files, one, doing); err != nil {
+		return err
 	}
 	if !c.options.now {
 		return c.hintNow(action, names, files)
@@ -75,6 +72,29 @@ func (c *command) switchAll(action, now string, one func(*command, *jobFile) err
 		case err != nil:
 			return err
 		}
+	}
+	return failed
+}
+
+// writeAll does each of the jobs, up to the first that fails; doing notes which it
+// is. With --json all are one document, and what was done before a failure is told,
+// too.
+func (c *command) writeAll(files []*jobFile, one func(*command, *jobFile) error, doing func(name string)) error {
+	if c.options.json {
+		c.files = &filesReport{Version: jsonVersion, Files: []fileReport{}}
+	}
+	var failed error
+	for _, f := range files {
+		doing(f.name)
+		if failed = one(c, f); failed != nil {
+			break
+		}
+	}
+	if c.files == nil || failed != nil && len(c.files.Files) == 0 {
+		return failed
+	}
+	if err := c.encode(c.files); failed == nil {
+		failed = err
 	}
 	return failed
 }
@@ -135,7 +155,7 @@ func (c *command) enable(f *jobFile) error {
 		return c.wroteNothing(f.name, f.name+" starts by itself"+nextTime(f.class))
 	}
 	if f.base.StartOn == nil {
-		return fmt.Errorf("%s has no 'start on' in force; sctl edit %s gives it one", f.path, f.name)
+		return fmt.Errorf("%s has no 'start on' in force; %s gives it one", f.path, c.again("sctl edit "+f.name))
 	}
 	text := withoutManual(string(f.overlay))
 	laid, problems := job.Apply(f.base, f.ownOverride, []byte(text))
@@ -143,7 +163,7 @@ func (c *command) enable(f *jobFile) error {
 		return problems[0]
 	}
 	if laid.StartOn == nil {
-		return fmt.Errorf("%s takes its 'start on' away; sctl edit %s changes it", f.override, f.name)
+		return fmt.Errorf("%s takes its 'start on' away; %s changes it", f.override, c.again("sctl edit "+f.name))
 	}
 	again := f.name + " starts by itself again" + nextTime(laid) + ": "
 	if isBlank([]byte(text)) && f.override == f.ownOverride && !hasComment(text) {

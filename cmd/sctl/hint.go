@@ -13,17 +13,21 @@ import (
 // maxHinted bounds the names in a hint.
 const maxHinted = 8
 
-// again gives a command of sctl as it asks the session-init that this one asks;
-// another program's it leaves alone.
+// again gives a command of sctl with the options that say which session-init this
+// one asks, so that who types it asks the same; another program's it leaves alone.
 func (c *command) again(line string) string {
-	which := ""
-	switch {
-	case !strings.HasPrefix(line, "sctl "):
+	if !strings.HasPrefix(line, "sctl ") {
 		return line
-	case c.options.session:
-		which = " --session"
-	case c.options.system:
-		which = " --system"
+	}
+	which := ""
+	if c.options.session {
+		which += " --session"
+	}
+	if c.options.system {
+		which += " --system"
+	}
+	if c.options.address != "" {
+		which += " --address " + shellWord(c.options.address)
 	}
 	return "sctl" + which + strings.TrimPrefix(line, "sctl")
 }

@@ -74,6 +74,7 @@ func TestJobVerbs(t *testing.T) {
 		"badstop", "exec x\npost-stop exec exit 3",
 		"dir/svc", "exec svc",
 		"event", "start on ev\nexec missing",
+		"held", "exec x\npost-start exec hang",
 		"hooked", "exec x\npost-start exec hang",
 		"nomain", "pre-start exec exit 0",
 		"task", "task\nexec exit 0",
@@ -115,8 +116,11 @@ func TestJobVerbs(t *testing.T) {
 		{"sctl --quiet stop tty TTY=b", 0, "", ""},
 
 		{"sctl start --no-wait hooked", 0, "hooked post-start (start), process 1011\n\tpost-start process 1012\n", ""},
+		// Whether it was asked for by then is a matter of luck.
 		{"sctl stop --timeout 0.02 hooked", 4, "", "stop: timed out after 20ms of waiting for 'hooked' to stop\n"},
-		{"sctl stop hooked", 1, "", "stop: cannot stop 'hooked': Already stopping\n"},
+		{"sctl start --no-wait held", 0, "held post-start (start), process 1013\n\tpost-start process 1014\n", ""},
+		{"sctl stop --no-wait held", 0, "held post-start (stop), process 1013\n\tpost-start process 1014\n", ""},
+		{"sctl stop held", 1, "", "stop: cannot stop 'held': Already stopping\n"},
 		{"sctl start nomain", 0, "nomain running (start)\n", ""},
 		{"sctl reload nomain", 1, "", "reload: cannot reload 'nomain': Not running\n"},
 

@@ -64,7 +64,7 @@ func (f *jobFile) read(c *command) error {
 		return errors.New("it has no job file: " + transientText)
 	}
 	if f.path == "" {
-		return errors.New("it has no job file: session-init makes it for the desktop entries that 'sctl autostart' shows")
+		return errors.New("it has no job file: session-init makes it for the desktop entries that '" + c.again("sctl autostart") + "' shows")
 	}
 	if f.text, err = c.readJobText(f.path); err != nil {
 		return fmt.Errorf("cannot read the job file: %w", err)
@@ -203,7 +203,7 @@ func (c *command) wroteChanges(name, path, what string, changes []change) error 
 		if _, err := os.Stat(path); os.IsNotExist(err) {
 			done = "removed"
 		}
-		return c.encode(fileReport{jsonVersion, name, path, done, note, reportChanges(changes)})
+		return c.reportFile(fileReport{jsonVersion, name, path, done, note, reportChanges(changes)})
 	}
 	if note != "" {
 		what += "; " + note
@@ -212,11 +212,11 @@ func (c *command) wroteChanges(name, path, what string, changes []change) error 
 	return nil
 }
 
-// fileReport is what enable, disable, new and edit say with --json: which file
-// of a job was written or removed, if any, and a sentence about when that counts;
-// of edit, how its text differs from what was there.
+// fileReport is what new and edit say with --json, and enable and disable of each
+// job: which file of a job was written or removed, if any, and a sentence about
+// when that counts; of edit, how its text differs from what was there.
 type fileReport struct {
-	Version int    `json:"version"`
+	Version int    `json:"version,omitzero"` // left out in a list
 	Job     string `json:"job"`
 	File    string `json:"file,omitempty"`
 	Done    string `json:"done"` // written, removed or nothing
@@ -225,10 +225,26 @@ type fileReport struct {
 	Changes []changeReport `json:"changes,omitempty"`
 }
 
+// filesReport is what enable and disable say with --json, of however many jobs.
+type filesReport struct {
+	Version int          `json:"version"`
+	Files   []fileReport `json:"files"`
+}
+
+// reportFile prints what became of a file, or notes it for a report of several.
+func (c *command) reportFile(f fileReport) error {
+	if c.files == nil {
+		return c.encode(f)
+	}
+	f.Version = 0
+	c.files.Files = append(c.files.Files, f)
+	return nil
+}
+
 // wroteNothing says that all was as it shall be.
 func (c *command) wroteNothing(name, what string) error {
 	if c.options.json {
-		return c.encode(fileReport{Version: jsonVersion, Job: name, Done: "nothing"})
+		return c.reportFile(fileReport{Version: jsonVersion, Job: name, Done: "nothing"})
 	}
 	c.print(what)
 	return nil

@@ -9,18 +9,27 @@ import (
 func TestJSONFiles(t *testing.T) {
 	h := newHome(t)
 	h.put(".config/session-init/svc.conf", "start on startup\nexec sleep 1\n")
-	for _, test := range []struct{ line, has string }{
-		{"sctl new --json x -- true", `"done": "written"`},
-		{"sctl disable --json svc", `svc.override"`},
-		{"sctl disable --json svc", `"done": "nothing"`},
-		{"sctl enable --json svc", `"done": "removed"`},
+	h.put(".config/session-init/other.conf", "start on startup\nexec sleep 1\n")
+	for _, test := range []struct{ line, schema, has string }{
+		{"sctl new --json x -- true", "file", `"done": "written"`},
+		{"sctl disable --json svc", "files", `svc.override"`},
+		{"sctl disable --json svc", "files", `"done": "nothing"`},
+		{"sctl disable --json svc other", "files", `other.override"`},
+		{"sctl enable --json svc other", "files", `"done": "removed"`},
 	} {
 		got := runWith(h.env, strings.Fields(test.line)...)
 		if got.status != 0 || got.err != "" || !strings.Contains(got.out, test.has) {
 			t.Errorf("%s = %+v; want %s in it", test.line, got, test.has)
 			continue
 		}
-		fits(t, test.line, "file", got.out)
+		fits(t, test.line, test.schema, got.out)
+	}
+	// What was done before a failure is told, and that is one document, too.
+	h.put(".config/session-init/hand.conf", "exec sleep 1\n")
+	if got := runWith(h.env, "sctl", "enable", "--json", "svc", "hand", "other"); got.status != 1 || !strings.HasPrefix(got.err, "enable: cannot enable 'hand': ") {
+		t.Errorf("enable --json svc hand other = %+v; want hand refused", got)
+	} else {
+		fits(t, "enable --json svc hand other", "files", got.out)
 	}
 	h.put(".config/session-init/svc.conf", "author a\nauthor b\nauthor c\nauthor d\nexec sleep 1\n")
 	for _, test := range []struct{ editor, line, has string }{

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLogOf(t *testing.T) {
@@ -172,6 +174,39 @@ func TestLogFollow(t *testing.T) {
 	appendTo(t, svc, "emptied\n")
 	expect(time + "svc: emptied")
 }
+
+// Following ends when its time is over, and has shown what there was: the time
+// ends when that is seen.
+func TestLogFollowEnds(t *testing.T) {
+	w := newWorld(t, "svc", "exec x")
+	logs := t.TempDir()
+	w.arrange(func() { w.logs = logs })
+	write(t, filepath.Join(logs, "svc.log"), "one\ntwo\n")
+	ctx, end := context.WithCancelCause(context.Background())
+	defer end(nil)
+	var shown, stderr bytes.Buffer
+	out := writerFunc(func(text []byte) (int, error) {
+		defer end(context.DeadlineExceeded)
+		return shown.Write(text)
+	})
+	c := &command{environ: []string{"UPSTART_SESSION=" + w.server.Address()}, out: bufio.NewWriter(out), stdout: out, stderr: &stderr, ctx: ctx, options: options{lines: -1}}
+	err := c.parse(c.setProgram([]string{"sctl", "log", "-f", "-n", "1", "svc"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.verb.run(c)
+	c.client.Close()
+	c.options.timeout = 100 * time.Millisecond // for the message
+	status := c.report(err)
+	if got, want := (result{status, shown.String(), stderr.String()}), (result{exitTimeout, "two\n", "log: timed out after 100ms of waiting for lines\n"}); got != want {
+		t.Errorf("log -f until its time is over = %+v; want %+v", got, want)
+	}
+}
+
+// writerFunc is a function that is written to.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(text []byte) (int, error) { return f(text) }
 
 // A log that session-init cuts loses its beginning, by blocks: what was read is
 // found again, and nothing is shown twice or lost.

@@ -53,22 +53,27 @@ type command struct {
 	// foundMachine: it is the machine's, which is at machine.
 	foundMachine bool
 	machine      machinePlace
+	waits        waits
 	// doing completes "cannot", awaited completes "waiting": "start 'x'",
 	// "for 'x' to start". Messages are made of them.
 	doing, awaited string
 	// watched is the job whose states are of interest while a call waits.
 	watched string
+	// files collects what becomes of the files of several jobs, for one document
+	// of --json; nil: each is told at once.
+	files *filesReport
 }
 
 // run is the whole program. args[0] is the name it is called by.
 func run(args, environ []string, stdout, stderr io.Writer) int {
-	return runOn(theMachine(), args, environ, stdout, stderr)
+	return runOn(theMachine(), usualWaits(), args, environ, stdout, stderr)
 }
 
-// runOn is run on a machine whose session-init is elsewhere.
-func runOn(machine machinePlace, args, environ []string, stdout, stderr io.Writer) int {
+// runOn is run on a machine whose session-init is elsewhere, with other times.
+func runOn(machine machinePlace, times waits, args, environ []string, stdout, stderr io.Writer) int {
 	c := &command{
 		machine: machine,
+		waits:   times,
 		environ: environ,
 		out:     bufio.NewWriter(stdout),
 		stdout:  stdout,

@@ -147,3 +147,40 @@ func TestFoundMachine(t *testing.T) {
 		t.Errorf("new by the read-only socket = %+v; want a note", got)
 	}
 }
+
+// Commands that are proposed ask the session-init that this one has asked.
+func TestAgain(t *testing.T) {
+	for _, test := range []struct {
+		options    options
+		line, want string
+	}{
+		{options{}, "sctl why x", "sctl why x"},
+		{options{system: true}, "sctl why x", "sctl --system why x"},
+		{options{session: true}, "sctl why x", "sctl --session why x"},
+		{options{address: "unix:path=/run/a b"}, "sctl list", "sctl --address 'unix:path=/run/a b' list"},
+		{options{session: true, address: "unix:path=/run/bus"}, "sctl list", "sctl --session --address 'unix:path=/run/bus' list"},
+		{options{system: true, address: "tcp:x"}, "session-init -- COMMAND", "session-init -- COMMAND"},
+	} {
+		c := &command{options: test.options}
+		if got := c.again(test.line); got != test.want {
+			t.Errorf("again(%s) with %+v = %s; want %s", test.line, test.options, got, test.want)
+		}
+	}
+}
+
+// With --address everything that a screen proposes carries it.
+func TestProposedAddress(t *testing.T) {
+	w := newWorld(t, "a", "exec x", "b", "start on started a\nexec x", "getty", "instance $TTY\nexec x", "bad", "exec missing")
+	address := w.server.Address()
+	w.play(t, []step{{"sctl -q start getty TTY=1", 0, "", ""}, {"sctl -q start getty TTY=2", 0, "", ""},
+		{"sctl start bad", 1, "", "start: cannot start 'bad': *"}})
+	for _, line := range []string{"sctl why a", "sctl why b", "sctl why getty", "sctl why bad", "sctl why started"} {
+		args := append(strings.Fields(line), "--address", address)
+		got := runWith(nil, args...)
+		text := strings.Join(strings.Fields(got.out), " ")
+		all, carried := strings.Count(text, "sctl "), strings.Count(text, "sctl --address "+shellWord(address)+" ")
+		if got.status != 0 || all == 0 || all != carried {
+			t.Errorf("%s proposes %d commands, %d with the address:\n%s%s", line, all, carried, got.out, got.err)
+		}
+	}
+}

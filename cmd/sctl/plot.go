@@ -109,7 +109,7 @@ func plot(c *command) error {
 		}
 		if toTerminal && !c.options.text && isTerminal(c.stderr) && !c.options.quiet {
 			c.out.Flush()
-			fmt.Fprintf(c.stderr, "%s: sctl plot -o start.svg draws it\n", c.prefix())
+			fmt.Fprintf(c.stderr, "%s: %s draws it\n", c.prefix(), c.again("sctl plot -o start.svg"))
 		}
 		return nil
 	}

@@ -194,7 +194,7 @@ func TestPlot(t *testing.T) {
 	}
 	// On a terminal it is the list, and how to draw it.
 	master, slave := terminal(t)
-	if status := run([]string{"sctl", "plot"}, []string{"UPSTART_SESSION=" + w.server.Address()}, slave, slave); status != 0 {
+	if status := runPatiently([]string{"sctl", "plot"}, []string{"UPSTART_SESSION=" + w.server.Address()}, slave, slave); status != 0 {
 		t.Errorf("plot on a terminal = %d; want 0", status)
 	}
 	lines := shownOn(t, master, slave)

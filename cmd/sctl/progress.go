@@ -12,8 +12,13 @@ import (
 	"github.com/session-init/session-init/session/api"
 )
 
-// patience is how long a command waits before it says what for.
-const patience = time.Second
+// waits are the times that a command gives others.
+type waits struct {
+	patience   time.Duration // how long it waits before it says what for
+	completion time.Duration // bounds what a press of the tab key may take
+}
+
+func usualWaits() waits { return waits{patience: time.Second, completion: 2 * time.Second} }
 
 // progress tells on a terminal what a command waits for: once after the time
 // of patience, and from then on whenever the state of the job changes.
@@ -38,7 +43,7 @@ func (c *command) watch() (stop func()) {
 	if p.job != "" {
 		c.client.OnSignal = p.signal
 	}
-	timer := time.AfterFunc(patience, p.speak)
+	timer := time.AfterFunc(c.waits.patience, p.speak)
 	return func() {
 		timer.Stop()
 		c.client.OnSignal = nil

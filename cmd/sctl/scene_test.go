@@ -115,7 +115,7 @@ func (s *scene) command(line string, onTerminal bool) string {
 		io.Copy(&all, master) // ends with EIO, when the other side is closed
 		shown <- all.String()
 	}()
-	status := runOn(s.machine, args, environ, slave, slave)
+	status := runOn(s.machine, patientWaits(), args, environ, slave, slave)
 	slave.Close()
 	text := strings.ReplaceAll(strings.ReplaceAll(<-shown, "\r\n", "\n"), "\x1b", "^[")
 	text = s.lines("| ", text)

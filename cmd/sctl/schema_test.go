@@ -146,7 +146,7 @@ func TestSchemaCanFail(t *testing.T) {
 
 // Every verb that has --json keeps to its schema, and every schema is used.
 func TestJSON(t *testing.T) {
-	used := map[string]bool{"monitor": true, "log": true, "why": true, "file": true} // whose lines have tests of their own
+	used := map[string]bool{"monitor": true, "log": true, "why": true, "file": true, "files": true} // whose lines have tests of their own
 	w := newWorld(t, "svc", "description 'a \"service\"'\nrespawn\nexec x", "getty", "instance $TTY\nexec x",
 		"bad", "start on (a and b X=1) or c\nstop on d\nemits e\nexec missing", "mess", "task\nexec litter")
 	w.play(t, []step{{"sctl -q start svc", 0, "", ""}, {"sctl -q start getty TTY=tty1", 0, "", ""}, {"sctl -q start mess", 0, "", ""},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -10,11 +11,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes the program a command of the scripts, by each of its names.
+// TestMain makes the program a command of the scripts, by each of its names; it
+// has the times of tests.
 func TestMain(m *testing.M) {
 	commands := map[string]func(){}
 	for _, name := range []string{"sctl", "start", "stop", "restart", "reload", "status", "emit", "initctl"} {
-		commands[name] = main
+		commands[name] = func() { os.Exit(runPatiently(os.Args, os.Environ(), os.Stdout, os.Stderr)) }
 	}
 	testscript.Main(m, commands)
 }

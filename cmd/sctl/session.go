@@ -192,13 +192,45 @@ func listLogins(c *command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	untilLogout, lingering, err := c.stay()
+	if err != nil {
+		return err
+	}
 	if c.options.json {
-		return c.encodeLogins(logins)
+		report := reportLogins(logins)
+		report.UntilLogout, report.Lingering = &untilLogout, &lingering
+		return c.encode(report)
 	}
 	for _, s := range logins {
 		c.print(s.line())
 	}
+	if untilLogout && len(logins) == 0 && len(lingering) > 0 && !c.options.quiet {
+		fmt.Fprintf(c.stderr, "%s: session-init stays for what lingers: %s\n", c.prefix(), listed(lingering))
+	}
 	return nil
+}
+
+// stay asks whether the end of session-init comes with the last login, and which
+// instances linger.
+func (c *command) stay() (untilLogout bool, lingering []string, err error) {
+	get := func(name string) api.Request {
+		return api.Request{Path: api.ManagerPath, Interface: api.PropertiesInterface, Member: "Get", Args: []any{api.ManagerExtension, name}}
+	}
+	replies, err := c.callAll("for session-init to answer", get("until_logout"), get("lingering"))
+	if err != nil {
+		return false, nil, err
+	}
+	for _, reply := range replies {
+		if reply.Err != nil {
+			return false, nil, reply.Err
+		}
+	}
+	untilLogout, isFlag := replies[0].Body[0].(bool)
+	lingering, isList := replies[1].Body[0].([]string)
+	if !isFlag || !isList {
+		return false, nil, fmt.Errorf("session-init answered with other types than a boolean and a list")
+	}
+	return untilLogout, append([]string{}, lingering...), nil
 }
 
 func (s loginInfo) line() string {
@@ -221,7 +253,7 @@ func showLogin(c *command, args []string) error {
 	c.doing = "show the session"
 	if id == 0 {
 		if id = c.ownLogin(); id == 0 {
-			return fmt.Errorf("this is in no login session: name one; 'sctl session list' lists them")
+			return fmt.Errorf("this is in no login session: name one; '%s' lists them", c.again("sctl session list"))
 		}
 	}
 	logins, err := c.logins()

@@ -9,6 +9,10 @@ import (
 type loginsReport struct {
 	Version  int           `json:"version"`
 	Sessions []loginReport `json:"sessions"`
+	// Of list alone: whether session-init ends with the last login session, and
+	// the instances that it stays for then.
+	UntilLogout *bool     `json:"until_logout,omitempty"`
+	Lingering   *[]string `json:"lingering,omitempty"`
 }
 
 // loginReport is a login session. A leader of 0 is none.
@@ -23,14 +27,16 @@ type loginReport struct {
 	Env     []string `json:"env"`
 }
 
-func (c *command) encodeLogins(logins []loginInfo) error {
-	report := loginsReport{jsonVersion, []loginReport{}}
+func (c *command) encodeLogins(logins []loginInfo) error { return c.encode(reportLogins(logins)) }
+
+func reportLogins(logins []loginInfo) loginsReport {
+	report := loginsReport{Version: jsonVersion, Sessions: []loginReport{}}
 	now := time.Now()
 	for _, s := range logins {
 		report.Sessions = append(report.Sessions, loginReport{s.id, s.state, s.display, s.leader,
 			fullTime(now.Add(-s.age)), s.by, append([]string{}, s.jobs...), append([]string{}, s.env...)})
 	}
-	return c.encode(report)
+	return report
 }
 
 // encodeLogin prints the login session of a number, or none when it has gone.

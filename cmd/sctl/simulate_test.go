@@ -95,7 +95,7 @@ func TestSimulateTree(t *testing.T) {
 		master, slave := terminal(t)
 		var err bytes.Buffer
 		environ := []string{"UPSTART_SESSION=" + w.server.Address(), "NO_COLOR=1", "LANG=C"}
-		if status := run(append([]string{"sctl", "simulate"}, args...), environ, slave, &err); status != 0 {
+		if status := runPatiently(append([]string{"sctl", "simulate"}, args...), environ, slave, &err); status != 0 {
 			t.Errorf("simulate %q on a terminal = %d, %q; want 0", args, status, err.String())
 		}
 		lines := shownOn(t, master, slave)

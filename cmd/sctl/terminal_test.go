@@ -71,7 +71,7 @@ func typed(t *testing.T, dir string, env []string, path string, args ...string) 
 }
 
 // typingTime bounds a wait for what must come.
-const typingTime = 30 * time.Second
+const typingTime = 3 * time.Minute
 
 // expect waits until a text is shown, and gives what came up to its end.
 func (y *typist) expect(text string) string {

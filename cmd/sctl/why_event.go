@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/session-init/session-init/session/api"
+	"github.com/session-init/session-init/session/desktop"
 )
 
 // whyAbout is an event that jobs wait for.
@@ -148,12 +149,48 @@ func (q *whyQuestion) event() (*whyAbout, error) {
 	} else {
 		about.Next = []whyNext{{"sctl emit " + shellWord(q.job), "emits it, with the variables that conditions ask for"}}
 	}
-	if len(about.Waiting) > 0 {
-		about.Next = append(about.Next, whyNext{"sctl why " + shellWord(about.Waiting[0].Job), "tells of that job"})
-	} else {
-		about.Next = append(about.Next, whyNext{"sctl session list", "tells which login sessions there are"})
-	}
+	q.nextOfEvent(about, ours)
 	return about, nil
+}
+
+// nextOfEvent adds what leads on: of the events of login sessions first which of
+// these there are, or how one begins; then the job that is most likely meant.
+func (q *whyQuestion) nextOfEvent(a *whyAbout, ours bool) {
+	next := nexts{list: a.Next}
+	if ours {
+		logins, err := q.logins()
+		none := err == nil && !slices.ContainsFunc(logins, func(s loginInfo) bool { return s.state == "begun" })
+		if a.Event == sessionStart && none {
+			next.add("session-init -- COMMAND", "runs a desktop and begins its login session")
+			next.add("sctl session begin", "begins one, in the desktop's start-up file")
+		} else {
+			next.add("sctl session list", "tells which login sessions there are")
+		}
+	}
+	if name := a.meant(); name != "" {
+		next.add("sctl why "+shellWord(name), "tells of that job")
+	}
+	a.Next = next.list
+}
+
+// meant gives the job of those that wait that is most likely meant: one that the
+// event has not brought to run, of a job file rather than of a desktop entry, of
+// which there are many, or of a phase of those; empty for none.
+func (a *whyAbout) meant() string {
+	rank := func(w whyWaiter) int {
+		n := 0
+		if strings.HasPrefix(w.Job, desktop.JobPrefix) || strings.HasPrefix(w.Job, desktop.PhasePrefix) {
+			n += 2
+		}
+		if w.State != "not running" {
+			n++
+		}
+		return n
+	}
+	if len(a.Waiting) == 0 {
+		return ""
+	}
+	return slices.MinFunc(a.Waiting, func(x, y whyWaiter) int { return rank(x) - rank(y) }).Job
 }
 
 // add notes the operands of a job that are about the event.

@@ -39,7 +39,7 @@ func (q *whyQuestion) readFiles(w *whyJob) {
 		w.Problems = append(w.Problems, fmt.Sprint(err))
 		w.otherReason = "its files cannot be used as they are; what was good before holds"
 	case !w.Changed && !bytes.Equal(job.Print(class), w.definition.text):
-		w.Problems = append(w.Problems, "the files say something else by now: sctl reload-configuration reads them")
+		w.Problems = append(w.Problems, "the files say something else by now: "+q.again("sctl reload-configuration")+" reads them")
 	}
 	q.otherFiles(w)
 	if err == nil && w.Failure != nil {

@@ -101,6 +101,9 @@ func (w *whyJob) nextAtRest(n *nexts) {
 	if w.displayless {
 		n.add("session-init -- COMMAND", "runs a desktop and begins its login session")
 		n.add("sctl session begin", "begins one, in the desktop's start-up file")
+		if w.variable == "" {
+			n.add("sctl start "+w.target()+" DISPLAY=", "starts it without a display")
+		}
 		return
 	}
 	purpose := "starts it now"

@@ -156,7 +156,7 @@ func TestWhyOnTerminal(t *testing.T) {
 	w.play(t, []step{{"sctl emit -n up", 0, "", ""}})
 	master, slave := terminal(t)
 	var errs bytes.Buffer
-	status := run([]string{"sctl", "why", "svc"}, []string{api.SessionVariable + "=" + w.server.Address(), "LANG=C.UTF-8", "TERM=xterm"}, slave, &errs)
+	status := runPatiently([]string{"sctl", "why", "svc"}, []string{api.SessionVariable + "=" + w.server.Address(), "LANG=C.UTF-8", "TERM=xterm"}, slave, &errs)
 	got := strings.Join(shownOn(t, master, slave), "\n")
 	for _, want := range []string{"\x1b[1msvc is not running: it was not started yet\x1b[0m", "\n    \x1b[32m✓\x1b[0m up: ", "\n    \x1b[31m✗\x1b[0m down: "} {
 		if status != 0 || !strings.Contains(got, want) {

@@ -34,6 +34,7 @@ type whyJob struct {
 	Instances   []whyInstance   `json:"instances"`
 	Blocking    []whyInstance   `json:"blocking,omitempty"`
 	Cycles      []string        `json:"cycles,omitempty"`
+	Lingers     *whyStay        `json:"lingers,omitempty"`
 	Machine     string          `json:"machine,omitempty"`
 	LeftBehind  []processReport `json:"left_behind,omitempty"`
 	Manual      string          `json:"manual,omitempty"` // path:line
@@ -53,6 +54,14 @@ type whyJob struct {
 	// waits for the display of a login session, or would; none has one, and then
 	// it is not started by hand either.
 	keptFromLogins, displayless bool
+}
+
+// whyStay is what there is to say of a job that outlives its login session.
+// UntilLogout: session-init is to end with the last login, but for what lingers.
+type whyStay struct {
+	UntilLogout bool     `json:"until_logout"`
+	Logins      int      `json:"logins"`
+	Jobs        []string `json:"jobs"`
 }
 
 type whyCondition struct {
@@ -268,6 +277,9 @@ func readWhy(reply api.Reply, wall time.Time) (*whyJob, error) {
 		Job: d.text("job"), File: d.text("file"), Override: d.text("override"), Changed: d.flag("changed"),
 		Instances: list(d, "instances", r.instance), Blocking: list(d, "blocking", r.instance), Cycles: d.words("cycles"),
 		Machine: d.text("machine"), wall: r.wall,
+	}
+	if d.flag("lingers") {
+		w.Lingers = &whyStay{d.flag("until_logout"), d.number("logins"), d.words("lingering")}
 	}
 	if w.Instances == nil {
 		w.Instances = []whyInstance{}

@@ -16,7 +16,7 @@ const (
 
 // screen writes the answer for people.
 func (q *whyQuestion) screen(report *whyReport) []string {
-	s := &screen{marks: q.marks(), home: q.getenv("HOME"), wall: report.Time.Time, uid: q.uid}
+	s := &screen{marks: q.marks(), home: q.getenv("HOME"), wall: report.Time.Time, uid: q.uid, again: q.again}
 	switch {
 	case report.Event != nil:
 		s.event(report.Event)
@@ -77,6 +77,9 @@ func (s *screen) job(w *whyJob) {
 			text += ", " + socket.Fault
 		}
 		s.say(label, s.path(printable(text)))
+	}
+	if w.Lingers != nil {
+		s.say("lingers", w.Lingers.text())
 	}
 	if w.Machine != "" {
 		s.say("machine", printable(w.Machine))
@@ -261,7 +264,7 @@ func (s *screen) running(w *whyJob, in *whyInstance) {
 
 // many tells of each of several instances in a line or two.
 func (s *screen) many(w *whyJob) {
-	s.lines = append(s.lines, fmt.Sprintf("%s has %d instances: sctl why %s INSTANCE tells of one", w.Job, len(w.Instances), w.Job))
+	s.hang("", 2, fmt.Sprintf("%s has %d instances: %s tells of one", w.Job, len(w.Instances), s.again("sctl why "+w.Job+" INSTANCE")))
 	for i := range w.Instances {
 		if i == maxInstances {
 			s.hang("  ", 4, "and "+count(len(w.Instances)-i, "other"))

@@ -118,7 +118,7 @@ func (w *whyCase) play() (address string) {
 		for _, name := range slices.Sorted(maps.Keys(r.classes)) {
 			machine.Want(r.classes[name])
 		}
-		for deadline := time.Now().Add(30 * time.Second); !strings.Contains(machine.Absent(), "nobody listens"); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(3 * time.Minute); !strings.Contains(machine.Absent(), "nobody listens"); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				w.t.Fatalf("Absent() = %q", machine.Absent())
 			}

@@ -37,9 +37,11 @@ func (c *command) marks() marks {
 // screen is what is printed, as plain text.
 type screen struct {
 	marks
-	home  string
-	wall  time.Time
-	uid   int // of who reads it
+	home string
+	wall time.Time
+	uid  int // of who reads it
+	// again is command's.
+	again func(line string) string
 	lines []string
 }
 

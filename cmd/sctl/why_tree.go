@@ -79,7 +79,7 @@ func (s *screen) tree(c *whyCondition) {
 	g := &grower{screen: s, left: maxTree, leaves: root.leaves()}
 	g.grow(root, 2)
 	if g.hidden > 0 {
-		s.hang(strings.Repeat(" ", 4), 4, "and "+count(g.hidden, "operand")+" more: sctl why --json")
+		s.hang(strings.Repeat(" ", 4), 4, "and "+count(g.hidden, "operand")+" more: "+s.again("sctl why --json"))
 	}
 }
 

@@ -46,6 +46,19 @@ func (s *screen) goal(g *whyGoal, by string) string {
 	return "by nobody"
 }
 
+// text says what comes of it that a job lingers.
+func (l *whyStay) text() string {
+	switch {
+	case !l.UntilLogout:
+		return "it outlives its login session"
+	case l.Logins > 0:
+		return "it outlives its login session, and session-init, which is to end with the last one, stays for it"
+	case len(l.Jobs) > 1:
+		return "the last login session is over, and session-init stays for what lingers: " + printable(listed(l.Jobs)) + "; it ends with the last of these"
+	}
+	return "the last login session is over, and session-init stays for it, and ends with it"
+}
+
 // caller names who has asked.
 func (s *screen) caller(c *whyCaller) string {
 	if c == nil {
@@ -218,8 +231,8 @@ func (s *screen) blocker(w *whyJob, in *whyInstance) string {
 
 // about says in a sentence what another job does.
 func (q *whyQuestion) about(w *whyJob) string {
-	s := &screen{marks: q.marks(), wall: w.wall, uid: q.uid}
-	next := "; sctl why " + w.Job
+	s := &screen{marks: q.marks(), wall: w.wall, uid: q.uid, again: q.again}
+	next := "; " + q.again("sctl why "+w.Job)
 	if len(w.Instances) > 0 {
 		in := &w.Instances[0]
 		text := fmt.Sprintf("%s is in state %s (goal %s) since %s", instanceName(w.Job, in.Name), in.State, in.Goal, s.clock(in.Since))

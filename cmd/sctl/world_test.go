@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/session-init/session-init/events"
 	"github.com/session-init/session-init/session/api"
@@ -22,7 +24,7 @@ import (
 // world is a daemon without processes: the real bus and the real engine, on
 // one goroutine, with a make-believe kernel. What a process does is its
 // command: "exit N" ends at once, "litter" too and leaves a process behind, "missing" cannot be executed, anything
-// else runs until it is killed. Pids count up from 1001.
+// else runs until it is killed. Pids count up from behind pids, which is 1000.
 type world struct {
 	server *bus.Server
 
@@ -33,6 +35,7 @@ type world struct {
 	// does not wait shows the same processes every time
 	ended    bool
 	priority string
+	pids     int            // of the loop's goroutine
 	logs     string         // the directory of logs, or ""; likewise
 	strays   []engine.Stray // what there is of each instance; of the loop's goroutine
 
@@ -42,7 +45,7 @@ type world struct {
 
 func newWorld(t *testing.T, jobs ...string) *world {
 	t.Helper()
-	w := &world{engine: engine.New(engine.Config{Table: events.Env{"PATH=/bin"}}), priority: "message", quit: make(chan struct{})}
+	w := &world{engine: engine.New(engine.Config{Table: events.Env{"PATH=/bin"}}), priority: "message", pids: 1000, quit: make(chan struct{})}
 	for i := 0; i < len(jobs); i += 2 {
 		class, problems := job.Parse(jobs[i], jobs[i]+".conf", []byte(jobs[i+1]))
 		if class == nil || len(problems) > 0 {
@@ -243,7 +246,7 @@ func (w *world) spawn(effect engine.Spawn) {
 		w.news(engine.SpawnFailed{Proc: effect.Proc, Reason: "cannot execute it"})
 		return
 	}
-	w.news(engine.Spawned{Proc: effect.Proc, Pid: 1000 + int(effect.Proc)})
+	w.news(engine.Spawned{Proc: effect.Proc, Pid: w.pids + int(effect.Proc)})
 	if command == "litter" {
 		w.news(engine.Exited{Proc: effect.Proc, Left: true})
 	}
@@ -271,8 +274,17 @@ func runWith(environ []string, args ...string) result {
 // runAt runs the program on a machine whose session-init is elsewhere.
 func runAt(machine machinePlace, environ []string, args ...string) result {
 	var out, err bytes.Buffer
-	status := runOn(machine, args, environ, &out, &err)
+	status := runOn(machine, patientWaits(), args, environ, &out, &err)
 	return result{status, out.String(), err.String()}
+}
+
+// patientWaits are those of tests: what takes long on a busy machine is neither
+// told of nor given up.
+func patientWaits() waits { return waits{patience: time.Hour, completion: time.Hour} }
+
+// runPatiently is run with the times of tests, on a terminal perhaps.
+func runPatiently(args, environ []string, stdout, stderr io.Writer) int {
+	return runOn(theMachine(), patientWaits(), args, environ, stdout, stderr)
 }
 
 // machineIn is a machine whose job files are below a directory.
