@@ -70,11 +70,11 @@ func TestRealMisdeclared(t *testing.T) {
 		{"nginx-fork", "expect daemon", "goes on beside it, which is taken for main: if it is to, 'expect fork' fits"},
 		{"nginx-listen", "expect fork", "goes on beside it, which is taken for main: if it is to, 'expect none' or 'expect listen' fits"},
 		{"dnsmasq-daemon", "expect fork", "it declares 'expect fork' and seems to fork once more: 'expect daemon' fits"},
-		{"ssh-agent-fork", "expect daemon\nready timeout 2", "as 'expect daemon' declares it; it forked once: 'expect fork' fits"},
-		{"ssh-agent-fork", "expect stop\nready timeout 2", "if it goes into the background by itself, 'expect fork' (one fork)"},
-		{"redis-notify", "expect fork\nready timeout 2", "as 'expect fork' declares it; it did not fork and listens on tcp *: 'expect listen' fits"},
-		{"memcached-listen", "expect notify\nready timeout 2", "it did not say READY=1 and listens on tcp *: 'expect listen' fits"},
-		{"dnsmasq-daemon", "expect notify\nready timeout 2", "it went into the background, did not say READY=1 and listens on tcp *: 'expect listen' fits"},
+		{"ssh-agent-fork", "expect daemon\nready timeout 5", "as 'expect daemon' declares it; it forked once: 'expect fork' fits"},
+		{"ssh-agent-fork", "expect stop\nready timeout 5", "if it goes into the background by itself, 'expect fork' (one fork)"},
+		{"redis-notify", "expect fork\nready timeout 5", "as 'expect fork' declares it; it did not fork and listens on tcp *: 'expect listen' fits"},
+		{"memcached-listen", "expect notify\nready timeout 5", "it did not say READY=1 and listens on tcp *: 'expect listen' fits"},
+		{"dnsmasq-daemon", "expect notify\nready timeout 5", "it went into the background, did not say READY=1 and listens on tcp *: 'expect listen' fits"},
 	} {
 		declares, _, _ := strings.Cut(c.declares, "\n")
 		t.Run(c.of+" "+declares, func(t *testing.T) {

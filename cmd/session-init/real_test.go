@@ -75,6 +75,7 @@ var reals = [...]real{
 	{name: "cupsd-listen", needs: []string{"cupsd"}, ask: talks("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 ")},
 	{name: "avahi-background", needs: []string{"avahi-daemon"}, pidFile: "/run/avahi-daemon/pid", alone: true, ask: askAvahi},
 	{name: "avahi-listen", needs: []string{"avahi-daemon"}, pidFile: "/run/avahi-daemon/pid", alone: true, ask: askAvahi},
+	{name: "java-listen", needs: []string{"java", "javac"}, pidFile: "java.pid", ask: talks("", "hello\n")},
 }
 
 // realRounds is how often a real daemon is started, restarted and stopped in a row.

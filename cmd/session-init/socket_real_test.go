@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -22,10 +24,17 @@ func TestSocketReal(t *testing.T) {
 			"exec gpg-agent --homedir \"$W/gnupg\" --supervised", []string{"gpg-agent", "gpg-connect-agent"}, askGnuPG},
 		{"pipewire", "start on socket PROTO=unix SOCKET_PATH=$XDG_RUNTIME_DIR/pipewire-0\nenv PIPEWIRE_DEBUG=1\nexec pipewire",
 			[]string{"pipewire", "pw-cli"}, says("id: 0", "pw-cli", "info", "0")},
+		{"ssh-agent", "start on socket PROTO=unix SOCKET_PATH=$W/agent\nexec ssh-agent -D", []string{"ssh-agent", "ssh-add"}, askAgent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, program := range c.needs {
 				testkit.Need(t, program)
+			}
+			if c.name == "ssh-agent" {
+				// OpenSSH has it from 10.0 on.
+				if program, err := os.ReadFile(testkit.Need(t, "ssh-agent")); err != nil || !bytes.Contains(program, []byte("LISTEN_FDS")) {
+					testkit.Need(t, "ssh-agent that takes sockets")
+				}
 			}
 			r := newRig(t)
 			r.write("gnupg/common.conf", "")
@@ -40,7 +49,7 @@ func TestSocketReal(t *testing.T) {
 					return strings.HasPrefix(r.ok("sctl", "status", "svc"), "svc running (start), process ")
 				})
 			}
-			path := map[string]string{"dbus-daemon": r.dir + "/bus", "gpg-agent": r.dir + "/gnupg/S.gpg-agent", "pipewire": r.run + "/pipewire-0"}[c.name]
+			path := map[string]string{"dbus-daemon": r.dir + "/bus", "gpg-agent": r.dir + "/gnupg/S.gpg-agent", "pipewire": r.run + "/pipewire-0", "ssh-agent": r.dir + "/agent"}[c.name]
 			r.until("the socket", func() bool {
 				return strings.Contains(r.ok("sctl", "why", "svc"), "socket PROTO=unix") && r.listens(path)
 			})
