@@ -67,9 +67,9 @@ func (r *rig) beginActivating() *dbus.Conn {
 }
 
 // who calls a service and returns which process has answered. It takes less
-// than the bus's own patience.
+// than the bus's own patience, and is enough for many services at a time.
 func who(conn *dbus.Conn, name string) (pid int32, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	defer cancel()
 	err = conn.Object(name, "/").CallWithContext(ctx, "org.example.Serving.Who", 0).Store(&pid)
 	return pid, err
@@ -107,12 +107,15 @@ func TestActivation(t *testing.T) {
 	if why := r.reason("named"); !strings.Contains(why, "dbus-daemon") {
 		t.Errorf("why named = %s; want that the bus has asked", why)
 	}
-	// Once stopped it is started anew by the next call.
+	// Once stopped it is started anew by the next call. Until the bus knows of the
+	// end it hands calls to nobody.
 	r.ok("sctl", "stop", "named")
+	r.freed(conn, "org.example.Named")
 	if _, err := who(conn, "org.example.Named"); err != nil {
 		t.Errorf("a call after a stop: %v", err)
 	}
 	r.ok("sctl", "stop", "no-job")
+	r.freed(conn, "org.example.NoJob")
 	if _, err := who(conn, "org.example.NoJob"); err != nil {
 		t.Errorf("a call after a stop of what is no job: %v", err)
 	}
@@ -197,9 +200,11 @@ func TestActivationShared(t *testing.T) {
 	r.ok("sctl", "status", "one")
 	r.write("go", "")
 	calls.Wait()
-	if kept, err := os.ReadFile(r.activations()); err != nil || len(kept) > 0 {
-		t.Errorf("%q is under way still, %v", kept, err)
-	}
+	// The bus is told before it is noted.
+	r.until("nothing to be under way", func() bool {
+		kept, err := os.ReadFile(r.activations())
+		return err == nil && len(kept) == 0
+	})
 }
 
 // TestActivationMany: two calls of one service start it once, and fifty
@@ -212,7 +217,7 @@ func TestActivationMany(t *testing.T) {
 			for i := range many {
 				name := fmt.Sprintf("org.example.Many%d", i)
 				r.service(name, fmt.Sprintf("many%d.service", i), "/bin/false")
-				r.users(fmt.Sprintf("many%d", i), "expect dbus "+name+"\nscript\n    "+owns(name, "serves")+"\nend script")
+				r.users(fmt.Sprintf("many%d", i), "expect dbus "+name+"\nready timeout 600\nscript\n    "+owns(name, "serves")+"\nend script")
 			}
 			first := r.beginActivating()
 			second := r.onBus()

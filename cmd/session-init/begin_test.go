@@ -101,12 +101,17 @@ func TestUnreadableKeepsJobs(t *testing.T) {
 	const list = "kept running (start), process PID\nrest waiting (stop)\n"
 	r.prints(list, "sctl", "list")
 	away := filepath.Join(r.dir, "away")
-	if err := os.Rename(r.conf, away); err != nil {
+	if err := os.Symlink(filepath.Base(r.conf), away); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Base(r.conf), r.conf); err != nil {
-		t.Fatal(err)
+	// At once: a directory that is not there at all would be a proof.
+	swap := func() {
+		t.Helper()
+		if err := unix.Renameat2(unix.AT_FDCWD, r.conf, unix.AT_FDCWD, away, unix.RENAME_EXCHANGE); err != nil {
+			t.Fatal(err)
+		}
 	}
+	swap()
 	r.crash()
 	r.prints(list, "sctl", "list")
 	r.ok("sctl", "reload-configuration")
@@ -115,12 +120,7 @@ func TestUnreadableKeepsJobs(t *testing.T) {
 	if err := os.Remove(filepath.Join(away, "rest.conf")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(r.conf); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(away, r.conf); err != nil {
-		t.Fatal(err)
-	}
+	swap()
 	r.ok("sctl", "reload-configuration")
 	r.until("the job to be gone", func() bool { return !strings.Contains(r.ok("sctl", "list"), "rest") })
 	r.prints("kept running (start), process PID\n", "sctl", "list")
@@ -193,6 +193,15 @@ func TestStaleSessionFile(t *testing.T) {
 	}
 }
 
+// says waits until the login has said all of these: what is written has yet to be
+// read.
+func (l *loginProcess) says(want ...string) {
+	l.r.t.Helper()
+	for _, text := range want {
+		l.r.until("login "+l.name+" to say "+text, func() bool { return strings.Contains(l.out.String(), text) })
+	}
+}
+
 // TestLoginWithoutLog: a login whose state directory cannot be written has its
 // daemon, whose log is elsewhere.
 func TestLoginWithoutLog(t *testing.T) {
@@ -211,14 +220,12 @@ func TestLoginWithoutLog(t *testing.T) {
 			if got := l.env("UPSTART_SESSION"); got != r.address {
 				t.Errorf("UPSTART_SESSION of the command is %q; want %q", got, r.address)
 			}
-			if said := l.out.String(); !strings.Contains(said, "cannot write the daemon's log: mkdir /proc/nope: ") || !strings.Contains(said, c.said) {
-				t.Errorf("the login said %q; want %q in it", said, c.said)
-			}
+			l.says("cannot write the daemon's log: mkdir /proc/nope: ", c.said)
 			if c.other == "" {
-				log, err := os.ReadFile(filepath.Join(r.run, "session-init/daemon.log"))
-				if err != nil || !strings.Contains(string(log), "is ready") {
-					t.Errorf("the daemon's log is %q, %v", log, err)
-				}
+				r.until("the daemon's log", func() bool {
+					log, _ := os.ReadFile(filepath.Join(r.run, "session-init/daemon.log"))
+					return strings.Contains(string(log), "is ready")
+				})
 			}
 			if status := l.logout(5); status != 5 {
 				t.Errorf("the login's status is %d; want the command's", status)
@@ -239,9 +246,7 @@ func TestHangLogin(t *testing.T) {
 	r.userJob("svc", "start on startup\nconsole none\n"+service("svc"))
 	l := r.login("one")
 	r.traced("svc")
-	if said := l.out.String(); !strings.Contains(said, "the file system does not answer: it goes to "+r.run) {
-		t.Errorf("the login said %q", said)
-	}
+	l.says("the file system does not answer: it goes to " + r.run)
 	if status := l.logout(5); status != 5 {
 		t.Errorf("the login's status is %d; want the command's", status)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
   <type>session</type>
   <listen>unix:path=%s</listen>
   <auth>EXTERNAL</auth>
+  <limit name="service_start_timeout">600000</limit>
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/>
     <allow eavesdrop="true"/>
@@ -92,6 +94,12 @@ func (r *rig) onBus() (conn *dbus.Conn) {
 	return conn
 }
 
+// freed waits until the bus knows that a name is nobody's any more.
+func (r *rig) freed(conn *dbus.Conn, name string) {
+	r.t.Helper()
+	r.until(name+" to be free", func() bool { return ownerOf(conn, name) == 0 })
+}
+
 // ownerOf returns the pid that owns a name, 0 for none.
 func ownerOf(conn *dbus.Conn, name string) (pid uint32) {
 	conn.BusObject().Call("org.freedesktop.DBus.GetConnectionUnixProcessID", 0, name).Store(&pid)
@@ -134,6 +142,11 @@ func ownName(args []string) int {
 		}
 	}
 	conn, err := dbus.Connect(os.Getenv("DBUS_SESSION_BUS_ADDRESS"))
+	for errors.Is(err, unix.ECONNREFUSED) {
+		// Its socket is there, and the bus is about to listen.
+		time.Sleep(5 * time.Millisecond)
+		conn, err = dbus.Connect(os.Getenv("DBUS_SESSION_BUS_ADDRESS"))
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 102
@@ -166,16 +179,16 @@ func TestExpectDBus(t *testing.T) {
 	r.env = append(r.env, "DBUS_SESSION_BUS_ADDRESS="+r.busAddress())
 	r.startBus()
 	conn := r.onBus()
-	kinds := []string{"comes", "late", "never", "child", "stranger", "dies"}
+	kinds := []string{"never", "stranger", "comes", "late", "child", "dies"}
 	type one struct{ job, name, kind string }
 	var all []one
 	for _, kind := range kinds {
 		for forks := range 5 {
 			c := one{fmt.Sprintf("%s%d", kind, forks), fmt.Sprintf("org.example.%s.F%d", kind, forks), kind}
 			all = append(all, c)
-			does, timeout := kind, 60
+			does, timeout := kind, 600
 			if kind == "never" || kind == "stranger" {
-				does, timeout = "never", 4
+				does, timeout = "never", 8
 			}
 			r.job(c.job, fmt.Sprintf("expect dbus %s\nready timeout %d\nexec \"$OWNER\" own-name %s %d %s", c.name, timeout, c.name, forks, does))
 			if kind == "stranger" {
@@ -186,8 +199,14 @@ func TestExpectDBus(t *testing.T) {
 		}
 	}
 	r.start()
+	lacks := map[string]string{"never": "nobody owns the bus name ", "stranger": "the bus name "}
 	for _, c := range all {
 		r.ok("sctl", "start", "--no-wait", c.job)
+		// The time of these is short: that they are waited for is known before
+		// there is more to do.
+		if lacks := lacks[c.kind]; lacks != "" {
+			r.until(c.job+" to be waited for", func() bool { return strings.Contains(r.reason(c.job), lacks+c.name) })
+		}
 	}
 	for _, c := range all {
 		if c.kind == "late" {
@@ -208,8 +227,8 @@ func TestExpectDBus(t *testing.T) {
 	}
 	for _, c := range all {
 		failed := map[string]string{
-			"never":    "main process was not ready within 4 seconds, as 'expect dbus " + c.name + "' declares it; nobody owns the bus name " + c.name,
-			"stranger": fmt.Sprintf("main process was not ready within 4 seconds, as 'expect dbus %s' declares it; the bus name %s is owned by process %d (", c.name, c.name, os.Getpid()),
+			"never":    "main process was not ready within 8 seconds, as 'expect dbus " + c.name + "' declares it; nobody owns the bus name " + c.name,
+			"stranger": fmt.Sprintf("main process was not ready within 8 seconds, as 'expect dbus %s' declares it; the bus name %s is owned by process %d (", c.name, c.name, os.Getpid()),
 			"dies":     " before it was ready, as 'expect dbus " + c.name + "' declares it",
 		}[c.kind]
 		if failed != "" {
@@ -225,9 +244,7 @@ func TestExpectDBus(t *testing.T) {
 			return main == owner || c.kind == "child" && main == parentOf(owner)
 		})
 		r.ok("sctl", "stop", c.job)
-		if owner := ownerOf(conn, c.name); owner != 0 {
-			r.until(c.name+" to be free", func() bool { return ownerOf(conn, c.name) == 0 })
-		}
+		r.freed(conn, c.name)
 	}
 }
 

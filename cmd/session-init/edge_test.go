@@ -110,9 +110,10 @@ func TestBrokenStandardErrorContainer(t *testing.T) {
 		for range 6 {
 			m.in("sctl", "start", "fails")
 		}
-		if text, _ := m.in("sctl", "status", "service"); !strings.HasPrefix(text, "service running (start), process ") {
-			t.Errorf("status = %q; want it running", text)
-		}
+		m.until("the service", func() bool {
+			text, _ := m.in("sctl", "status", "service")
+			return strings.HasPrefix(text, "service running (start), process ")
+		})
 		m.signal(unix.SIGTERM)
 		if got := m.status(); got != 0 {
 			t.Errorf("status = %d; want 0", got)
@@ -227,7 +228,7 @@ func TestLoginWaits(t *testing.T) {
 			go func() { ended <- cmd.Wait() }()
 			select {
 			case <-ended:
-			case <-time.After(patience / 4): // before it would go on alone
+			case <-time.After(patience): // it would have gone on alone, and have run COMMAND
 				t.Fatal("the login does not end")
 			}
 			if _, err := os.Stat(filepath.Join(r.dir, "ran")); err == nil || cmd.ProcessState.ExitCode() != 128+int(s) {
@@ -252,13 +253,15 @@ func TestLoginJoinTime(t *testing.T) {
 	if err := join(); err == nil || !strings.Contains(err.Error(), "cannot start the daemon: it was not ready in time") {
 		t.Errorf("join, with a daemon that is not ready = %v", err)
 	}
-	text, err := os.ReadFile(filepath.Join(r.dir, "hanging"))
-	pid, bad := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || bad != nil {
-		t.Fatalf("hanging holds %q, %v", text, err)
-	}
+	pid := 0
+	r.until("the one that hangs to be known", func() bool {
+		text, _ := os.ReadFile(filepath.Join(r.dir, "hanging"))
+		var err error
+		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		return err == nil
+	})
 	unix.Kill(pid, unix.SIGKILL)
-	unix.Wait4(pid, nil, 0, nil)
+	r.until("its end", func() bool { return hasEnded(pid) })
 	socket, err := net.Listen("unix", filepath.Join(r.run, "session-init/socket"))
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func (r *rig) emitWith(name string, wait bool) *os.File {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { in.Close() })
-	in.SetReadDeadline(time.Now().Add(patience))
+	in.SetReadDeadline(time.Now().Add(10 * patience)) // it is read until the test's end
 	defer out.Close()
 	done := conn.Object(api.UpstartBusName, api.ManagerPath).Call(api.ManagerInterface+".EmitEventWithFile", 0, name, []string{"N=1"}, wait, dbus.UnixFD(out.Fd()))
 	if done.Err != nil {

@@ -18,7 +18,7 @@ import (
 
 // service is a main process that notes its start and its TERM.
 func service(tag string) string {
-	return "script\n    trap 'echo " + tag + "-term >> $T; exit 0' TERM\n    echo " + tag +
+	return "kill timeout 60\nscript\n    trap 'echo " + tag + "-term >> $T; exit 0' TERM\n    echo " + tag +
 		" >> $T\n    while :; do sleep 0.2 & wait $! || :; done\nend script"
 }
 
@@ -271,10 +271,13 @@ func TestDocumentEnvironmentAndLeadership(t *testing.T) {
 	r.start()
 	r.ok("start", "plain", "GIVEN=2")
 	pid := strings.TrimSpace(r.ok("status", "plain")[strings.LastIndex(r.ok("status", "plain"), " "):])
-	environ, err := os.ReadFile("/proc/" + pid + "/environ")
-	if err != nil {
-		t.Fatal(err)
-	}
+	// In its exec the job's descriptors are gone, by which it is known to run,
+	// before it has an environment that can be read.
+	var environ []byte
+	r.until("the environment", func() bool {
+		environ, _ = os.ReadFile("/proc/" + pid + "/environ")
+		return len(environ) > 0
+	})
 	var keys []string
 	for _, entry := range strings.Split(strings.TrimSuffix(string(environ), "\x00"), "\x00") {
 		key, _, _ := strings.Cut(entry, "=")

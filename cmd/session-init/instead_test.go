@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -23,19 +25,18 @@ func TestInstead(t *testing.T) {
 	python := newListenScript(r)
 	r.write("ready.py", readyScript)
 	r.write("go", "")
-	type one struct{ name, declares, does, hint string }
+	type one struct{ name, declares, does, hint, bus string }
 	var all []one
 	for _, declares := range []string{"notify", "listen", "dbus org.example.Not", "fork", "daemon", "stop"} {
 		word, _, _ := strings.Cut(declares, " ")
 		for _, does := range []string{"listens", "background", "owns", "says"} {
 			name := word + "-" + does
-			c := one{name, declares, does, ""}
+			c := one{name, declares, does, "", "org.example.J" + word + "." + does}
 			socket := "unix:" + r.dir + "/" + name + ".sock"
-			bus := "org.example.J" + word + "." + does
 			fits := map[string]string{
 				"listens":    "listens on " + socket + ": 'expect listen'",
 				"background": "listens on " + socket + ": 'expect listen'",
-				"owns":       "owns the bus name " + bus + ": 'expect dbus " + bus + "'",
+				"owns":       "owns the bus name " + c.bus + ": 'expect dbus " + c.bus + "'",
 				"says":       "said READY=1: 'expect notify'",
 			}
 			switch {
@@ -53,7 +54,7 @@ func TestInstead(t *testing.T) {
 			exec := map[string]string{
 				"listens":    python + " $W/listen.py " + name + " 0",
 				"background": python + " $W/listen.py " + name + " 1",
-				"owns":       "\"$OWNER\" own-name " + bus + " 0 comes",
+				"owns":       "\"$OWNER\" own-name " + c.bus + " 0 comes",
 				"says":       python + " $W/ready.py",
 			}[does]
 			r.job(name, fmt.Sprintf("expect %s\nwatchdog 600\nready timeout 20\nexec %s", declares, exec))
@@ -61,12 +62,27 @@ func TestInstead(t *testing.T) {
 		}
 	}
 	r.start()
+	conn := r.onBus()
 	for _, c := range all {
 		r.ok("sctl", "start", "--no-wait", c.name)
+		// One after the other, so that none needs its time to begin.
+		r.until(c.name+" to do what it does", func() bool {
+			switch c.does {
+			case "owns":
+				return ownerOf(conn, c.bus) != 0
+			case "says":
+				return strings.Contains(r.reason(c.name), "said READY=1")
+			default:
+				_, err := os.Stat(filepath.Join(r.dir, c.name+".at"))
+				return err == nil
+			}
+		})
+		if c.name == "notify-listens" {
+			r.until("why to say it before the time is over", func() bool {
+				return strings.Contains(r.reason(c.name), c.name+".sock: 'expect listen' would fit")
+			})
+		}
 	}
-	r.until("why to say it before the time is over", func() bool {
-		return strings.Contains(r.reason("notify-listens"), "notify-listens.sock: 'expect listen' would fit")
-	})
 	for _, c := range all {
 		r.until(c.name+" to have failed since "+c.hint, func() bool {
 			why := r.reason(c.name)

@@ -114,7 +114,7 @@ func TestListenNever(t *testing.T) {
 	r := newRig(t)
 	r.job("mute", "expect listen\nready timeout 1\nexec sleep 1000")
 	r.job("dies", "expect listen\nexec false")
-	r.job("leaves", "expect listen\nready timeout 1\nexec sh -c 'sleep 1000 & exit 0'")
+	r.job("leaves", "expect listen\nready timeout 5\nexec sh -c 'sleep 1000 & exit 0'")
 	r.start()
 	for name, want := range map[string]string{
 		"mute":   "main process was not ready within 1 second, as 'expect listen' declares it; it did not listen on a socket: 'expect none' fits",

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,26 +27,36 @@ func compositor(args []string) int {
 			return 1
 		}
 	}
-	listener, err := net.Listen("unix", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), args[0]))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGTERM)
-	go func() {
-		for {
-			// Clients stay until it ends.
-			if _, err := listener.Accept(); err != nil {
-				return
-			}
+	listen := func() error {
+		listener, err := net.Listen("unix", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), args[0]))
+		if err != nil {
+			return err
 		}
-	}()
+		go func() {
+			for {
+				// Clients stay until it ends.
+				if _, err := listener.Accept(); err != nil {
+					return
+				}
+			}
+		}()
+		return nil
+	}
 	program := exec.Command("sh", "-c", args[1])
 	program.Env = append(os.Environ(), "WAYLAND_DISPLAY="+args[0], "SWAYSOCK=/the/socket", fmt.Sprintf("LOGIN=%d", os.Getppid()))
-	if err := program.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	// The command that has the login go on is a client of the display. Any other is
+	// there before it, since the login looks at the command a second after.
+	steps := []func() error{program.Start, listen}
+	if os.Getenv("HOLD") != "" {
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	<-ended
 	program.Process.Kill()

@@ -92,6 +92,17 @@ func (r *rig) endLoginDaemon() {
 		_, err := unix.Wait4(keeper, nil, unix.WNOHANG, nil)
 		return err != nil
 	})
+	// The command of a login that was ended is ours, and may outlive that for a
+	// moment; what the daemon makes has a session of its own.
+	ours, _ := unix.Getsid(0)
+	r.until("the commands of logins to end", func() bool {
+		for pid := range r.processes() {
+			if session, err := unix.Getsid(pid); err == nil && session == ours {
+				return false
+			}
+		}
+		return true
+	})
 	if left := r.processes(); len(left) > 0 {
 		r.t.Errorf("left behind: %v", left)
 		for pid := range left {
@@ -182,7 +193,7 @@ func (l *loginProcess) logout(status int) int {
 // fakeDisplay is a compositor as its clients see it: a socket.
 type fakeDisplay struct {
 	listener net.Listener
-	conns    chan net.Conn
+	conns    chan net.Conn // closed when nobody is let in any more
 }
 
 func (r *rig) fakeDisplay(name string) *fakeDisplay {
@@ -195,6 +206,7 @@ func (r *rig) fakeDisplay(name string) *fakeDisplay {
 	}
 	f := &fakeDisplay{listener, make(chan net.Conn, 64)}
 	go func() {
+		defer close(f.conns)
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
@@ -216,13 +228,9 @@ func (f *fakeDisplay) accepted(r *rig) {
 // crash ends the display, as a kill does.
 func (f *fakeDisplay) crash() {
 	f.listener.Close()
-	for {
-		select {
-		case conn := <-f.conns:
-			conn.Close()
-		default:
-			return
-		}
+	// Also one that is let in just now.
+	for conn := range f.conns {
+		conn.Close()
 	}
 }
 
@@ -289,6 +297,7 @@ func TestTwoLogins(t *testing.T) {
 	}
 	r.prints("svc running (start), process PID\n", "status", "svc")
 	match(t, "session list", two.sctl(nil, "session", "list").out, "2 opened, process PID\n")
+	r.traced("svc")
 	two.logout(0)
 	r.traced("svc", "svc-term")
 }
@@ -311,6 +320,7 @@ func TestLoginsAtOnce(t *testing.T) {
 		return len(matches)
 	}
 	r.until("all to be in", func() bool { return said() == n })
+	r.traced("svc")
 	r.write("all-end", "")
 	for _, cmd := range started {
 		if err := cmd.Wait(); err != nil {
@@ -556,7 +566,7 @@ func TestLoginActivation(t *testing.T) {
 	r.userJob("panel", panelJob)
 	// One service for each look, since one that runs is not started again.
 	names := []string{"During"}
-	for i := range 20 {
+	for i := range 200 {
 		names = append(names, fmt.Sprintf("After%d", i))
 	}
 	for _, name := range names {

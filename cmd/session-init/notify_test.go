@@ -185,7 +185,8 @@ func TestNotifyFormerPath(t *testing.T) {
 	}
 	r.ok("sctl", "stop", "svc")
 	r.traced(former)
-	if left, err := os.ReadDir(filepath.Dir(former)); err != nil || len(left) != 0 {
-		t.Errorf("left behind: %v, %v", left, err)
-	}
+	r.until("nothing to be left behind", func() bool {
+		left, err := os.ReadDir(filepath.Dir(former))
+		return err == nil && len(left) == 0
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // logOf reads the log of a job, or one of its older parts.
@@ -41,11 +43,8 @@ func TestConsolePTY(t *testing.T) {
 func TestLogLimit(t *testing.T) {
 	r := newRig(t)
 	// Each go writes 100,000 bytes.
-	const lines = "\nscript\n    while read -r go; do seq -f %%07g 12500; done <$W/go-NAME\n    exec sleep 600\nend script"
+	const lines = "\nscript\n    until [ -e $W/go-NAME ]; do sleep 0.02; done\n    while read -r go; do seq -f %%07g 12500; done <$W/go-NAME\n    exec sleep 600\nend script"
 	for name, limit := range map[string]string{"small": "log limit 50K 2", "default": "", "boundless": "log limit 0 0"} {
-		if err := os.WriteFile(filepath.Join(r.dir, "go-"+name), []byte("go\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
 		text := strings.NewReplacer("NAME", name, "%%", "%").Replace(lines)
 		r.job(name, limit+text)
 	}
@@ -53,10 +52,17 @@ func TestLogLimit(t *testing.T) {
 	whole := strings.Builder{}
 	for _, name := range []string{"boundless", "default"} {
 		r.ok("start", name)
+		r.write("go-"+name, "go\n")
 		r.until("all output of "+name, func() bool { return strings.HasSuffix(r.logOf(name+".log"), "\n0012500\n") })
 	}
 	whole.WriteString(r.logOf("boundless.log"))
 	r.ok("start", "small")
+	// All is there when the log is looked at for the first time.
+	daemon := r.pid()
+	unix.Kill(daemon, unix.SIGSTOP)
+	r.write("go-small", "go\n")
+	r.until("all output of small", func() bool { return r.logOf("small.log") == whole.String() })
+	unix.Kill(daemon, unix.SIGCONT)
 	// The older part is there before it is cut away from the log.
 	r.until("the cut", func() bool { return r.logOf("small.log.1") != "" && len(r.logOf("small.log")) <= 50<<10 })
 	if got := r.logOf("small.log.2") + r.logOf("small.log.1"); !strings.HasPrefix(whole.String(), got) || len(got) < 95_000 {

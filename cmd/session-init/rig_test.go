@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -62,6 +63,12 @@ func testMain(m *testing.M) int {
 		}
 	}
 	programs = dir
+	for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGPIPE, unix.SIGTERM} {
+		if signal.Ignored(s) {
+			// By nohup(1), say, or a shell's &; the programs would ignore it too.
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	// Whatever a daemon of ours should leave behind comes to us, where the
 	// tests find it.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {

@@ -50,8 +50,11 @@ func TestRunApp(t *testing.T) {
 	r.ok("start", "panel")
 	r.traced("up")
 	tree := func() string { return r.command("sctl", "tree", "app/browser").out }
-	r.until("the application to have left its first process", func() bool { return strings.HasSuffix(tree(), " sleep 1000\n") })
-	before := tree()
+	var before string
+	r.until("the application to have left its first process", func() bool {
+		before = tree()
+		return strings.HasSuffix(before, " sleep 1000\n") && !strings.Contains(before, "exit 0")
+	})
 	r.clear()
 	// The name is taken, so that it starts no second one.
 	r.ok("restart", "panel")

@@ -82,7 +82,7 @@ func TestEndTakesStrays(t *testing.T) {
 func TestEndCutsStrays(t *testing.T) {
 	const deaf = "task\nscript\n    sh -c \"trap '' TERM; echo deaf >> $T; while :; do sleep 0.01; done\" > /dev/null 2>&1 &\nend script"
 	for _, test := range []struct{ name, seconds, stubborn string }{
-		{"with time", "2", ""},
+		{"with time", "5", ""},
 		{"without time", "1", "kill timeout 600\nscript\n    trap '' TERM\n    echo up >> $T\n    while :; do sleep 1; done\nend script"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -84,8 +84,9 @@ func TestShutdownLater(t *testing.T) {
 		m.ready(2)
 		why("machine it goes down for reboot at ")
 		// Another time takes its place.
-		m.in("sctl", "shutdown", "-h", "23:59")
-		why("machine it goes down for poweroff at 23:59:00 on ")
+		later := time.Now().Add(12 * time.Hour).Format("15:04") // not while this test runs
+		m.in("sctl", "shutdown", "-h", later)
+		why("machine it goes down for poweroff at " + later + ":00 on ")
 		m.says("", "sctl", "shutdown", "-c", "it was a mistake")
 		shows("it was a mistake\nThe machine does not go down: that was taken back.")
 		m.says(none, "sctl", "shutdown", "-c")

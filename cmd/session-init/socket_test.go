@@ -64,6 +64,7 @@ func serve(way string) int {
 		}
 		laidAside(r)
 		laidAside(w)
+		awaitHeard()
 	}
 	hello := fmt.Sprintf("%d %s %s|%s\n", os.Getpid(), os.Getenv("LISTEN_FDNAMES"), os.Getenv("UPSTART_FDS"), kept)
 	var serving sync.WaitGroup
@@ -100,15 +101,33 @@ func serve(way string) int {
 }
 
 // laidAside has the daemon keep a descriptor.
-func laidAside(file *os.File) {
+func laidAside(file *os.File) { say("FDSTORE=1\nFDNAME=kept\n", file) }
+
+// say tells the daemon something, with a descriptor.
+func say(text string, file *os.File) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err == nil {
-		err = unix.Sendmsg(fd, []byte("FDSTORE=1\nFDNAME=kept\n"), unix.UnixRights(int(file.Fd())),
+		defer unix.Close(fd)
+		err = unix.Sendmsg(fd, []byte(text), unix.UnixRights(int(file.Fd())),
 			&unix.SockaddrUnix{Name: os.Getenv("NOTIFY_SOCKET")}, 0)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
+}
+
+// awaitHeard returns when the daemon has heard what was said to it, see
+// sd_notify_barrier(3): what a process that has ended said may be not.
+func awaitHeard() {
+	r, w, err := os.Pipe()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer r.Close()
+	say("BARRIER=1", w)
+	w.Close()
+	r.Read(make([]byte, 1)) // the end comes when the daemon has closed it too
 }
 
 // server writes a job whose main process is such a server.
@@ -222,6 +241,10 @@ func (r *rig) listens(name string) bool {
 	return strings.Contains(string(list), " "+name+"\n")
 }
 
+// mostWaiting is how many calls of a storm may wait at a time: fewer than the
+// kernel has wait for one socket, SOMAXCONN, beyond which it refuses them.
+const mostWaiting = 1000
+
 // storm calls a socket a thousand times a second until it is told to stop, and
 // returns how often, and what went wrong.
 func storm(path string) (stop func() (int, []error)) {
@@ -230,6 +253,7 @@ func storm(path string) (stop func() (int, []error)) {
 	var all sync.WaitGroup
 	count := 0
 	over, done := make(chan bool), make(chan bool)
+	waiting := make(chan bool, mostWaiting)
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(time.Millisecond)
@@ -242,7 +266,13 @@ func storm(path string) (stop func() (int, []error)) {
 			}
 			// Ticks are dropped when there is much to do.
 			for due := int(time.Since(began) / time.Millisecond); count < due; count++ {
+				select {
+				case <-over:
+					return
+				case waiting <- true:
+				}
 				all.Go(func() {
+					defer func() { <-waiting }()
 					if _, err := call("unix", path); err != nil {
 						mu.Lock()
 						defer mu.Unlock()

@@ -78,13 +78,18 @@ func eachMachine(t *testing.T, test func(t *testing.T, m *machine)) {
 
 func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
 
+// write puts a file below the machine's directory, whole at once.
 func (m *machine) write(name, text string) {
 	m.t.Helper()
-	if err := os.MkdirAll(filepath.Dir(m.path(name)), 0o755); err != nil {
-		m.t.Fatal(err)
-	}
-	if err := os.WriteFile(m.path(name), []byte(text), 0o755); err != nil {
-		m.t.Fatal(err)
+	temporary := m.path(".new")
+	for _, err := range []error{
+		os.MkdirAll(filepath.Dir(m.path(name)), 0o755),
+		os.WriteFile(temporary, []byte(text), 0o755),
+		os.Rename(temporary, m.path(name)),
+	} {
+		if err != nil {
+			m.t.Fatal(err)
+		}
 	}
 }
 
@@ -288,6 +293,7 @@ func TestSystem(t *testing.T) {
 
 		// A new image, and a new daemon, have the same children and no old signal.
 		m.says("", "sctl", "re-exec")
+		m.ready(2)
 		m.says(service, "sctl", "status", "service")
 		m.says("", "sh", "-c", "for p in $(cat /proc/1/task/*/children 2>/dev/null); do kill -9 $p; done")
 		m.ready(3)
