@@ -16,6 +16,8 @@ import (
 type parsed struct {
 	help, version bool
 	noKeeper      bool
+	// readyFD is where it is told that the daemon answers; 0 for nowhere.
+	readyFD int
 	// system: the machine's daemon; container: the first process is not that of a
 	// machine.
 	system, container bool
@@ -74,6 +76,8 @@ var flags = []flag{
 		set: setStopTimeout},
 	{name: "until-logout", help: "end when the last login session has ended",
 		set: func(p *parsed, _ string) error { p.options.UntilLogout = true; return nil }},
+	{name: "ready-fd", value: "N", help: "write a newline to descriptor N when the daemon answers, and close it",
+		set: setReadyFD},
 	{name: "no-keeper", help: "run the daemon alone, without the process above it that starts it again should it die",
 		set: func(p *parsed, _ string) error { p.noKeeper = true; return nil }},
 	{name: "debug", help: "log all that happens",
@@ -122,6 +126,15 @@ func setStopTimeout(p *parsed, value string) error {
 	return nil
 }
 
+func setReadyFD(p *parsed, value string) error {
+	fd, err := strconv.ParseUint(value, 10, 31)
+	if err != nil || fd < firstReadyFD {
+		return fmt.Errorf("expected the number of a descriptor, %d or above, not '%s'", firstReadyFD, value)
+	}
+	p.readyFD = int(fd)
+	return nil
+}
+
 // parseFlags reads the command line. The error is a sentence without the
 // program's name.
 func parseFlags(args []string) (*parsed, error) {
@@ -151,6 +164,9 @@ func parseFlags(args []string) (*parsed, error) {
 			return nil, fmt.Errorf("--%s: %w", name, err)
 		}
 	}
+	if p.readyFD > 0 && p.noKeeper {
+		return nil, errors.New("--ready-fd: it is the keeper that tells it: with --no-keeper it is not supported yet")
+	}
 	return p, nil
 }
 
@@ -164,6 +180,8 @@ func setCommand(p *parsed, args []string) error {
 		return errors.New("'-- COMMAND' joins the user's own daemon: with --confdir it is not supported yet")
 	case p.options.RuntimeDir == "auto":
 		return errors.New("'-- COMMAND' joins the user's own daemon: there is none with --runtime-dir auto")
+	case p.readyFD > 0:
+		return errors.New("'-- COMMAND' begins when the daemon answers: --ready-fd is not supported with it")
 	case p.noKeeper:
 		return errors.New("'-- COMMAND' starts the daemon below its keeper: --no-keeper is not supported with it")
 	}

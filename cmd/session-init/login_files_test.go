@@ -109,6 +109,14 @@ func TestSupervisors(t *testing.T) {
 			}
 			supervisor := r.background(append([]string{program}, test.argv[1:]...)...)
 			r.awaitDaemon()
+			if test.name == "dinit" {
+				// It is told, or it would never call it started.
+				ctl := testkit.Need(t, "dinitctl")
+				r.until("dinit to call it started", func() bool {
+					out, _ := exec.Command(ctl, "--socket-path", r.dir+"/ctl", "status", "session-init").CombinedOutput()
+					return strings.Contains(string(out), "State: STARTED")
+				})
+			}
 			if test.name == "runit" {
 				r.until("the job of all groups", func() bool { return r.text("groups") != "" })
 				if got := r.text("groups"); got != "0 29 44\n" {
@@ -140,11 +148,11 @@ mkdir -p /run/openrc/options/session-init /run/openrc/started /run/openrc/starti
 exec "$@"`, "sh", program, "session-init", "--start", "--pidfile", r.dir+"/pid", filepath.Join(programs, "session-init"))
 	r.awaitDaemon()
 	supervisor.Wait()
-	text2, err := os.ReadFile(r.dir + "/pid")
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(text2)))
-	if err != nil || pid == 0 {
-		t.Fatalf("supervise-daemon's pid file: %q, %v", text2, err)
-	}
+	pid := 0
+	r.until("supervise-daemon's pid file", func() bool {
+		pid, _ = strconv.Atoi(strings.TrimSuffix(r.text("pid"), "\n"))
+		return pid != 0 && strings.HasSuffix(r.text("pid"), "\n")
+	})
 	unix.Kill(pid, unix.SIGTERM)
 	r.over()
 }
@@ -176,11 +184,28 @@ func TestTurnstile(t *testing.T) {
 	if err := unix.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	daemon := r.background("sh", backend, "run", pipe, r.dir+"/turnstile", r.dir+"/conf")
-	word, err := os.ReadFile(pipe)
-	if err != nil || string(word) != r.run {
-		t.Fatalf("run says %q, %v; want %s", word, err, r.run)
+	// As turnstile does it: with a short PATH, which the system's profile makes
+	// longer, perhaps, and where our programs need not be.
+	given := r.env
+	r.env = append(given[:len(given):len(given)], "PATH=/usr/bin:/bin")
+	written, err := os.ReadFile(backend)
+	if err != nil {
+		t.Fatal(err)
 	}
+	r.write("backend", strings.Replace(string(written), "programs=/usr/local/bin/\n", "programs="+programs+"/\n", 1))
+	backend = filepath.Join(r.dir, "backend")
+	run := func() *exec.Cmd {
+		t.Helper()
+		cmd := r.background("sh", backend, "run", pipe, r.dir+"/turnstile", r.dir+"/conf")
+		// It is closed by the daemon, when that answers.
+		word, err := os.ReadFile(pipe)
+		if err != nil || strings.TrimSuffix(string(word), "\n") != r.run {
+			t.Fatalf("run says %q, %v; want %s", word, err, r.run)
+		}
+		return cmd
+	}
+	daemon := run()
+	word := r.run + "\n"
 	call := func(args ...string) (int, string) {
 		cmd := exec.Command("sh", append([]string{backend}, args...)...)
 		cmd.Env = r.env
@@ -191,7 +216,7 @@ func TestTurnstile(t *testing.T) {
 		}
 		return cmd.ProcessState.ExitCode(), string(out)
 	}
-	if status, out := call("ready", string(word)); status != 0 || out != "" {
+	if status, out := call("ready", word); status != 0 || out != "" {
 		t.Errorf("ready: status %d, %q; want 0", status, out)
 	}
 	if got := r.command("sctl", "version").status; got != 0 {
@@ -211,13 +236,36 @@ func TestTurnstile(t *testing.T) {
 			t.Errorf("%s: status %d, %q; want %d, %q", test.args, status, out, test.status, test.said)
 		}
 	}
-	if status, out := call("stop", strconv.Itoa(daemon.Process.Pid)); status != 0 || out != "" {
-		t.Errorf("stop: status %d, %q; want 0", status, out)
+	stop := func(daemon *exec.Cmd) {
+		t.Helper()
+		if status, out := call("stop", strconv.Itoa(daemon.Process.Pid)); status != 0 || out != "" {
+			t.Errorf("stop: status %d, %q; want 0", status, out)
+		}
+		r.over()
+		if err := daemon.Wait(); err != nil {
+			t.Errorf("what turnstile has started ends with %v; want 0", err)
+		}
 	}
-	r.over()
-	if err := daemon.Wait(); err != nil {
-		t.Errorf("the daemon that turnstile has started ends with %v; want 0", err)
+	stop(daemon)
+	// turnstile calls "run" again when the keeper is killed: the daemon and its
+	// jobs stay, and end by "stop" all the same.
+	r.clear()
+	daemon = run()
+	r.traced("svc")
+	main := r.main("svc")
+	daemon.Process.Kill()
+	daemon.Process.Wait() // of its output the daemon has a copy
+	if got := r.command("sctl", "version"); got.status != 0 {
+		t.Errorf("sctl does not find the daemon whose keeper was killed: %+v", got)
 	}
+	daemon = run()
+	if status, out := call("ready", word); status != 0 || out != "" {
+		t.Errorf("ready after the death of the keeper: status %d, %q; want 0", status, out)
+	}
+	if got := r.main("svc"); got != main {
+		t.Errorf("the job is process %d after the death of the keeper; want %d as before", got, main)
+	}
+	stop(daemon)
 	if status, out := call("ready", r.dir); status != 69 || out != "session-init: it is not ready\n" {
 		t.Errorf("ready without a daemon: status %d, %q; want 69", status, out)
 	}

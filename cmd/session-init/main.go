@@ -109,6 +109,12 @@ func run(args, environ []string, stdout, stderr io.Writer) int {
 	}
 	tell, environ := login.Told(environ)
 	if link == nil && !parsed.noKeeper {
+		if parsed.readyFD > 0 && !keeper.Kept(environ) {
+			if tell, err = openReady(parsed.readyFD); err != nil {
+				fmt.Fprintf(stderr, "session-init: %v\n", err)
+				return exitUsage
+			}
+		}
 		return keeper.Run(keeper.Config{Path: program, Argv: append([]string{os.Args[0]}, args...), Env: environ, Log: stderr, Tell: tell,
 			Fail: session.FailPoints(environ)})
 	}

@@ -105,6 +105,8 @@ func prepareSystem(p *parsed, words kernelWords, environ []string) error {
 		return errors.New("--system: --autostart is for the daemon of a user")
 	case p.options.UntilLogout:
 		return errors.New("--system: --until-logout is for the daemon of a user")
+	case p.readyFD > 0:
+		return errors.New("--system: --ready-fd is for the daemon of a user")
 	}
 	p.options.System = &session.System{
 		Container: p.container || pid1.InContainer(environ),
