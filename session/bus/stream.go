@@ -75,25 +75,33 @@ func (s *Server) listen(c *conn) {
 // hears has a client hear what is announced, or not any more; what was before
 // that it gets.
 func (s *Server) hears(c *conn, wanted bool) {
+	first := false
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	switch {
 	case wanted == c.listens || !c.ready:
 	case wanted:
 		s.listen(c)
 	default:
-		s.unlisten(c)
+		first = s.unlisten(c)
+	}
+	s.mu.Unlock()
+	if first {
+		s.flushLater(c)
 	}
 }
 
-func (s *Server) unlisten(c *conn) {
+// unlisten has a client hear nothing more once it has got what was announced;
+// first: see outbox.push.
+func (s *Server) unlisten(c *conn) (first bool) {
 	st := &s.stream
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	first = c.hear(st.fresh)
 	c.listens = false
 	if i := slices.Index(st.listeners, c); i >= 0 {
 		st.listeners = slices.Delete(st.listeners, i, i+1)
 	}
+	return first
 }
 
 // announce sends a signal to every client.

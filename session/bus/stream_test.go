@@ -241,8 +241,17 @@ func TestSendSignals(t *testing.T) {
 	call := func(iface, member string, args ...any) {
 		heard = append(heard, p.until(p.send(api.ManagerPath, iface, member, args...))...)
 	}
-	l.do(func() { tell(s, "before") })
-	call(api.ManagerExtension, "SendSignals", false)
+	// What was announced before it is heard, also if the engine has not come to
+	// sending it.
+	l.do(func() { tell(s, "before"); l.hold(true) })
+	serial := p.send(api.ManagerPath, api.ManagerExtension, "SendSignals", false)
+	eventually(t, "nobody to listen", func() bool {
+		s.stream.mu.Lock()
+		defer s.stream.mu.Unlock()
+		return len(s.stream.listeners) == 0
+	})
+	l.hold(false)
+	heard = append(heard, p.until(serial)...)
 	for range 2 { // the second changes nothing
 		call(api.ManagerExtension, "SendSignals", false)
 		l.do(func() { tell(s, "unheard") })
