@@ -39,7 +39,9 @@ type stream struct {
 	mu sync.Mutex
 	// fresh has whole messages, end to end, since the last time that all got
 	// them. Bytes that are in it are never changed.
-	fresh     []byte
+	fresh []byte
+	// room is how many bytes the last ones had: the next will have about as many.
+	room      int
 	listeners []*conn // in the order in which they came
 	asked     bool    // somebody will spread it
 	due, full chan struct{}
@@ -121,6 +123,9 @@ func (s *Server) append(signal wire.Header, body []any) (ask bool) {
 	if len(st.listeners) == 0 {
 		return false
 	}
+	if st.fresh == nil && st.room > 0 {
+		st.fresh = make([]byte, 0, st.room)
+	}
 	longer, err := s.encoder.add(st.fresh, &signal, body)
 	if err != nil {
 		s.log.Error("cannot encode a signal", "path", signal.Path, "signal", signal.Member, "error", err)
@@ -162,6 +167,7 @@ func (s *Server) spread(to func(*conn)) {
 		}
 		c.heard = 0
 	}
+	st.room = min(len(st.fresh)+len(st.fresh)/8, roundBytes)
 	st.fresh, st.asked = nil, false
 }
 
