@@ -3,6 +3,8 @@ package session
 import (
 	"testing"
 	"time"
+
+	"github.com/session-init/session-init/supervise"
 )
 
 // TestCalm: memory goes back after any work, soon after a burst, less and less
@@ -63,5 +65,14 @@ func TestCalm(t *testing.T) {
 	}
 	if got := l.calm(0, now+first/2, 3*ms); got != 3*ms {
 		t.Errorf("calm before something else is due = %v; want 3ms", got)
+	}
+}
+
+// TestWorkBeside: what the supervisor did beside the loop counts as work.
+func TestWorkBeside(t *testing.T) {
+	l := &Loop{}
+	l.supervised([]supervise.Event{supervise.Worked{}})
+	if taken, _ := l.inbox.take(turnMessages); len(taken) != 1 {
+		t.Errorf("%d messages; want 1, which calm counts", len(taken))
 	}
 }

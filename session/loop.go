@@ -375,6 +375,8 @@ func (l *Loop) supervised(batch []supervise.Event) {
 					l.log.Warn(err.Error())
 				}
 			}})
+		case supervise.Worked:
+			messages = append(messages, message{call: func(engine.View) {}}) // calm counts it
 		case supervise.Told:
 			messages = append(messages, message{call: func(engine.View) {
 				l.at("before-seen")

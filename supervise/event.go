@@ -129,6 +129,11 @@ type Told struct{ Pid int }
 // keeper asks it now to say when it has told of all that ended, for AllEnded.
 type AllAdopted struct{}
 
+// Worked: something was done beside the thread that changes nothing, as a look at
+// logs that have grown. Who gives memory back when it is quiet may do so again.
+type Worked struct{}
+
+func (Worked) event()     {}
 func (Told) event()       {}
 func (AllAdopted) event() {}
 

@@ -155,6 +155,7 @@ func (c *capper) run() {
 				c.drain()
 				c.lookAll()
 			})
+			c.report(Worked{})
 			again <- struct{}{}
 		}
 	}

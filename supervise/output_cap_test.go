@@ -11,12 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// capperOf is a capper that a test drives, and what it has reported.
+// capperOf is a capper that a test drives, and what it has reported, but for
+// Worked.
 func capperOf(t *testing.T) (c *capper, reported func() []Event) {
 	t.TempDir() // is removed when the capper has ended; see newWorld
 	var mu sync.Mutex
 	var all []Event
 	c = newCapper(func(ev Event) {
+		if _, worked := ev.(Worked); worked {
+			return
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(all, ev)
@@ -205,4 +209,27 @@ func TestCapperGivesUpForAWhile(t *testing.T) {
 	if countParts(log) != 1 || l.failures != 0 {
 		t.Errorf("%d parts, %d failures; want it cut when it can be", countParts(log), l.failures)
 	}
+}
+
+// TestWorked: that a log was looked at is told, since memory went to it.
+func TestWorked(t *testing.T) {
+	worked := make(chan struct{}, 1)
+	c := newCapper(func(ev Event) {
+		if _, is := ev.(Worked); is {
+			select {
+			case worked <- struct{}{}:
+			default:
+			}
+		}
+	})
+	log := filepath.Join(t.TempDir(), "log")
+	c.pace = time.Millisecond
+	c.start()
+	t.Cleanup(func() { <-c.stop() })
+	appendTo(t, log, "one\n")
+	c.watch(1, "job", log, LogLimit{1 << 20, 1})
+	poll(t, "a look at the log", func() bool {
+		appendTo(t, log, "another\n")
+		return len(worked) == 1
+	})
 }

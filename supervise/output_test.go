@@ -499,7 +499,11 @@ func fullDisk() {
 
 	// One that comes to a full disk writes nothing that would be heard.
 	word := make(chan Event, 1)
-	c := newCapper(func(ev Event) { word <- ev })
+	c := newCapper(func(ev Event) {
+		if _, worked := ev.(Worked); !worked {
+			word <- ev
+		}
+	})
 	c.start()
 	c.watch(2, "late", log, LogLimit{10 << 20, 1})
 	select {

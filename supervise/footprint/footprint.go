@@ -39,12 +39,20 @@ func ourRanges() []addresses {
 }
 
 // Work gives back each time that it is asked, and returns when ended is closed.
+// From the first time on garbage is collected when there is as much as what is
+// used: for its start a program may have put that off, and a heap that has been
+// large leaves tables behind which Go never gives back.
+//
 // It is for a goroutine of its own, which stays: when one ends, Go looks up what
 // it was called, and the pages for that would be back at once.
 func Work(ask, ended <-chan struct{}) {
-	for {
+	for started := false; ; {
 		select {
 		case <-ask:
+			if !started {
+				started = true
+				debug.SetGCPercent(100)
+			}
 			GiveBack()
 		case <-ended:
 			return
