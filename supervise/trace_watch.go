@@ -88,11 +88,16 @@ func (s *Supervisor) isAlive(p *process) bool {
 	return !p.ended && unix.PidfdSendSignal(p.follow.watch, 0, nil, 0) == nil
 }
 
+// reapTries bounds how often it is looked while a parent is about to wait for a
+// process: it may not have the processor, as with a limit on its cgroup. All of them
+// take some milliseconds.
+const reapTries = 500
+
 // endOf returns how a process ended that is not ours to wait for: the process
 // table tells while its parent has not waited for it, and the pidfd from then
 // on, since Linux 6.15. It is false when neither does.
 func endOf(pidfd, pid int) (syscall.WaitStatus, bool) {
-	for last := false; ; {
+	for tries, last := 1, false; ; tries++ {
 		if ws, ok := endInTable(pid); ok && unix.PidfdSendSignal(pidfd, 0, nil, 0) == nil {
 			return ws, true
 		}
@@ -103,7 +108,7 @@ func endOf(pidfd, pid int) (syscall.WaitStatus, bool) {
 		// While its parent is about to wait for it the table tells no more, and
 		// the pidfd not yet.
 		st, there := statOf(pid)
-		if last || there && st.state != 'X' {
+		if last || there && (st.state != 'X' || tries == reapTries) {
 			return 0, false
 		}
 		last = !there

@@ -24,8 +24,8 @@ const startHint = "start one with: session-init"
 const machineHint = "it is the first process of a machine that boots with it, or started with: session-init --system"
 
 // connect finds the daemon: at --address, else at UPSTART_SESSION, else by
-// the session file of a daemon that lives, else for root at the machine's, else
-// by its name on the session bus,
+// the session file of a daemon that lives, else at the socket of one whose keeper
+// was killed, else for root at the machine's, else by its name on the session bus,
 // which is the only place with --session. An address that was given and
 // does not answer is an error: another daemon than the one that was meant
 // must not get the command.

@@ -147,6 +147,14 @@ func TestSessionFile(t *testing.T) {
 	}
 	environ := []string{"XDG_RUNTIME_DIR=" + dir}
 	want := result{0, "svc waiting (stop)\n", ""}
+	// A daemon whose keeper was killed has no file that counts.
+	socket := filepath.Join(dir, "session-init", "socket")
+	if err := errors.Join(os.Mkdir(filepath.Dir(socket), 0o700), os.Symlink(strings.TrimPrefix(w.server.Address(), "unix:path="), socket)); err != nil {
+		t.Fatal(err)
+	}
+	if got := runWith(environ, "sctl", "list"); got != want {
+		t.Errorf("list with a socket = %+v; want %+v", got, want)
+	}
 	// The second pid lives, but does not answer.
 	write(os.Getpid(), w.server.Address())
 	write(1, "unix:path="+dir+"/dead")

@@ -64,7 +64,7 @@ func (f *jobFile) read(c *command) error {
 		return errors.New("it has no job file: " + transientText)
 	}
 	if f.path == "" {
-		return errors.New("it has no job file: session-init makes it for the desktop entries that '" + c.again("sctl autostart") + "' shows")
+		return errors.New("it has no job file: session-init makes it for the desktop entries that " + c.again("sctl autostart") + " shows")
 	}
 	if f.text, err = c.readJobText(f.path); err != nil {
 		return fmt.Errorf("cannot read the job file: %w", err)

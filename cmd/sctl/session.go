@@ -225,10 +225,15 @@ func (c *command) stay() (untilLogout bool, lingering []string, err error) {
 			return false, nil, reply.Err
 		}
 	}
-	untilLogout, isFlag := replies[0].Body[0].(bool)
-	lingering, isList := replies[1].Body[0].([]string)
-	if !isFlag || !isList {
-		return false, nil, fmt.Errorf("session-init answered with other types than a boolean and a list")
+	if lingering, err = oneList(replies[1].Body); err != nil {
+		return false, nil, err
+	}
+	isFlag := false
+	if body := replies[0].Body; len(body) == 1 {
+		untilLogout, isFlag = body[0].(bool)
+	}
+	if !isFlag {
+		return false, nil, fmt.Errorf("session-init answered with another type than a boolean")
 	}
 	return untilLogout, append([]string{}, lingering...), nil
 }
@@ -253,7 +258,7 @@ func showLogin(c *command, args []string) error {
 	c.doing = "show the session"
 	if id == 0 {
 		if id = c.ownLogin(); id == 0 {
-			return fmt.Errorf("this is in no login session: name one; '%s' lists them", c.again("sctl session list"))
+			return fmt.Errorf("this is in no login session: name one; %s tells which there are", c.again("sctl session list"))
 		}
 	}
 	logins, err := c.logins()

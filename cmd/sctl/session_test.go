@@ -28,7 +28,7 @@ func TestSession(t *testing.T) {
 		{nil, "session show x", 2, "", "session: 'x' is no number of a login session\nusage: "},
 		{nil, "session end --with A", 2, "", "session: --with is no option of session end\nusage: "},
 		{nil, "session begin --with A=1", 2, "", "session: --with takes the name of a variable, not 'A=1'\nusage: "},
-		{nil, "session show", 1, "", "session: cannot show the session: this is in no login session: name one; 'sctl session list' lists them\n"},
+		{nil, "session show", 1, "", "session: cannot show the session: this is in no login session: name one; sctl session list tells which there are\n"},
 		{nil, "session show 9", 1, "", "session: cannot show the session: no such login session: 9\n"},
 		{in, "session show", 0, "1 opened, process 77\n\tsince 0.0s ago\n\tenv XDG_SEAT=seat0\n", ""},
 		{nil, "session end 9", 1, "", "session: cannot end session 9: No such login session: 9\n"},

@@ -40,11 +40,12 @@ type whyWaiter struct {
 // startupEvent is what session-init emits first.
 const startupEvent = "startup"
 
-// The events of login sessions, and where they come from.
+// The events of login sessions, and when they come.
 const (
 	sessionStart = "session-start"
 	sessionStop  = "session-stop"
-	loginEvents  = "session-init emits it when a login session gets its display, or ends: 'session-init -- COMMAND' begins one, or 'sctl session begin' in the desktop's start-up file"
+	startComes   = "session-init emits it when a login session gets its display"
+	stopComes    = "session-init emits it when a login session or its display has ended"
 )
 
 // noDisplay is what is said of a session-start that cannot have come.
@@ -145,7 +146,10 @@ func (q *whyQuestion) event() (*whyAbout, error) {
 	if ours {
 		// Emitted by hand it would be of no login session: its jobs would run
 		// without a display.
-		about.Comes = loginEvents
+		about.Comes = startComes
+		if q.job == sessionStop {
+			about.Comes = stopComes
+		}
 	} else {
 		about.Next = []whyNext{{"sctl emit " + shellWord(q.job), "emits it, with the variables that conditions ask for"}}
 	}
@@ -161,8 +165,7 @@ func (q *whyQuestion) nextOfEvent(a *whyAbout, ours bool) {
 		logins, err := q.logins()
 		none := err == nil && !slices.ContainsFunc(logins, func(s loginInfo) bool { return s.state == "begun" })
 		if a.Event == sessionStart && none {
-			next.add("session-init -- COMMAND", "runs a desktop and begins its login session")
-			next.add("sctl session begin", "begins one, in the desktop's start-up file")
+			next.addLogin()
 		} else {
 			next.add("sctl session list", "tells which login sessions there are")
 		}
@@ -224,9 +227,12 @@ func (a *whyAbout) add(w *whyJob) {
 // event tells of an event.
 func (s *screen) event(a *whyAbout) {
 	head := "'" + printable(a.Event) + "' is no job but an event, "
-	if a.Last == nil {
+	switch {
+	case len(a.Waiting) == 0:
+		head += "for which no job waits"
+	case a.Last == nil:
 		head += "which has not come to these jobs yet"
-	} else {
+	default:
 		head += "which came last " + s.ago(a.Last.At) + s.emitter(a.Last)
 	}
 	s.hang("", 2, head)

@@ -53,6 +53,12 @@ func (n *nexts) add(command, purpose string) {
 	}
 }
 
+// addLogin says how there is a login session with a display.
+func (n *nexts) addLogin() {
+	n.add("session-init -- COMMAND", "runs a desktop and begins its login session")
+	n.add("sctl session begin", "begins one, in the desktop's start-up file")
+}
+
 // target is how the instance that is told of is named to start and stop. What
 // variables make a name of several parts is not known.
 func (w *whyJob) target() string {
@@ -99,8 +105,7 @@ func (w *whyJob) nextAtRest(n *nexts) {
 		n.add("sctl enable "+shellWord(w.Job), "lets it start by itself")
 	}
 	if w.displayless {
-		n.add("session-init -- COMMAND", "runs a desktop and begins its login session")
-		n.add("sctl session begin", "begins one, in the desktop's start-up file")
+		n.addLogin()
 		if w.variable == "" {
 			n.add("sctl start "+w.target()+" DISPLAY=", "starts it without a display")
 		}

@@ -86,7 +86,7 @@ func TestReadWhyRefuses(t *testing.T) {
 	for _, odd := range []any{int32(1), "x", uint64(math.MaxUint64), []any{1, "x"}, map[string]any{"x": 1}, []string{"x"}, [][]string{{"x"}}} {
 		d := map[string]any{"version": uint32(1), "now": uint64(5), "wall": uint64(9)}
 		for _, key := range []string{"job", "file", "override", "changed", "operands", "main_end", "rest", "begun", "failure", "respawn",
-			"respawn_limit", "left_behind", "instances", "blocking", "cycles", "stop_on"} {
+			"respawn_limit", "left_behind", "instances", "blocking", "cycles", "stop_on", "lingers", "until_logout", "logins", "lingering"} {
 			d[key] = odd
 		}
 		w, err := readWhy(api.Reply{Body: []any{d}}, time.Time{})
@@ -114,6 +114,24 @@ func TestHang(t *testing.T) {
 	}
 	if got := s.lines[3]; got != strings.Repeat(" ", labelColumns)+"end" {
 		t.Errorf("the last line is %q; want the end", got)
+	}
+}
+
+// What a command is for stands behind it, or below where an address takes the room.
+func TestNext(t *testing.T) {
+	long := "sctl --address " + strings.Repeat("x", 30) + " why panel"
+	for _, test := range []struct{ command, purpose, want string }{
+		{"sctl why panel", "tells of that job", "next        sctl why panel  tells of that job"},
+		{"sctl why panel", strings.Repeat("four ", 11), "next        sctl why panel  four four four four four four four four four four" +
+			"\n                            four"},
+		{long, "tells", "next        " + long + "  tells"},
+		{long, "tells of that job", "next        " + long + "\n              tells of that job"},
+	} {
+		s := &screen{}
+		s.next([]whyNext{{test.command, test.purpose}})
+		if got := strings.Join(s.lines, "\n"); got != test.want {
+			t.Errorf("next(%s, %s) shows\n%s\nwant\n%s", test.command, test.purpose, got, test.want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // What is bounded, so that the answer fits a screen.
@@ -13,6 +14,10 @@ const (
 	maxHolders   = 4
 	maxLeft      = 3
 )
+
+// minPurpose is what a command that is proposed leaves of a line, at least, to say
+// what it is for.
+const minPurpose = 30
 
 // screen writes the answer for people.
 func (q *whyQuestion) screen(report *whyReport) []string {
@@ -389,17 +394,25 @@ func (s *screen) log(w *whyJob) {
 	}
 }
 
-// next says what can be typed now.
+// next says what can be typed now, and behind each command what for; below it
+// where that leaves too little room, as with an address.
 func (s *screen) next(list []whyNext) {
-	width := 0
+	width, purpose := 0, 0
 	for _, n := range list {
-		width = max(width, len(n.Command))
+		width, purpose = max(width, utf8.RuneCountInString(n.Command)), max(purpose, utf8.RuneCountInString(n.For))
 	}
+	column := labelColumns + width + len("  ")
+	narrow := column+min(purpose, minPurpose) > screenColumns
 	for i, n := range list {
 		label := ""
 		if i == 0 {
 			label = "next"
 		}
-		s.hang(fmt.Sprintf("%-*s%-*s  ", labelColumns, label, width, n.Command), labelColumns, n.For)
+		head := fmt.Sprintf("%-*s%-*s  ", labelColumns, label, width, n.Command)
+		if narrow {
+			s.hang(head, 0, "")
+			head, column = strings.Repeat(" ", labelColumns+2), labelColumns+2
+		}
+		s.hang(head, column, n.For)
 	}
 }

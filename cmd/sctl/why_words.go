@@ -54,7 +54,7 @@ func (l *whyStay) text() string {
 	case l.Logins > 0:
 		return "it outlives its login session, and session-init, which is to end with the last one, stays for it"
 	case len(l.Jobs) > 1:
-		return "the last login session is over, and session-init stays for what lingers: " + printable(listed(l.Jobs)) + "; it ends with the last of these"
+		return "the last login session is over, and session-init stays for what lingers: " + listed(l.Jobs) + "; it ends with the last of these"
 	}
 	return "the last login session is over, and session-init stays for it, and ends with it"
 }

@@ -173,7 +173,8 @@ func (l *loginRun) open(ctx context.Context) error {
 
 // opened asks for a login session, and returns the answer. Once the daemon has been
 // asked nothing takes that back: a session that begins when ctx is done, which
-// would last as long as this process, is ended. The client is closed after an error.
+// would last as long as this process, is ended. After an error the client is closed,
+// when ctx was done as soon as the daemon has answered.
 func (l *loginRun) opened(ctx context.Context, client *api.Client) ([]any, error) {
 	type answer struct {
 		body []any

@@ -425,12 +425,23 @@ trap 'sleep 1; exit' TERM
 while :; do sleep 0.05; done
 END
 chmod 755 /usr/local/bin /usr/local/bin/*
+# What a user has in his environment is not root's, see pam_exec(8).
+mkdir %[3]s/his
+for name in exec id; do
+	printf '#!/bin/sh\n[ "$(/usr/bin/id -u)" != 0 ] || echo %%s >>%[3]s/taken\nexec /usr/bin/env %%s "$@"\n' $name "$([ $name = exec ] || echo /usr/bin/$name)" >%[3]s/his/$name
+done
+chmod 755 %[3]s/his/*
+cat >%[3]s/environment <<END
+PATH=%[3]s/his:/usr/local/bin:/usr/bin:/bin
+exec=%[3]s/his/exec
+END
 mkdir -p /run/user/65534 %[3]s/pam.d
 chown 65534:65534 /run/user/65534
 chmod 700 /run/user/65534
 cat >%[3]s/pam.d/su <<END
 auth sufficient pam_rootok.so
 account required pam_permit.so
+session optional pam_env.so readenv=1 envfile=%[3]s/environment
 session optional pam_exec.so quiet type=close_session /usr/local/bin/pam-session-init
 session optional pam_exec.so quiet type=open_session /usr/local/bin/pam-session-init
 END
@@ -476,6 +487,7 @@ keeper=$(cat /run/user/65534/session-init/lock)
 user sctl end-session
 login "sctl version >/dev/null && ! grep -q $keeper \$XDG_RUNTIME_DIR/session-init/lock || echo no daemon after one that was ending"
 gone $keeper "after end-session"
+[ ! -e %[3]s/taken ] || { echo "root took from a user's environment: $(sort -u %[3]s/taken)"; exit 1; }
 echo done
 `, programs, hook, dir)
 	if err := unix.Mkfifo(filepath.Join(dir, "go"), 0o600); err != nil {

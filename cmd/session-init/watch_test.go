@@ -216,12 +216,16 @@ func scribble(files ...*os.File) (stop func() (rest time.Duration, err error)) {
 		err  error
 	}
 	over, done := make(chan bool), make(chan writing, 1)
+	last := time.Now()
 	go func() {
 		var got writing
-		defer func() { done <- got }()
+		defer func() {
+			got.rest = max(got.rest, time.Since(last))
+			done <- got
+		}()
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
-		for last := time.Now(); got.err == nil; {
+		for got.err == nil {
 			for _, f := range files {
 				_, err := f.WriteString("# more\n")
 				got.err = errors.Join(got.err, err)

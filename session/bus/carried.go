@@ -29,7 +29,7 @@ func (c *call) carriesTooMuch(m *method) *failure {
 	for i, a := range m.in {
 		var texts []string
 		switch a {
-		case arg{"env", "as"}, arg{"vars", "as"}, arg{"names", "as"}:
+		case arg{"env", "as"}, arg{"vars", "as"}, arg{"names", "as"}, arg{"assignments", "as"}:
 			texts = c.in.Texts(i)
 		case arg{"name", "s"}, arg{"var", "s"}:
 			texts = []string{c.in.Text(i)}

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -254,9 +255,9 @@ func TestGuestsLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	large := strings.Repeat("x", maxMessage)
-	emit := wire.Header{Kind: wire.MethodCall, Sender: ":1.2", Destination: api.BusName, Path: api.ManagerPath,
+	call := wire.Header{Kind: wire.MethodCall, Sender: ":1.2", Destination: api.BusName, Path: api.ManagerPath,
 		Interface: api.ManagerInterface, Member: "GetJobByName", Signature: "s"}
-	quiet, signal := emit, emit
+	quiet, signal := call, call
 	quiet.Flags = wire.NoReplyExpected
 	signal.Kind = wire.Signal
 	// A descriptor that came with it is closed.
@@ -266,7 +267,7 @@ func TestGuestsLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = w.Close()
-	b.send(emit, fd, large)
+	b.send(call, fd, large)
 	b.send(quiet, -1, large)
 	b.send(signal, -1, large)
 	b.call(":1.2", api.ManagerPath, api.PeerInterface, "Ping", "")
@@ -276,6 +277,42 @@ func TestGuestsLarge(t *testing.T) {
 	}
 	if got := within(t, "an answer to the next call", answers); got != (answer{":1.2", "ok"}) {
 		t.Errorf("the next call is answered %+v", got)
+	}
+	ends(t, r)
+}
+
+// Of a message whose header is too large itself nothing is read; what came with it
+// is closed all the same, and not taken for what came with the next one.
+func TestLargeHeader(t *testing.T) {
+	one, other := pair(t)
+	f := newFrames(one)
+	f.most, f.skips = maxHeader, true
+	t.Cleanup(func() { f.closeFDs(2 * maxHeldFDs) })
+	encode := func(path string, fds uint32) []byte {
+		var w wire.Writer
+		w.Begin(&wire.Header{Kind: wire.MethodCall, Serial: 7, Path: path, Member: "M", FDs: fds})
+		if err := w.End(); err != nil {
+			t.Fatal(err)
+		}
+		return w.Bytes()
+	}
+	large, small := encode("/"+strings.Repeat("x", maxHeader), 1), encode("/", 0)
+	r, w := pipe(t)
+	n, _, err := other.WriteMsgUnix(append(large, small...), unix.UnixRights(int(w.Fd())), nil)
+	if err != nil || n != len(large)+len(small) {
+		t.Fatalf("WriteMsgUnix = %d, %v; want %d", n, err, len(large)+len(small))
+	}
+	_ = w.Close()
+	var got *oversize
+	if _, err := f.next(); !errors.As(err, &got) || got.head != (wire.Header{FDs: 1}) {
+		t.Fatalf("next() = %v; want that it is too large, and has one descriptor", err)
+	}
+	f.settle(int(got.head.FDs))
+	if frame, err := f.next(); err != nil || len(frame) != len(small) {
+		t.Fatalf("next() has %d bytes, %v; want %d", len(frame), err, len(small))
+	}
+	if len(f.fds) != 0 {
+		t.Errorf("the next message has %d descriptors; want none", len(f.fds))
 	}
 	ends(t, r)
 }

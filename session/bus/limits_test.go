@@ -469,6 +469,7 @@ func TestCallsThatCarryTooMuch(t *testing.T) {
 		{manager, api.ManagerExtension, "BeginSession", []any{uint32(99), many}, "error " + api.ErrInvalidArgs + " "},
 		{manager, api.ManagerInterface, "SetEnv", []any{[]string{}, "BIG=" + x, true}, refused("SetEnv: the variable BIG has 131076 bytes, and a process can be given 131071 at most")},
 		{manager, api.ManagerInterface, "UnsetEnvList", []any{[]string{}, []string{x}}, refused("UnsetEnvList: the variable " + x[:64] + " has 131072 bytes")},
+		{systemdPath, systemdInterface, "SetEnvironment", []any{[]string{"A=b", long}}, refused("SetEnvironment: the variable V has 131072 bytes")},
 	} {
 		serial := p.send(test.path, test.face, test.member, test.args...)
 		msg := p.receive()

@@ -17,8 +17,8 @@ import (
 // who sends a larger one gets no answer.
 const maxHeader = 64 << 10
 
-// oversize is a message that was not taken; of head nothing is known if it was too
-// large itself.
+// oversize is a message that was not taken; of head only the number of descriptors
+// is known if it was too large itself.
 type oversize struct {
 	head wire.Header
 	size int
@@ -35,6 +35,8 @@ func (f *frames) skip(size int) error {
 	if err != nil {
 		return err
 	}
+	// They come with the first byte, and all that is pending is of this message.
+	o.head.FDs = uint32(len(f.fds))
 	if head <= maxHeader {
 		for len(f.pending()) < head {
 			if err := f.read(); err != nil {

@@ -77,7 +77,22 @@ func TestEnvironmentBound(t *testing.T) {
 			t.Errorf("%s: what was set cannot be taken back", test.name)
 		}
 	}
-	e := engine.New(engine.Config{Table: []string{"A=" + strings.Repeat("v", 3<<20), "B=" + value}})
+	// By a little: each name gets a "=".
+	e := engine.New(engine.Config{Table: []string{"A=1"}})
+	names := engine.SetEnv{Entries: []string{"A=2"}, Replace: true}
+	for i := range 3000 {
+		names.Entries = append(names.Entries, fmt.Sprintf("K%04d", i))
+	}
+	const cost = 256 // of each beside its text
+	left := 2<<20 - (cost + len("A=1")) - 2*(cost+len("A=2")) - 3000*2*(cost+len("K0000"))
+	names.Entries = append(names.Entries, strings.Repeat("L", left/2-cost))
+	if !refused(e, names) {
+		t.Error("a little more is taken than there may be")
+	}
+	if env, err := e.View().Env("", ""); err != nil || len(env) != 1 || env[0] != "A=1" {
+		t.Errorf("after that the table has %d variables, the first %.10q, %v; want A=1 alone", len(env), env, err)
+	}
+	e = engine.New(engine.Config{Table: []string{"A=" + strings.Repeat("v", 3<<20), "B=" + value}})
 	if !refused(e, engine.SetEnv{Entries: []string{"C=1"}}) {
 		t.Error("more is taken where there is too much already")
 	}

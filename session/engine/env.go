@@ -254,7 +254,8 @@ func (e *Engine) changeEnv(msg SetEnv) *Error {
 	}
 	had := e.tableWeight()
 	table, origins := e.table, e.origins
-	if had+2*msg.weight() > maxTable { // each variable, and who set it
+	// Each variable, with the "=" that it may get, and who set it.
+	if had+2*msg.weight()+len(msg.Entries) > maxTable {
 		e.table, e.origins = table.Clone(), slices.Clone(origins)
 	}
 	if msg.Reset {
