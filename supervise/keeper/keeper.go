@@ -424,11 +424,17 @@ func (k *keeper) write(link *os.File, line string) error {
 // serve takes what a daemon says, until it is gone.
 func (k *keeper) serve(link *os.File) {
 	fd := int(link.Fd())
-	for {
+	for reset := false; ; {
 		// A line stays in the link until it can be taken: whoever executes the
 		// keeper anew meanwhile has the lock, and leaves it to the next image.
 		n, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK)
 		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if errors.Is(err, unix.ECONNRESET) && !reset {
+			// That it has ended with lines of ours unread is told once, before its
+			// own last ones.
+			reset = true
 			continue
 		}
 		if err != nil || n == 0 {

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -249,9 +250,15 @@ func (l *Link) Exits(told func(pid int, status syscall.WaitStatus), all func()) 
 		_ = l.send("again", nil)
 	}
 	data := make([]byte, 256)
-	away := false
+	away, reset := false, false
 	for {
 		n, err := l.file.Read(data)
+		if errors.Is(err, unix.ECONNRESET) && !reset {
+			// That it has ended with lines of ours unread is told once, before its
+			// own last ones.
+			reset = true
+			continue
+		}
 		if err != nil || n == 0 {
 			if away {
 				unix.Kill(os.Getpid(), unix.SIGTERM)
